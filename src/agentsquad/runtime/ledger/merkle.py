@@ -1,12 +1,16 @@
-"""The Merkle tree over the log: RFC 6962 section 2.1 hashing, roots and proofs, as pure functions.
+"""The Merkle tree over the log: RFC 6962 section 2.1 hashing, roots and proofs,
+as pure functions.
 
-Apart from storage so that every store, the exporter and the prover share one definition of "the root".
-Laws: a root is a function of the leaves in order; an inclusion proof shows that one leaf is at one
-place under a root; a consistency proof shows that a larger tree only appended to a smaller one. Nothing
-here signs, stores or reads a log; the verifier that travels with a proof repeats this from the RFC.
+Apart from storage so that every store, the exporter and the prover share one
+definition of "the root". Laws: a root is a function of the leaves in order; an
+inclusion proof shows that one leaf is at one place under a root; a consistency
+proof shows that a larger tree only appended to a smaller one. Nothing here
+signs, stores or reads a log; the verifier that travels with a proof repeats
+this from the RFC.
 
-Leaves are numbered from 0 (the event with `seq` s is leaf s - 1). A *node* (level, index) is the root of
-the complete subtree over leaves [index * 2**level, (index + 1) * 2**level).
+Leaves are numbered from 0 (the event with `seq` s is leaf s - 1). A *node*
+(level, index) is the root of the complete subtree over leaves [index *
+2**level, (index + 1) * 2**level).
 """
 
 from __future__ import annotations
@@ -26,7 +30,9 @@ _sha256 = hashlib.sha256
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """Return SHA-256(0x00 || data); `data` is the canonical header of an event."""
+    """Return SHA-256(0x00 || data); `data` is the canonical header of
+    an event.
+    """
     return _sha256(b"\x00" + data).digest()
 
 
@@ -39,26 +45,32 @@ class NodeSource(Protocol):
     """Where proofs find the roots of complete subtrees."""
 
     def node(self, level: int, index: int) -> bytes:
-        """Return the 32 bytes of a node; only nodes complete at the asked size are requested."""
+        """Return the 32 bytes of a node; only nodes complete at the asked size
+        are requested.
+        """
         ...
 
 
 class TileSource(Protocol):
-    """Where `TileNodes` finds tiles, for example rows of a store or files of an export."""
+    """Where `TileNodes` finds tiles, for example rows of a store or files of an
+    export.
+    """
 
     def tile(self, level: int, index: int, width: int) -> bytes:
         """Return the first `width` (1 to 256) hashes of a tile, 32 bytes each.
 
-        Hash number i of tile (level, index) is node (8 * level, 256 * index + i).
+        Hash number i of tile (level, index) is node (8 * level, 256 * index +
+        i).
         """
         ...
 
 
 class Frontier:
-    """The compact range over all leaves so far: enough to append and to give the root.
+    """The compact range over all leaves so far: enough to append and to give
+    the root.
 
-    Holds one hash for each set bit of the size, so 20 hashes at a million leaves. `append` costs two
-    hashes on average; `root` one for each hash held.
+    Holds one hash for each set bit of the size, so 20 hashes at a million
+    leaves. `append` costs two hashes on average; `root` one for each hash held.
     """
 
     __slots__ = ("_hashes", "size")
@@ -71,7 +83,8 @@ class Frontier:
     def from_hashes(cls, size: int, hashes: Sequence[bytes]) -> Frontier:
         """Restore from what `size` and `hashes` said before.
 
-        Raises InvalidError `merkle.frontier` when the number or length of the hashes cannot be right.
+        Raises InvalidError `merkle.frontier` when the number or length of the
+        hashes cannot be right.
         """
         if size < 0 or len(hashes) != size.bit_count() or any(len(h) != HASH_SIZE for h in hashes):
             raise InvalidError(
@@ -86,7 +99,9 @@ class Frontier:
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
-        """The roots of the complete subtrees from left (largest) to right (smallest)."""
+        """The roots of the complete subtrees from left (largest) to right
+        (smallest).
+        """
         return tuple(self._hashes)
 
     def copy(self) -> Frontier:
@@ -118,7 +133,9 @@ class Frontier:
 
 
 class Levels:
-    """Every complete node in memory: the node source of the memory store and of tests."""
+    """Every complete node in memory: the node source of the memory store and of
+    tests.
+    """
 
     __slots__ = ("_levels",)
 
@@ -154,7 +171,9 @@ class Levels:
 
 
 class TileNodes:
-    """Nodes of a tree of `size` leaves, computed from its tiles; each tile is fetched once."""
+    """Nodes of a tree of `size` leaves, computed from its tiles; each tile is
+    fetched once.
+    """
 
     __slots__ = ("_complete", "_source", "size")
 
@@ -191,7 +210,9 @@ class TileNodes:
 
 
 def tile_width(level: int, index: int, size: int) -> int:
-    """Return how many hashes a tile holds in a tree of `size` leaves: 0 (absent) to 256 (full)."""
+    """Return how many hashes a tile holds in a tree of `size` leaves: 0
+    (absent) to 256 (full).
+    """
     return max(0, min(TILE_WIDTH, (size >> (TILE_HEIGHT * level)) - index * TILE_WIDTH))
 
 
@@ -208,7 +229,8 @@ def root_at(size: int, source: NodeSource) -> bytes:
 
 
 def inclusion_proof(index: int, size: int, source: NodeSource) -> list[bytes]:
-    """Return the audit path of a leaf in the tree of `size` leaves, from the leaf upwards.
+    """Return the audit path of a leaf in the tree of `size` leaves, from the
+    leaf upwards.
 
     Raises InvalidError `merkle.range` unless 0 <= index < size.
     """
@@ -232,10 +254,11 @@ def inclusion_proof(index: int, size: int, source: NodeSource) -> list[bytes]:
 
 
 def consistency_proof(old: int, new: int, source: NodeSource) -> list[bytes]:
-    """Return the proof that the tree of `new` leaves extends the one of `old` leaves.
+    """Return the proof that the tree of `new` leaves extends the one of `old`
+    leaves.
 
-    Empty when the sizes are equal or `old` is 0. Raises InvalidError `merkle.range` unless
-    0 <= old <= new.
+    Empty when the sizes are equal or `old` is 0. Raises InvalidError
+    `merkle.range` unless 0 <= old <= new.
     """
     if not 0 <= old <= new:
         raise InvalidError(
@@ -263,7 +286,9 @@ def consistency_proof(old: int, new: int, source: NodeSource) -> list[bytes]:
 def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
 ) -> bool:
-    """Say whether `proof` shows the leaf hash at `index` under `root` (RFC 9162, 2.1.3.2)."""
+    """Say whether `proof` shows the leaf hash at `index` under `root` (RFC
+    9162, 2.1.3.2).
+    """
     if not 0 <= index < size:
         return False
     fn, sn, value = index, size - 1, leaf
@@ -285,7 +310,9 @@ def verify_inclusion(
 def verify_consistency(
     old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
 ) -> bool:
-    """Say whether `proof` shows that the new root extends the old one (RFC 9162, 2.1.4.2)."""
+    """Say whether `proof` shows that the new root extends the old one (RFC
+    9162, 2.1.4.2).
+    """
     if not 0 <= old <= new:
         return False
     if old == new:
@@ -318,12 +345,16 @@ def verify_consistency(
 
 
 def _split(size: int) -> int:
-    """Return the largest power of two smaller than `size` (which is at least 2)."""
+    """Return the largest power of two smaller than `size` (which is at least
+    2).
+    """
     return 1 << (size - 1).bit_length() - 1
 
 
 def _range_root(low: int, high: int, source: NodeSource) -> bytes:
-    """Return the RFC 6962 hash of leaves [low, high), a range the recursion there produces."""
+    """Return the RFC 6962 hash of leaves [low, high), a range the recursion
+    there produces.
+    """
     size = high - low
     if size & (size - 1) == 0:
         level = size.bit_length() - 1

@@ -1,4 +1,6 @@
-"""The tree against published vectors and against the definition in RFC 6962, written out naively."""
+"""The tree against published vectors and against the definition in RFC 6962,
+written out naively.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ import pytest
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.runtime.ledger import merkle
 
-# The eight leaves and the roots used by the reference implementation of Certificate Transparency.
+# The eight leaves and the roots used by the reference implementation of
+# Certificate Transparency.
 CT_LEAVES = [
     bytes.fromhex(text)
     for text in (
@@ -171,6 +174,7 @@ def test_consistency_proofs_match_the_certificate_transparency_vectors(old, new,
     assert merkle.verify_consistency(old, new, *roots, proof)
 
 
+@pytest.mark.slow
 def test_every_tree_up_to_64_leaves_equals_the_naive_definition():
     items = leaves(64)
     source, frontier = merkle.Levels(items), merkle.Frontier()
@@ -198,9 +202,9 @@ def test_no_proof_of_a_small_tree_serves_another_leaf_place_size_or_root():
         for index in range(size):
             proof = merkle.inclusion_proof(index, size, source)
             for other in range(size):
-                right_place = other == index
-                assert merkle.verify_inclusion(items[index], other, size, proof, root) == right_place
-                assert merkle.verify_inclusion(items[other], index, size, proof, root) == right_place
+                same = other == index
+                assert merkle.verify_inclusion(items[index], other, size, proof, root) == same
+                assert merkle.verify_inclusion(items[other], index, size, proof, root) == same
             assert not merkle.verify_inclusion(items[index], index, size, proof, merkle.EMPTY_ROOT)
             assert not merkle.verify_inclusion(items[index], index, size, [*proof, root], root)
             if proof:

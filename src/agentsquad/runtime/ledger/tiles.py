@@ -1,0 +1,188 @@
+"""The tiled layout of the tree and of its entries (C2SP tlog-tiles): names,
+bundles, building.
+
+Apart from `merkle` because this is a file format others read, not mathematics.
+A tile holds up to 256 hashes of one level out of every eight; a bundle holds
+the up to 256 entries under a tile of level 0. A full tile never changes again,
+so a store writes each once and an export can be copied incrementally.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+
+from agentsquad.kernel.errors import InvalidError
+from agentsquad.runtime.ledger.merkle import HASH_SIZE, TILE_WIDTH, Frontier, root_of, tile_width
+
+ENTRY_SIZE_MAX = 0xFFFF
+LEVEL_MAX = 63
+
+
+def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
+    """Return the path of a tile, for example "tile/0/x001/234" or
+    "tile/0/x001/234.p/17".
+    """
+    if not 0 <= level <= LEVEL_MAX:
+        raise InvalidError(f"a tile level is 0 to {LEVEL_MAX}, not {level}", code="tiles.path")
+    return f"tile/{level}/{_index_path(index, width)}"
+
+
+def entries_path(index: int, width: int = TILE_WIDTH) -> str:
+    """Return the path of an entry bundle, for example
+    "tile/entries/x001/234.p/17".
+    """
+    return f"tile/entries/{_index_path(index, width)}"
+
+
+def _index_path(index: int, width: int) -> str:
+    if index < 0 or not 1 <= width <= TILE_WIDTH:
+        raise InvalidError(
+            f"no tile has index {index} and width {width}",
+            code="tiles.path",
+            hint="the index starts at 0, the width is 1 to 256",
+        )
+    path = f"{index % 1000:03d}"
+    while index >= 1000:
+        index //= 1000
+        path = f"x{index % 1000:03d}/{path}"
+    return path if width == TILE_WIDTH else f"{path}.p/{width}"
+
+
+def tiles_at(size: int, after: int = 0) -> Iterator[tuple[int, int, int]]:
+    """Yield (level, index, width) of every tile of a tree of `size` leaves,
+    level by level.
+
+    With `after`, only the tiles that a tree of `after` leaves does not have in
+    the same width: what an incremental export must write.
+    """
+    level = 0
+    while size >> (8 * level):
+        index = (after >> (8 * level)) // TILE_WIDTH
+        while (width := tile_width(level, index, size)) > 0:
+            if width != tile_width(level, index, after):
+                yield level, index, width
+            index += 1
+        level += 1
+
+
+def encode_bundle(entries: Sequence[bytes]) -> bytes:
+    """Return entries as big-endian uint16 lengths and bytes; at most 256 of at
+    most 65,535 bytes.
+    """
+    if not 1 <= len(entries) <= TILE_WIDTH:
+        raise InvalidError(
+            f"a bundle holds 1 to 256 entries, not {len(entries)}", code="tiles.bundle"
+        )
+    for entry in entries:
+        if len(entry) > ENTRY_SIZE_MAX:
+            raise InvalidError(
+                f"an entry of {len(entry)} bytes does not fit a bundle",
+                code="tiles.entry_size",
+                hint=f"a header holds at most {ENTRY_SIZE_MAX} bytes: shorten the names in it",
+            )
+    return b"".join(struct.pack(">H", len(entry)) + entry for entry in entries)
+
+
+def decode_bundle(data: bytes) -> list[bytes]:
+    """Return the entries of a bundle; InvalidError `tiles.bundle` when it is
+    cut or has a tail.
+    """
+    entries, at = [], 0
+    while at < len(data):
+        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        if at + 2 > len(data) or end > len(data):
+            raise InvalidError("the bundle ends inside an entry", code="tiles.bundle")
+        entries.append(data[at + 2 : end])
+        at = end
+    if not 1 <= len(entries) <= TILE_WIDTH:
+        raise InvalidError(
+            f"a bundle holds 1 to 256 entries, not {len(entries)}", code="tiles.bundle"
+        )
+    return entries
+
+
+class TileBuilder:
+    """Turns leaf hashes into tiles as they come; holds only the rightmost tile
+    of each level.
+
+    That is at most 255 hashes for every factor of 256 in the size: 24 kB at
+    sixteen million leaves. The tiles `extend` returns are final; `partials` are
+    what a checkpoint at this size also needs.
+    """
+
+    __slots__ = ("_open", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._open: list[bytearray] = []
+
+    @classmethod
+    def restore(cls, size: int, partials: Iterable[tuple[int, int, bytes]]) -> TileBuilder:
+        """Continue from what `partials` said at `size`; InvalidError
+        `tiles.partials` if they differ.
+        """
+        builder = cls()
+        builder.size = size
+        while size >> (8 * len(builder._open)):
+            builder._open.append(bytearray())
+        for level, _, data in partials:
+            if level < len(builder._open):
+                builder._open[level] = bytearray(data)
+        for level, tile in enumerate(builder._open):
+            expected = (size >> (8 * level)) % TILE_WIDTH * HASH_SIZE
+            if len(tile) != expected:
+                raise InvalidError(
+                    f"the open tile of level {level} holds {len(tile)} bytes, expected {expected}",
+                    code="tiles.partials",
+                    hint="rebuild the tiles from the log: 'squad rebuild'",
+                )
+        return builder
+
+    def extend(self, leaves: Iterable[bytes]) -> list[tuple[int, int, bytes]]:
+        """Add leaf hashes in order; return the tiles they fill as (level,
+        index, 8,192 bytes).
+        """
+        full: list[tuple[int, int, bytes]] = []
+        for leaf in leaves:
+            self.size += 1
+            value, level = leaf, 0
+            while True:
+                if level == len(self._open):
+                    self._open.append(bytearray())
+                tile = self._open[level]
+                tile += value
+                if len(tile) < TILE_WIDTH * HASH_SIZE:
+                    break
+                data = bytes(tile)
+                full.append((level, (self.size >> (8 * (level + 1))) - 1, data))
+                tile.clear()
+                value, level = root_of(_hashes(data)), level + 1
+        return full
+
+    def partials(self) -> list[tuple[int, int, bytes]]:
+        """Return the unfinished tile of each level that has one, as (level,
+        index, bytes).
+        """
+        return [
+            (level, self.size >> (8 * (level + 1)), bytes(tile))
+            for level, tile in enumerate(self._open)
+            if tile
+        ]
+
+    def frontier(self) -> Frontier:
+        """Return the compact range at this size."""
+        hashes: list[bytes] = []
+        for tile in reversed(self._open):
+            part = Frontier()
+            part.extend(_hashes(tile))
+            hashes.extend(part.hashes)
+        return Frontier.from_hashes(self.size, hashes)
+
+    def root(self) -> bytes:
+        """Return the root at this size."""
+        return self.frontier().root()
+
+
+def _hashes(data: bytes | bytearray) -> list[bytes]:
+    return [bytes(data[at : at + HASH_SIZE]) for at in range(0, len(data), HASH_SIZE)]

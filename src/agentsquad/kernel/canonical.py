@@ -1,8 +1,9 @@
-"""Canonical JSON: the one byte form of a value, exactly as RFC 8785 (JCS) prescribes.
+"""Canonical JSON: the one byte form of a value, exactly as RFC 8785 says.
 
-Digests and signatures are made over these bytes, so two values are the same when their canonical
-bytes are. Nothing is converted silently: what JSON cannot say without loss is refused. Encoding
-takes a fast path when its output can be proven equal to the canonical form, else the exact one.
+Digests and signatures are made over these bytes, so two values are the same
+when their canonical bytes are. Nothing is converted silently: what JSON cannot
+say without loss is refused. Encoding takes a fast path when its output can be
+proven equal to the canonical form, else the exact one.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ EXACT_INT_MAX = 2**53
 def dumps(value: Any) -> bytes:
     """Return the canonical JSON of a value as UTF-8.
 
-    Accepts JSON values, tuples, enums, msgspec structs and dataclasses; dates, UUIDs and Decimals
-    become the strings msgspec writes. Raises InvalidError `canonical.number`, `.text`, `.key`,
-    `.type` or `.depth`, with the JSON Pointer of the culprit in `details["at"]`.
+    Accepts JSON values, tuples, enums, msgspec structs and dataclasses; dates,
+    UUIDs and Decimals become the strings msgspec writes. Raises InvalidError
+    `canonical.number`, `.text`, `.key`, `.type` or `.depth`, with the JSON
+    Pointer of the culprit in `details["at"]`.
     """
     try:
         data = _encode(value)
@@ -57,9 +59,10 @@ def dumps_exactly(value: Any) -> bytes:
 def loads(data: bytes | str) -> Any:
     """Read JSON strictly (RFC 8259 and I-JSON) and return plain values.
 
-    Refuses duplicate keys (`canonical.duplicate`), NaN, Infinity and numbers beyond a double
-    (`canonical.number`), lone surrogates (`canonical.text`) and anything that is not JSON
-    (`canonical.syntax`). Integers of any size stay exact.
+    Refuses duplicate keys (`canonical.duplicate`), NaN, Infinity and numbers
+    beyond a double (`canonical.number`), lone surrogates (`canonical.text`) and
+    anything that is not JSON (`canonical.syntax`). Integers of any size stay
+    exact.
     """
     try:
         raw = data.encode("utf-8") if isinstance(data, str) else bytes(data)
@@ -102,6 +105,21 @@ def loads_exactly(data: bytes | str) -> Any:
         ) from None
 
 
+def is_exact(value: int) -> bool:
+    """Return whether an integer's canonical text reads back as that integer.
+
+    Up to 2^53 all do. Beyond, a double's shortest text may name a neighbour
+    (2^60 becomes 1152921504606847000), so being a double is not enough.
+    """
+    if -EXACT_INT_MAX <= value <= EXACT_INT_MAX:
+        return True
+    try:
+        text = number(float(value))
+    except OverflowError:
+        return False
+    return (float(text) if "e" in text else int(text)) == value
+
+
 def number(value: float) -> str:
     """Return a finite double as ECMAScript's Number::toString writes it."""
     if value != value or value in (float("inf"), float("-inf")):
@@ -127,12 +145,13 @@ def number(value: float) -> str:
     return f"{sign}{digits[0]}{tail}e{point - 1:+d}"
 
 
-# --- the fast path ------------------------------------------------------------------------------
-# The fast encoder differs from RFC 8785 in these ways only: some floats are spelled differently
-# (1.0, 1e21), NaN is written as null, large integers are not checked, keys are ordered by code
-# point, and bytes, sets and the like are converted. Reading back finds the first (the float hook)
-# and, because the value read differs from the one written, the second and the last; a look at the
-# bytes finds the others. What fails a check takes the exact path, so a check may be too strict.
+# The fast encoder differs from RFC 8785 in these ways only: some floats are
+# spelled differently (1.0, 1e21), NaN is written as null, large integers are
+# not checked, keys are ordered by code point, and bytes, sets and the like are
+# converted. Reading back finds the first (the float hook) and, because the
+# value read differs from the one written, the second and the last; a look at
+# the bytes finds the others. What fails a check takes the exact path, so a
+# check may be too strict.
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _reencode = msgspec.json.Encoder().encode
@@ -164,11 +183,8 @@ def _is_plain(data: bytes, value: Any) -> bool:
     )
 
 
-# --- the exact path -----------------------------------------------------------------------------
-
-
 class _RejectedError(Exception):
-    """Why a value has no canonical form; `path` grows while the recursion unwinds."""
+    """Why there is no canonical form; `path` grows as recursion unwinds."""
 
     def __init__(self, text: str, code: str, hint: str | None = None) -> None:
         super().__init__(text)
@@ -203,18 +219,14 @@ def _text(value: str) -> str:
 def _integer(value: int) -> str:
     if -EXACT_INT_MAX <= value <= EXACT_INT_MAX:
         return int.__repr__(value)
-    try:
-        as_double = float(value)
-    except OverflowError:
-        as_double = 0.0
-    if int(as_double) != value:
+    if not is_exact(value):
         raise _RejectedError(
-            f"{int.__repr__(value) if abs(value) < 10**40 else 'the integer'} is not exact as a"
-            " double",
+            f"{int.__repr__(value) if abs(value) < 10**40 else 'the integer'} would not be read"
+            " back as the same number",
             "canonical.number",
             "send integers beyond 2^53 as strings",
         )
-    return number(as_double)
+    return number(float(value))
 
 
 def _write(value: Any, put: Any) -> None:
@@ -292,21 +304,21 @@ def _plain(value: Any) -> Any:
     return plain
 
 
-# --- reading ------------------------------------------------------------------------------------
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
-    if len(value) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise InvalidError(
-            f"the key {twice!r} is written twice in one object",
-            code="canonical.duplicate",
-            hint="keep one of them",
-            details={"key": twice},
-        )
-    return value
+    if len(value) == len(pairs):
+        return value
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            break
+        seen.add(key)
+    raise InvalidError(
+        f"the key {key!r} is written twice in one object",
+        code="canonical.duplicate",
+        hint="keep one of them",
+        details={"key": key},
+    )
 
 
 def _constant(text: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Hashing: SHA-256 over bytes and over canonical JSON, written `sha256:<hex>`."""
+"""Hashing: SHA-256 of bytes and of canonical JSON, as `sha256:<hex>`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def digest(value: Any) -> str:
 
 
 def commit(salt: bytes, data: bytes) -> str:
-    """Return `sha256:<hex>` of salt and data: binding, and hiding while the salt is secret.
+    """Return `sha256:<hex>` of salt and data.
 
-    The salt's length must be the same wherever commitments are compared; otherwise bytes could
-    move between the two.
+    It binds to the data, and hides it while the salt is secret.
+    The salt's length must be the same wherever commitments are compared;
+    otherwise bytes could move between the two.
     """
     return PREFIX + hashlib.sha256(salt + data).hexdigest()

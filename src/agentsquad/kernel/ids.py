@@ -1,14 +1,15 @@
-"""Ids and readings: time-ordered identifiers and a hybrid logical clock, made from ports.
+"""Ids and readings: time-ordered ids and a hybrid logical clock, from ports.
 
-Both are plain text whose alphabetical order is their order in time. Neither reads a clock or
-draws a random number itself, so tests and replay decide what they get. One object belongs to one
-writer; sharing it between threads needs a lock outside.
+Both are plain text whose alphabetical order is their order in time. Neither
+reads a clock or draws a random number itself, so tests and replay decide what
+they get. One object belongs to one writer; sharing it between threads needs a
+lock outside.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.ports import Clock, Entropy
@@ -17,19 +18,17 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80
 _MS_MAX = 2**48 - 1
 _COUNTER_MAX = 0xFFFF
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_READING = re.compile(
-    r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\.(\d{3})Z/([0-9a-f]{4})", re.ASCII
-)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_READING = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\.(\d{3})Z/([0-9a-f]{4})", re.ASCII)
 
 
 def new_id(clock: Clock, entropy: Entropy) -> str:
-    """Return 26 lower-case base32 characters: 48 bits of milliseconds, then 80 random bits."""
+    """Return 26 base32 characters: 48 bits of milliseconds, 80 random bits."""
     return _spell(_milliseconds(clock), int.from_bytes(entropy.token(10), "big"))
 
 
 class IdGenerator:
-    """Ids that rise strictly, also within one millisecond and when the clock goes back."""
+    """Ids that rise strictly, even within one millisecond or a set-back."""
 
     def __init__(self, clock: Clock, entropy: Entropy) -> None:
         self._clock = clock
@@ -64,15 +63,16 @@ def id_time_ms(identifier: str) -> int:
 
 
 class HybridClock:
-    """A hybrid logical clock (Kulkarni et al., 2014): never goes back, stays near wall time.
+    """A hybrid logical clock (Kulkarni et al., 2014), near to wall time.
 
-    A reading is "<RFC 3339 UTC, milliseconds>/<counter, four hex digits>". Laws: each reading is
-    greater than all readings this object returned or merged before; its wall part is at least the
-    clock's, and ahead of it only as far as the clock went back or a merged reading was ahead.
+    A reading is "<RFC 3339 UTC, milliseconds>/<counter, four hex digits>".
+    Laws: each reading is greater than all readings this object returned or
+    merged before; its wall part is at least the clock's, and ahead of it only
+    as far as the clock went back or a merged reading was ahead.
     """
 
     def __init__(self, clock: Clock, *, drift_ms_max: int | None = None) -> None:
-        """Start; `drift_ms_max` bounds how far ahead a merged reading may be (None: any)."""
+        """Start; `drift_ms_max` bounds how far ahead others may be."""
         self._clock = clock
         self._drift_ms_max = drift_ms_max
         self._wall_ms = -1
@@ -92,8 +92,8 @@ class HybridClock:
     def merge(self, reading: str) -> str:
         """Take in a reading from elsewhere and return one after it.
 
-        Raises InvalidError `ids.reading` for a malformed one and `ids.drift` for one further
-        ahead than allowed.
+        Raises InvalidError `ids.reading` for a malformed one and `ids.drift`
+        for one further ahead than allowed.
         """
         their_ms, their_counter = parse_reading(reading)
         now_ms = _milliseconds(self._clock)
@@ -143,7 +143,7 @@ def parse_reading(reading: str) -> tuple[int, int]:
 
 
 def rfc3339(time_ms: int) -> str:
-    """Return milliseconds since 1970 as RFC 3339 in UTC, e.g. 2026-11-23T12:00:00.123Z."""
+    """Return milliseconds since 1970 as 2026-11-23T12:00:00.123Z (RFC 3339)."""
     second, milliseconds = divmod(time_ms, 1000)
     return f"{_seconds_text(second)}.{milliseconds:03d}Z"
 

@@ -1,7 +1,8 @@
 """Money: an exact amount in one currency, as integer micro-units.
 
-One unit is 1,000,000 micros, so prices per token and amounts to the cent use the same value and
-nothing passes through a float. Currencies never mix: adding dollars to euros is an error.
+One unit is 1,000,000 micros, so prices per token and amounts to the cent use
+the same value and nothing passes through a float. Currencies never mix: adding
+dollars to euros is an error.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from fractions import Fraction
 
 import msgspec
 
+from agentsquad.kernel.canonical import is_exact
 from agentsquad.kernel.errors import InvalidError
 
 MICROS = 1_000_000
-_EXACT_MAX = 2**53
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _AMOUNT = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 
 
 class Money(msgspec.Struct, frozen=True):
-    """An amount; `micros` is exact as a JSON number, `currency` looks like an ISO 4217 code."""
+    """An amount; `currency` has the shape of an ISO 4217 code."""
 
     micros: int
     currency: str
@@ -35,17 +36,16 @@ class Money(msgspec.Struct, frozen=True):
                 code="money.currency",
                 hint="expected three capital letters as in ISO 4217, e.g. USD",
             )
-        micros = self.micros
-        if not -_EXACT_MAX <= micros <= _EXACT_MAX and not _exact(micros):
+        if not is_exact(self.micros):
             raise InvalidError(
-                f"{micros} micro-units of {self.currency} cannot be written exactly",
+                f"{self.micros} micro-units of {self.currency} cannot be written exactly",
                 code="money.range",
                 hint="round the amount to fewer decimal places",
             )
 
     @classmethod
     def parse(cls, text: str, currency: str) -> Money:
-        """Read a plain decimal such as "12.34" or "-0.000001"; never a float, never rounded."""
+        """Read a plain decimal such as "12.34" or "-0.000001"; unrounded."""
         found = _AMOUNT.fullmatch(text) if len(text) <= 40 else None
         if found is None:
             raise InvalidError(
@@ -69,7 +69,7 @@ class Money(msgspec.Struct, frozen=True):
         return cls(0, currency)
 
     def decimal(self, places_min: int = 2) -> str:
-        """Return the exact amount, e.g. "12.34"; with more places only when they are needed."""
+        """Return the exact amount in as many places as needed: "12.34"."""
         whole, rest = divmod(abs(self.micros), MICROS)
         fraction = f"{rest:06d}".rstrip("0").ljust(places_min, "0")
         sign = "-" if self.micros < 0 else ""
@@ -106,7 +106,7 @@ class Money(msgspec.Struct, frozen=True):
         return self.micros >= self._same(other)
 
     def times(self, factor: int | Decimal | Fraction, *, unit_micros: int = 1) -> Money:
-        """Return the amount multiplied exactly, then rounded half to even to `unit_micros`.
+        """Return the exact product, rounded half to even to `unit_micros`.
 
         `unit_micros=10_000` rounds to cents.
         """
@@ -122,8 +122,9 @@ class Money(msgspec.Struct, frozen=True):
     def allocate(self, weights: Sequence[int], *, unit_micros: int = 10_000) -> list[Money]:
         """Split by weights into parts whose sum is exactly this amount.
 
-        Parts are whole `unit_micros` (cents); what is left over goes, unit by unit, to the largest
-        remainders, the earlier first; a rest smaller than one unit goes to the first such part.
+        Parts are whole `unit_micros` (cents); what is left over goes, unit by
+        unit, to the largest remainders, the earlier first; a rest smaller than
+        one unit goes to the first such part.
         """
         total = sum(weights)
         if total <= 0 or any(weight < 0 for weight in weights):
@@ -159,10 +160,3 @@ def sum_money(amounts: Iterable[Money], currency: str) -> Money:
     """Return the sum of amounts that must all be in `currency`."""
     total = Money.zero(currency)
     return Money(sum(total._same(amount) for amount in amounts), currency)
-
-
-def _exact(micros: int) -> bool:
-    try:
-        return int(float(micros)) == micros
-    except OverflowError:
-        return False

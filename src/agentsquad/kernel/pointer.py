@@ -1,6 +1,7 @@
-"""Pointer: JSON Pointer (RFC 6901) over plain values: read, replace, walk and compare.
+"""Pointer: JSON Pointer (RFC 6901): read, replace, walk, compare values.
 
-Documents are never changed in place: `put` returns a new one that shares what stayed the same.
+Documents are never changed in place: `put` returns a new one that shares what
+stayed the same.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def join(*steps: str | int) -> str:
 
 
 def get(doc: Any, pointer: str) -> Any:
-    """Return the value a pointer names; MissingError `pointer.missing` when there is none."""
+    """Return the value a pointer names, else MissingError `pointer.missing`."""
     value = doc
     for step in parse(pointer):
         value = _child(value, step, pointer)
@@ -61,13 +62,14 @@ def get(doc: Any, pointer: str) -> Any:
 def put(doc: Any, pointer: str, value: Any) -> Any:
     """Return a document in which the pointer names `value`.
 
-    A new key is added, "-" appends to an array; every step before the last must exist.
+    A new key is added, "-" appends to an array; every step before the last must
+    exist.
     """
     return _put(doc, parse(pointer), value, pointer)
 
 
 def walk(doc: Any, at: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (pointer, leaf) in document order; an empty object or array is a leaf."""
+    """Yield (pointer, leaf) in order; an empty object or array is a leaf."""
     if isinstance(doc, Mapping) and doc:
         for key, item in doc.items():
             yield from walk(item, at + join(key))
@@ -79,9 +81,10 @@ def walk(doc: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def diff(old: Any, new: Any, at: str = "") -> list[tuple[str, Any, Any]]:
-    """Return (pointer, old, new) for each difference, `ABSENT` where one side has nothing.
+    """Return (pointer, old, new) of each difference, `ABSENT` where nothing.
 
-    Objects are compared by key, arrays by index; numbers by value (1 equals 1.0), and true is not 1.
+    Objects are compared by key, arrays by index; numbers by value (1 equals
+    1.0), and true is not 1.
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = [*old, *(key for key in new if key not in old)]

@@ -70,7 +70,8 @@ lint: $(STAMPS)/install $(STAMPS)/dev ## ruff, mypy strict, import contracts, ti
 	@$(BIN)/python tools/tidy.py
 
 .PHONY: format
-format: $(STAMPS)/dev ## let ruff order imports and lay out the code
+format: $(STAMPS)/dev ## order imports, lay out the code, wrap its prose
+	@$(BIN)/python tools/rewrap.py
 	@$(BIN)/ruff check --select I --fix --quiet
 	@$(BIN)/ruff format
 

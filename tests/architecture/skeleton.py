@@ -1,6 +1,7 @@
 """A small house with every kind of room, written to a folder.
 
-The contracts are tried on it: clean it must pass, and every planted import must be reported.
+The contracts are tried on it: clean it must pass, and every planted import must
+be reported.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ ALLOWED: dict[str, str] = {
 
 
 def build(folder: Path, planted: Mapping[str, str]) -> Path:
-    """Write the house with `planted` imports (module path → statement) and return its root."""
+    """Write the house with `planted` imports (module path → statement) and
+    return its root.
+    """
     modules = {f"{room}/{name}" for room in ROOMS for name in ROOM} | set(PLAIN)
     texts = {name: ALLOWED.get(name, "") for name in modules | set(planted)}
     for name, statement in planted.items():

@@ -1,4 +1,6 @@
-"""The import contracts hold on the real house, and each is proven to catch a planted violation."""
+"""The import contracts hold on the real house, and each is proven to catch a
+planted violation.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def check(folder: Path) -> tuple[int, str]:
 
 
 def sections(report: str) -> dict[str, str]:
-    """Cut the list of broken contracts into one text a contract, on one line each."""
+    """Cut the list of broken contracts into one text a contract, on one line
+    each.
+    """
     _, _, broken = report.partition("Broken contracts")
     found: dict[str, list[str]] = {}
     current = ""
@@ -144,9 +148,11 @@ def test_a_room_nobody_placed_on_a_floor_is_refused(tmp_path: Path) -> None:
 
 
 def faults(graph: grimp.ImportGraph) -> list[str]:
-    """Say which contract modules know more than the kernel and other contracts, or know in a circle.
+    """Say which contract modules know more than the kernel and other contracts,
+    or know in a circle.
 
-    Two holes import-linter cannot see, and a third: a plugin reaching into another room's adapters.
+    Two holes import-linter cannot see, and a third: a plugin reaching into
+    another room's adapters.
     """
     contracts = {name for name in graph.modules if name.endswith(".contract")}
     wrong = []

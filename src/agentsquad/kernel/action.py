@@ -1,7 +1,9 @@
-"""Action: a typed callable capability, described once and offered on every surface.
+"""Action: a typed callable capability, described once and offered on every
+surface.
 
-The decorator only attaches a spec; nothing is registered by importing. The spec feeds validation,
-documentation, workflow steps, agent tools and the command line, so it holds everything they need.
+The decorator only attaches a spec; nothing is registered by importing. The spec
+feeds validation, documentation, workflow steps, agent tools and the command
+line, so it holds everything they need.
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ class Effect(str, Enum):
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often and how patiently a failed step is tried again.
 
-    Only errors whose table row is retryable, and codes named in `codes`, are retried. The wait before
-    attempt n (from 1) is `initial_ms * factor**(n-1)`, at most `max_ms`, times a random factor in
-    [1 - jitter, 1 + jitter] drawn through the entropy port.
+    Only errors whose table row is retryable, and codes named in `codes`, are
+    retried. The wait before attempt n (from 1) is `initial_ms * factor**(n-1)`, at
+    most `max_ms`, times a random factor in [1 - jitter, 1 + jitter] drawn through
+    the entropy port.
     """
 
     attempts: int = 1
@@ -74,7 +77,8 @@ class ActionSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Action:
-    """A spec and the function that carries it out: `fn(ctx, input) -> output`, sync or async."""
+    """A spec and the function that carries it out: `fn(ctx, input) -> output`,
+    sync or async."""
 
     __slots__ = ("fn", "is_async", "spec")
 
@@ -87,7 +91,8 @@ class Action:
         return f"<Action {self.spec.name} ({self.spec.effect.value})>"
 
     def __call__(self, ctx: Any, value: Any) -> Any:
-        """Call the function itself, past every interceptor; only the engine and tests do."""
+        """Call the function itself, past every interceptor; only the engine and
+        tests do."""
         return self.fn(ctx, value)
 
     @property
@@ -106,18 +111,22 @@ def action(
     summary: str | None = None,
     **options: Any,
 ) -> Callable[[F], Action]:
-    """Mark a function as an action; its annotations and docstring become the spec.
+    """Mark a function as an action; its annotations and docstring become the
+    spec.
 
-    The function takes `(ctx, input)`; `input` and the return value must be annotated. Options are the
-    remaining fields of `ActionSpec`: `compensate`, `reconcile` and `preview` name other actions
-    (`preview` is a pure action that predicts the output, used by forks instead of the effect), `cli`
-    is the command path if it differs from the name, `positional` the input fields given without a
-    flag.
+    The function takes `(ctx, input)`; `input` and the return value must be
+    annotated. Options are the remaining fields of `ActionSpec`: `compensate`,
+    `reconcile` and `preview` name other actions (`preview` is a pure action
+    that predicts the output, used by forks instead of the effect), `cli` is the
+    command path if it differs from the name, `positional` the input fields
+    given without a flag.
     """
     subsystem, dot, verb = name.partition(".")
     if not (subsystem and dot and verb):
         raise InvalidError(
-            f"action name {name!r} is not 'subsystem.verb'", code="action.name", hint="e.g. edi.check"
+            f"action name {name!r} is not 'subsystem.verb'",
+            code="action.name",
+            hint="e.g. edi.check",
         )
 
     def mark(fn: F) -> Action:
@@ -125,7 +134,8 @@ def action(
         params = list(inspect.signature(fn).parameters)
         if len(params) != 2 or params[1] not in hints or "return" not in hints:
             raise InvalidError(
-                f"action {name!r} must be written fn(ctx, input: In) -> Out", code="action.signature"
+                f"action {name!r} must be written fn(ctx, input: In) -> Out",
+                code="action.signature",
             )
         doc = inspect.getdoc(fn) or ""
         head, _, rest = doc.partition("\n")

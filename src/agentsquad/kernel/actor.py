@@ -10,7 +10,10 @@ KINDS = ("person", "agent", "service", "schedule")
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who. Written `kind:name` in events, for example `person:ada` or `agent:matcher`."""
+    """Who.
+
+    Written `kind:name` in events, for example `person:ada` or `agent:matcher`.
+    """
 
     kind: str
     name: str
@@ -21,7 +24,8 @@ class Actor(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str, roles: tuple[str, ...] = ()) -> Actor:
-        """Read `kind:name`; anything else raises InvalidError `actor.invalid`."""
+        """Read `kind:name`; anything else raises InvalidError
+        `actor.invalid`."""
         kind, _, name = text.partition(":")
         if kind not in KINDS or not name:
             raise InvalidError(

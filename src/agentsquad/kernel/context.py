@@ -1,7 +1,7 @@
 """Context: the only door to the world outside.
 
-An action receives one; what it does not offer cannot be done. The engine implements it, the kernel
-only says what it is.
+An action receives one; what it does not offer cannot be done. The engine
+implements it, the kernel only says what it is.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ class Context(Protocol):
 
     @property
     def run_id(self) -> str | None:
-        """The run this call belongs to; None when called from a surface directly."""
+        """The run this call belongs to; None when called from a surface
+        directly."""
         ...
 
     @property
     def idempotency_key(self) -> str:
-        """Stable over retries of this call and unique to it: give it to the other side."""
+        """Stable over retries of this call and unique to it: give it to the
+        other side."""
         ...
 
     def now_ms(self) -> int:
@@ -40,7 +42,8 @@ class Context(Protocol):
         ...
 
     def port(self, role: type[T]) -> T:
-        """Return the adapter mounted for a port; UnsupportedError names the extra to install."""
+        """Return the adapter mounted for a port; UnsupportedError names the
+        extra to install."""
         ...
 
     async def call(self, action: str, value: Any, **facts: Any) -> Any:
@@ -48,7 +51,8 @@ class Context(Protocol):
         ...
 
     def meter(self, **usage: Any) -> None:
-        """Record what this call consumed: model=…, input_tokens=…, cost_micros=…, currency=…."""
+        """Record what this call consumed: model=…, input_tokens=…,
+        cost_micros=…, currency=…."""
         ...
 
     def progress(self, text: str, *, done: int | None = None, total: int | None = None) -> None:

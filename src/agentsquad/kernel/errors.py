@@ -1,20 +1,23 @@
 """The one family of errors: classes by what the caller should do next.
 
-`TABLE` maps each class once to HTTP, gRPC and process exit codes; every surface reads it. A subsystem
-names its own failures by subclassing one of these in its `contract.py`; vendor exceptions stop at the
-adapter that met them. Suspend and cancel are signals, not errors, and live with the engine.
+`TABLE` maps each class once to HTTP, gRPC and process exit codes; every surface
+reads it. A subsystem names its own failures by subclassing one of these in its
+`contract.py`; vendor exceptions stop at the adapter that met them. Suspend and
+cancel are signals, not errors, and live with the engine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
 class SquadError(Exception):
     """The root; never raised itself.
 
-    `code` is stable and dotted, `message` is for people, `hint` says how to fix it, `details`
-    is for programs. `private` is for logs only and never leaves the process.
+    `code` is stable and dotted, `message` is for people, `hint` says how to fix
+    it, `details` is for programs. `private` is for logs only and never leaves
+    the process.
     """
 
     code: str = "error"
@@ -41,7 +44,8 @@ class SquadError(Exception):
         super().__init__(self.message)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the object every surface prints: code, message, and what is known beyond."""
+        """Return the object every surface prints: code, message, and what is
+        known beyond."""
         body: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.hint:
             body["hint"] = self.hint
@@ -143,8 +147,31 @@ TABLE: dict[type[SquadError], Surface] = {
 
 
 def surface_of(error: BaseException) -> Surface:
-    """Return the row of `TABLE` for an error; anything foreign counts as our bug."""
+    """Return the row of `TABLE` for an error; anything foreign counts as our
+    bug."""
     for cls in type(error).__mro__:
         if cls in TABLE:
             return TABLE[cls]
     return TABLE[BugError]
+
+
+def record(error: BaseException) -> dict[str, Any]:
+    """Return what an event keeps of an error: `to_dict` and the name of its
+    table class."""
+    if isinstance(error, SquadError):
+        row = next(cls for cls in type(error).__mro__ if cls in TABLE)
+        return {"class": row.__name__, **error.to_dict()}
+    return {"class": "BugError", "code": "bug", "message": f"{type(error).__name__}: {error}"}
+
+
+def restore(recorded: Mapping[str, Any]) -> SquadError:
+    """Return an error like the one that was recorded, of the same table class
+    and code."""
+    cls = next((c for c in TABLE if c.__name__ == recorded.get("class")), BugError)
+    return cls(
+        recorded.get("message"),
+        code=recorded.get("code"),
+        hint=recorded.get("hint"),
+        details=dict(recorded.get("details") or {}),
+        retry_after_ms=recorded.get("retry_after_ms"),
+    )

@@ -1,7 +1,8 @@
 """Event: a fact in the past tense, never changed.
 
-The header is what the Merkle tree commits to; the payload lies beside it and is bound by a salted
-digest, so it can be erased while every proof still verifies (ARCHITECTURE section 3).
+The header is what the Merkle tree commits to; the payload lies beside it and is
+bound by a salted digest, so it can be erased while every proof still verifies
+(ARCHITECTURE section 3).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import msgspec
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A fact on its way to the log.
 
-    `payload` is a JSON object. `personal` maps the JSON Pointer (RFC 6901) of each personal value in
-    it to the subject it is about, for example {"/vendor/contact": "person:4711"}; those values are
-    committed to one by one and stored encrypted under the subject's key.
+    `payload` is a JSON object. `personal` maps the JSON Pointer (RFC 6901) of
+    each personal value in it to the subject it is about, for example
+    {"/vendor/contact": "person:4711"}; those values are committed to one by one
+    and stored encrypted under the subject's key.
     """
 
     stream: str
@@ -33,9 +35,10 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A fact as the log holds it.
 
-    `seq` is global and gap-free from 1, `stream_seq` the same within the stream. `at` is a hybrid
-    logical clock reading "<RFC 3339 UTC with milliseconds>/<counter>". `payload` is None when it was
-    erased; a personal value whose key was dropped reads {"$erased": "sha256:…"}.
+    `seq` is global and gap-free from 1, `stream_seq` the same within the
+    stream. `at` is a hybrid logical clock reading "<RFC 3339 UTC with
+    milliseconds>/<counter>". `payload` is None when it was erased; a personal
+    value whose key was dropped reads {"$erased": "sha256:…"}.
     """
 
     seq: int

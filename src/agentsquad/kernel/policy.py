@@ -1,6 +1,7 @@
 """Policy: the decision before each action, as values.
 
-A Decision is recorded with the clauses that decided; replay reads it and never asks again.
+A Decision is recorded with the clauses that decided; replay reads it and never
+asks again.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import msgspec
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked: may `actor` call `action` with `input`, in these circumstances?
+    """What is asked: may `actor` call `action` with `input`, in these
+    circumstances?
 
-    `facts` is a JSON object that the workflow or surface adds: the requester, approvals already given,
-    amounts by currency, evidence the rule needs.
+    `facts` is a JSON object that the workflow or surface adds: the requester,
+    approvals already given, amounts by currency, evidence the rule needs.
     """
 
     actor: str
@@ -27,11 +29,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What was answered, by which revision of the policy, and which clauses decided.
+    """What was answered, by which revision of the policy, and which clauses
+    decided.
 
-    `clauses` are stable names such as "p2p.limits.over_auto_limit"; `obligations` are objects
-    such as {"approve": {"roles": ["controller"], "count": 1, "because": "amount over 10000"}} or
-    {"mask": ["/iban"]}.
+    `clauses` are stable names such as "p2p.limits.over_auto_limit";
+    `obligations` are objects such as {"approve": {"roles": ["controller"],
+    "count": 1, "because": "amount over 10000"}} or {"mask": ["/iban"]}.
     """
 
     allow: bool
@@ -42,7 +45,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyEngine(Protocol):
-    """Decides; never raises for a rule that fails: a failing rule denies and says so."""
+    """Decides; never raises for a rule that fails: a failing rule denies and
+    says so."""
 
     @property
     def revision(self) -> str:
@@ -50,9 +54,11 @@ class PolicyEngine(Protocol):
         ...
 
     def decide(self, question: Question) -> Decision:
-        """Answer one question; default is deny for write and irreversible effects."""
+        """Answer one question; default is deny for write and irreversible
+        effects."""
         ...
 
     def query(self, path: str, value: Any) -> Any:
-        """Evaluate one rule, for example `data.p2p.matching.result`, on any input; JSON in, JSON out."""
+        """Evaluate one rule, for example `data.p2p.matching.result`, on any
+        input; JSON in, JSON out."""
         ...

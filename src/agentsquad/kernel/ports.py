@@ -1,4 +1,7 @@
-"""Ports: what the pure core needs from outside, by role. Adapters are named for their technology."""
+"""Ports: what the pure core needs from outside, by role.
+
+Adapters are named for their technology.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ class Clock(Protocol):
         ...
 
     def monotonic_ms(self) -> float:
-        """Return a reading that never goes back, for measuring how long something took."""
+        """Return a reading that never goes back, for measuring how long
+        something took."""
         ...
 
     async def sleep_ms(self, duration_ms: float) -> None:
@@ -42,8 +46,9 @@ class EventStore(Protocol):
     ) -> list[Event]:
         """Append all or none, durably, and return them as stored.
 
-        `expect` maps a stream to the `stream_seq` its last event must have (0: no such stream yet);
-        otherwise ConflictError `ledger.expect`. Returning means fsync succeeded.
+        `expect` maps a stream to the `stream_seq` its last event must have (0:
+        no such stream yet); otherwise ConflictError `ledger.expect`. Returning
+        means fsync succeeded.
         """
         ...
 
@@ -56,11 +61,13 @@ class EventStore(Protocol):
     async def read(
         self, *, after: int = 0, limit: int = 1000, types: Sequence[str] | None = None
     ) -> list[Event]:
-        """Return events with `seq` > `after` in order, at most `limit`, of the given types."""
+        """Return events with `seq` > `after` in order, at most `limit`, of the
+        given types."""
         ...
 
     async def streams(self, prefix: str = "") -> list[tuple[str, int]]:
-        """Return (name, version) of every stream whose name starts with `prefix`, oldest first."""
+        """Return (name, version) of every stream whose name starts with
+        `prefix`, oldest first."""
         ...
 
     async def size(self) -> int:
@@ -71,14 +78,19 @@ class EventStore(Protocol):
 class BlobStore(Protocol):
     """Content-addressed bytes, stored once: `sha256:<hex>`."""
 
-    async def put(self, data: bytes, media_type: str = "application/octet-stream") -> dict[str, Any]:
-        """Store and return {"$blob": "sha256:…", "size": n, "media_type": …}."""
+    async def put(
+        self, data: bytes, media_type: str = "application/octet-stream"
+    ) -> dict[str, Any]:
+        """Store and return {"$blob": "sha256:…", "size": n, "media_type":
+        …}."""
         ...
 
     async def get(self, digest: str) -> bytes:
-        """Return the bytes; MissingError if unknown, IntegrityError if they do not match."""
+        """Return the bytes; MissingError if unknown, IntegrityError if they do
+        not match."""
         ...
 
     async def delete(self, digest: str) -> None:
-        """Forget the bytes (erasure, retention); unknown digests are ignored."""
+        """Forget the bytes (erasure, retention); unknown digests are
+        ignored."""
         ...

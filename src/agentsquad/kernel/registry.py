@@ -1,7 +1,8 @@
-"""Plugin and Registry: what is offered, and the immutable set of what is mounted.
+"""Plugin and Registry: what is offered, and the immutable set of what is
+mounted.
 
-Importing a module changes nothing; `assembly` mounts plugins into a registry whose digest each run
-pins. What is not mounted cannot be called.
+Importing a module changes nothing; `assembly` mounts plugins into a registry
+whose digest each run pins. What is not mounted cannot be called.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from agentsquad.kernel.resource import Kind
 class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     """What one folder offers.
 
-    `ports` maps a port type to a factory `settings -> adapter`; `workflows` are values with a `name`
-    and a `digest`; `policies` maps a file name to Rego text or JSON data.
+    `ports` maps a port type to a factory `settings -> adapter`; `workflows` are
+    values with a `name` and a `digest`; `policies` maps a file name to Rego
+    text or JSON data.
     """
 
     name: str
@@ -84,7 +86,8 @@ class Registry:
             ) from None
 
     def narrow(self, *names: str) -> Registry:
-        """Return a registry with only these actions (all kinds and workflows stay)."""
+        """Return a registry with only these actions (all kinds and workflows
+        stay)."""
         for name in names:
             self.action(name)
         return self._keep(set(names))
@@ -103,7 +106,8 @@ class Registry:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the specs of everything mounted; equal worlds have equal digests."""
+        """SHA-256 over the specs of everything mounted; equal worlds have equal
+        digests."""
         world = {
             "actions": {n: [a.spec.version, a.spec.effect.value] for n, a in self.actions.items()},
             "kinds": {n: k.digest for n, k in self.kinds.items()},
@@ -114,7 +118,8 @@ class Registry:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return "did you mean 'x'?" for a likely typo, else the known names, else None."""
+    """Return "did you mean 'x'?" for a likely typo, else the known names, else
+    None."""
     import difflib
 
     names = sorted(known)

@@ -1,4 +1,5 @@
-"""Resource: declarative desired state, Kubernetes-shaped, checked against one JSON Schema a kind."""
+"""Resource: declarative desired state, Kubernetes-shaped, checked against one
+JSON Schema a kind."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """What should be."""
 
-    apiVersion: str  # noqa: N815 - the Kubernetes spelling is the interface
+    apiVersion: str
     kind: str
     metadata: Metadata
     spec: dict[str, Any]
@@ -31,9 +32,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of resource: its name, the JSON Schema (draft 2020-12) of its spec, and further checks.
+    """A kind of resource: its name, the JSON Schema (draft 2020-12) of its
+    spec, and further checks.
 
-    `check(spec)` returns (JSON Pointer, message, hint) for what a schema cannot say.
+    `check(spec)` returns (JSON Pointer, message, hint) for what a schema cannot
+    say.
     """
 
     name: str

@@ -1,1 +1,2 @@
-"""The wing of those who do the work: agents, their models' port, and what explains them."""
+"""The wing of those who do the work: agents, their models' port, and what
+explains them."""

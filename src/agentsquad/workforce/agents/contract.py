@@ -1,6 +1,8 @@
-"""The model port: what an agent turn asks of a language model or an embedder, and what comes back.
+"""The model port: what an agent turn asks of a language model or an embedder,
+and what comes back.
 
-One small port of our own; providers are adapters under `integrations/connectors/ai`.
+One small port of our own; providers are adapters under
+`integrations/connectors/ai`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from agentsquad.kernel.errors import InvalidError, LimitError, UnavailableError
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One call the model wants made; `arguments` is a JSON object already parsed."""
+    """One call the model wants made; `arguments` is a JSON object already
+    parsed."""
 
     id: str
     name: str
@@ -22,7 +25,10 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One turn of the conversation. A `tool` message answers the call named by `tool_call_id`."""
+    """One turn of the conversation.
+
+    A `tool` message answers the call named by `tool_call_id`.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
@@ -31,7 +37,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool offered to the model: an action's name, summary and JSON Schema of its input."""
+    """A tool offered to the model: an action's name, summary and JSON Schema of
+    its input."""
 
     name: str
     description: str
@@ -39,7 +46,8 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything that determines an answer; its canonical JSON is the request hash.
+    """Everything that determines an answer; its canonical JSON is the request
+    hash.
 
     `output_schema` asks for one JSON object of that shape as the reply's text.
     """
@@ -55,7 +63,10 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call consumed. `cost_micros` is None when no price is known: unknown, never zero."""
+    """What a call consumed.
+
+    `cost_micros` is None when no price is known: unknown, never zero.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -76,7 +87,10 @@ class ModelReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of a streamed answer; the last one carries the whole reply. Never an event."""
+    """A piece of a streamed answer; the last one carries the whole reply.
+
+    Never an event.
+    """
 
     text: str = ""
     reply: ModelReply | None = None
@@ -87,14 +101,18 @@ class Model(Protocol):
 
     provider: str
 
-    async def complete(self, request: ModelRequest, *, deadline_ms: int | None = None) -> ModelReply:
-        """Answer once; errors are this module's, LimitError with `retry_after_ms` included."""
+    async def complete(
+        self, request: ModelRequest, *, deadline_ms: int | None = None
+    ) -> ModelReply:
+        """Answer once; errors are this module's, LimitError with
+        `retry_after_ms` included."""
         ...
 
     def stream(
         self, request: ModelRequest, *, deadline_ms: int | None = None
     ) -> AsyncIterator[Chunk]:
-        """Answer in pieces; the pieces' texts joined equal the final reply's text."""
+        """Answer in pieces; the pieces' texts joined equal the final reply's
+        text."""
         ...
 
 

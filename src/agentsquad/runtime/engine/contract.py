@@ -1,0 +1,336 @@
+"""What others may know of the engine: workflows, the context they are written
+against, and errors.
+
+A workflow is a coroutine that is pure besides its context: every step it asks
+for is journaled, so that running it again over the journal resumes, replays or
+forks it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from agentsquad.kernel.action import RetryPolicy
+from agentsquad.kernel.errors import (
+    ConflictError,
+    DeadlineError,
+    DeniedError,
+    IntegrityError,
+    InvalidError,
+    UnavailableError,
+)
+from agentsquad.kernel.policy import Decision
+
+T = TypeVar("T")
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's answer, bound to exactly what was asked and shown.
+
+    `binding` is the digest of action, arguments, policy revision, evidence, run
+    and position; the effect door computes it again and refuses with `approval-
+    stale` when anything changed.
+    """
+
+    approved: bool
+    approver: str
+    reason: str
+    position: str
+    binding: str
+    expires_ms: int | None = None
+
+
+class WorkflowContext(Protocol):
+    """The door as a workflow sees it; every awaited call is one step of the
+    run."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        ...
+
+    def now_ms(self) -> int:
+        """Return the time of the last recorded event, milliseconds UTC; the
+        same in a replay."""
+        ...
+
+    def random(self) -> float:
+        """Return a number in [0, 1) that is the same in a replay."""
+        ...
+
+    async def call(  # noqa: PLR0913 - keyword options
+        self,
+        action: str,
+        value: Any = None,
+        *,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout_ms: int | None = None,
+        approval: Approval | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call an action and return its output."""
+        ...
+
+    async def agent(self, name: str, value: Any, *, task: str | None = None) -> Any:
+        """Let an agent take a turn (a child run) and return its output."""
+        ...
+
+    async def decide(
+        self, action: str, value: Any, *, facts: Mapping[str, Any] | None = None
+    ) -> Decision:
+        """Ask policy and record the Decision."""
+        ...
+
+    async def query(self, path: str, value: Any) -> Any:
+        """Evaluate a policy rule and record its answer."""
+        ...
+
+    async def approve(self, action: str, value: Any, **request: Any) -> Approval:
+        """Ask a person: evidence, roles, because, expires_ms, requester."""
+        ...
+
+    async def sleep(self, duration_ms: int) -> None:
+        """Wait; the waiting run holds no memory."""
+        ...
+
+    async def signal(self, name: str, *, timeout_ms: int | None = None) -> Any:
+        """Wait for a signal and return its payload; StepDeadlineError when time
+        runs out."""
+        ...
+
+    async def run(self, workflow: str, value: Any, *, key: str | None = None) -> Any:
+        """Run another workflow as a child and return its output."""
+        ...
+
+    async def parallel(self, *branches: Awaitable[Any]) -> list[Any]:
+        """Run branches side by side; the error of the first failing branch is
+        raised at the end."""
+        ...
+
+    async def map(
+        self, fn: Callable[[Any], Awaitable[Any]], items: Iterable[Any], *, limit: int = 8
+    ) -> list[Any]:
+        """Run `fn` over items, at most `limit` at once, results in order."""
+        ...
+
+    def saga(self) -> Any:
+        """Return a saga whose calls are compensated in reverse dependency order
+        on failure."""
+        ...
+
+
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
+    """A definition: a name, a coroutine function and the digest of what it is
+    made of."""
+
+    name: str
+    fn: Callable[[Any, Any], Awaitable[Any]]
+    input: Any
+    output: Any
+    digest: str
+    summary: str = ""
+    version: str = "1"
+    timeout_ms: int | None = None
+    schedule: str | None = None
+
+
+def workflow(  # noqa: PLR0913 - keyword options
+    name: str,
+    *,
+    input: Any = Any,
+    output: Any = Any,
+    version: str = "1",
+    timeout_ms: int | None = None,
+    schedule: str | None = None,
+    uses: Sequence[Any] = (),
+) -> Callable[[Callable[[Any, Any], Awaitable[Any]]], Workflow]:
+    """Mark a coroutine function `fn(ctx, input)` as a workflow.
+
+    Its digest covers the source of the module it stands in and of the modules
+    and functions in `uses`, so that a run knows whether it continues under the
+    code it started with.
+    """
+
+    def mark(fn: Callable[[Any, Any], Awaitable[Any]]) -> Workflow:
+        if not inspect.iscoroutinefunction(fn):
+            raise InvalidError(f"workflow {name!r} must be 'async def'", code="workflow.signature")
+        hints = typing.get_type_hints(fn) if input is Any or output is Any else {}
+        params = list(inspect.signature(fn).parameters)
+        return Workflow(
+            name=name,
+            fn=fn,
+            input=hints.get(params[1], Any) if input is Any else input,
+            output=hints.get("return", Any) if output is Any else output,
+            digest=source_digest(name, version, fn, *uses),
+            summary=(inspect.getdoc(fn) or "").partition("\n")[0],
+            version=version,
+            timeout_ms=timeout_ms,
+            schedule=schedule,
+        )
+
+    return mark
+
+
+def source_digest(name: str, version: str, *parts: Any) -> str:
+    """Return "sha256:…" over the source text of modules and of the functions'
+    modules."""
+    state = hashlib.sha256(f"{name}\n{version}\n".encode())
+    for part in parts:
+        module = part if inspect.ismodule(part) else sys.modules.get(part.__module__)
+        try:
+            text = inspect.getsource(module if module is not None else part)
+        except (OSError, TypeError):
+            text = inspect.getsource(part) if callable(part) else repr(part)
+        state.update(text.encode())
+    return "sha256:" + state.hexdigest()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run stands: `status` is running, waiting, completed, failed,
+    cancelled or pinned."""
+
+    run: str
+    status: str
+    output: Any = None
+    error: Mapping[str, Any] | None = None
+
+
+class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One question that waits for a person."""
+
+    id: str
+    run: str
+    position: str
+    action: str
+    because: str
+    roles: tuple[str, ...]
+    requester: str
+    input: Any
+    evidence: Any
+    binding: str
+    asked: str
+    expires_ms: int | None = None
+
+
+class Engine(Protocol):
+    """Starts, continues and answers runs."""
+
+    async def start(
+        self, workflow: str, value: Any, *, key: str | None = None, actor: str | None = None
+    ) -> str:
+        """Start a run and return its id; the same key returns the run already
+        there."""
+        ...
+
+    async def wait(self, run_id: str, *, timeout_ms: int | None = None) -> Outcome:
+        """Return when the run has ended, or DeadlineError."""
+        ...
+
+    async def outcome(self, run_id: str) -> Outcome:
+        """Return how a run stands now."""
+        ...
+
+    async def signal(self, run_id: str, name: str, payload: Any, *, actor: str) -> None:
+        """Send a signal to a run."""
+        ...
+
+    async def inbox(self, run_id: str | None = None) -> list[InboxItem]:
+        """Return the questions that wait, oldest first."""
+        ...
+
+    async def answer(self, item: str, *, approve: bool, approver: str, reason: str) -> None:
+        """Answer a question as a person; policy and segregation of duties are
+        checked."""
+        ...
+
+    async def cancel(self, run_id: str, *, actor: str, reason: str) -> None:
+        """Ask a run to stop; what it did is compensated."""
+        ...
+
+    async def recover(self) -> list[str]:
+        """Continue every open run; return their ids."""
+        ...
+
+
+class NonDeterministicError(ConflictError):
+    """The workflow's code no longer asks for what its journal holds."""
+
+    code = "run.nondeterministic"
+
+
+class DefinitionChangedError(ConflictError):
+    """The run is pinned to another version of its definition."""
+
+    code = "run.definition_changed"
+
+
+class ForeignAwaitError(InvalidError):
+    """A workflow awaited something that did not come from its context."""
+
+    code = "run.foreign_await"
+
+
+class StepFailedError(UnavailableError):
+    """A step failed; the recorded error is in `details`."""
+
+    code = "step.failed"
+
+
+class StepDeadlineError(DeadlineError):
+    """A step or wait took longer than it may."""
+
+    code = "step.deadline"
+
+
+class ApprovalStaleError(DeniedError):
+    """What was approved is not what is about to be done."""
+
+    code = "approval-stale"
+
+
+class ApprovalRequiredError(DeniedError):
+    """Policy asks for a person's approval before this effect."""
+
+    code = "approval.required"
+
+
+class EffectAmbiguousError(DeadlineError):
+    """The effect was sent and its outcome is unknown; it is never sent again
+    blindly."""
+
+    code = "effect.ambiguous"
+
+
+class HaltedError(DeniedError):
+    """The kill switch is on: no new effect may leave."""
+
+    code = "control.halted"
+
+
+class RunFailedError(ConflictError):
+    """A child run failed."""
+
+    code = "run.failed"
+
+
+class JournalIncompleteError(IntegrityError):
+    """The journal lacks what a replay would need."""
+
+    code = "run.incomplete"
+
+
+class CancelSignal(BaseException):
+    """Not an error: thrown into a workflow at its current step when the run is
+    cancelled."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)

@@ -1,0 +1,477 @@
+"""The decider: from a run's events to what it wants next.
+
+Pure; no clock, no I/O. `Instance.apply(event)` evolves the state, lets the
+workflow run as far as it can, and leaves what it asked for in `commands`.
+Feeding the same events in the same order always gives the same commands, so
+resuming, replaying and forking are the same loop with another hand on the
+events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel import errors
+from agentsquad.kernel.action import RetryPolicy
+from agentsquad.kernel.errors import SquadError
+from agentsquad.kernel.event import Event
+from agentsquad.kernel.policy import Decision
+from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.engine.command import (
+    Ask,
+    Call,
+    Child,
+    Command,
+    Sleep,
+    WaitSignal,
+    fingerprint,
+)
+from agentsquad.runtime.engine.contract import (
+    Approval,
+    CancelSignal,
+    NonDeterministicError,
+    StepDeadlineError,
+    Workflow,
+)
+from agentsquad.runtime.engine.saga import Saga
+from agentsquad.runtime.engine.scheduler import Join, Scheduler, Wait
+from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, RunState, evolve
+
+DECIDE = "policy.decide"
+QUERY = "policy.query"
+CHANGED = "the code changed under an open run, or it reads something outside its context"
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """The workflow has ended: `type` is run.completed, run.failed or
+    run.cancelled."""
+
+    type: str
+    payload: dict[str, Any]
+
+
+class Instance:
+    """One run of one workflow, driven only by its events.
+
+    It is also the workflow's context.
+    """
+
+    def __init__(self, run: str, workflow: Workflow, registry: Registry) -> None:
+        self.state = RunState(run=run)
+        self.workflow = workflow
+        self.registry = registry
+        self.commands: dict[str, Command] = {}
+        self.end: End | None = None
+        self.sagas: list[Saga] = []
+        self._scheduler = Scheduler(self._on_end)
+        self._consumed: dict[str, int] = {}
+        self._ending: tuple[Any, BaseException | None] | None = None
+        self._draws = 0
+
+    # --- driven by events
+
+    def apply(self, event: Event) -> None:
+        """Fold one event and let the workflow go on; raises
+        NonDeterministicError."""
+        state = self.state
+        kind = event.type
+        if kind in RESOLVING:
+            position = event.payload["position"]
+            known = position in state.resolved
+            evolve(state, event)
+            if not known:
+                self._resolve(position, event)
+        else:
+            evolve(state, event)
+            if kind == "run.started":
+                self._begin()
+            elif kind == "signal.received":
+                self._deliver(event.payload["name"])
+            elif kind == "run.cancel_requested":
+                self._interrupt(event.payload.get("reason", ""))
+            elif kind in END_EVENTS:
+                self._check_end(event)
+            elif kind in ("effect.planned", "approval.requested"):
+                self._check(event.payload["position"], event)
+        self._scheduler.run()
+
+    def _begin(self) -> None:
+        value = self.state.input
+        if self.workflow.input is not Any:
+            value = msgspec.convert(value, self.workflow.input, strict=False)
+        coro = self.workflow.fn(self, value)
+        self._scheduler.spawn(coro)  # type: ignore[arg-type]
+
+    def _resolve(self, position: str, event: Event) -> None:
+        command = self._check(position, event)
+        del self.commands[position]
+        value: Any = None
+        error: BaseException | None = None
+        if event.type in ("step.failed", "effect.failed"):
+            error = errors.restore(event.payload["error"])
+        elif event.type == "timer.fired":
+            value, error = self._timer(command)
+        elif event.type in ("approval.given", "approval.refused"):
+            value = approval_of(event)
+        else:
+            value, error = self._typed(command, event)
+        self._scheduler.wake(position, value, error)
+
+    def _typed(self, command: Command, event: Event) -> tuple[Any, SquadError | None]:
+        output = event.payload.get("output")
+        if not isinstance(command, Call):
+            return output, None
+        if command.action == DECIDE:
+            return msgspec.convert(output, Decision), None
+        action = self.registry.actions.get(command.action)
+        if action is None or action.spec.output is Any:
+            return output, None
+        try:
+            return msgspec.convert(output, action.spec.output, strict=False), None
+        except msgspec.ValidationError as error:
+            return None, NonDeterministicError(
+                f"event {event.seq}: the recorded output of {command.action} no longer fits its "
+                f"type: {error}",
+                details={"event": event.seq, "position": command.position},
+            )
+
+    @staticmethod
+    def _timer(command: Command) -> tuple[Any, SquadError | None]:
+        if isinstance(command, Sleep):
+            return None, None
+        if isinstance(command, Ask):
+            return None, StepDeadlineError(
+                f"nobody answered the question about {command.action} in time",
+                code="approval.expired",
+            )
+        return None, StepDeadlineError(f"{fingerprint(command)[0]} did not happen in time")
+
+    def _check(self, position: str, event: Event) -> Command:
+        """Return the command the code asked for at a position; it must be what
+        was recorded."""
+        command = self.commands.get(position)
+        recorded = event.payload
+        if command is None:
+            asked = ", ".join(f"{p}: {fingerprint(c)[0]}" for p, c in self.commands.items())
+            raise NonDeterministicError(
+                f"event {event.seq}: the journal holds {_recorded_name(event)} at step {position}, "
+                f"but the workflow asked for {asked or 'nothing more'}",
+                hint=CHANGED,
+                details={
+                    "event": event.seq,
+                    "position": position,
+                    "expected": _recorded_name(event),
+                    "came": asked or None,
+                },
+            )
+        name, value = fingerprint(command)
+        expected = _recorded_name(event)
+        if expected is not None and expected != name:
+            raise NonDeterministicError(
+                f"event {event.seq}: step {position} was {expected}, now it is {name}",
+                hint=CHANGED,
+                details={
+                    "event": event.seq,
+                    "position": position,
+                    "expected": expected,
+                    "came": name,
+                    "field": "action",
+                },
+            )
+        if "input" in recorded and recorded["input"] != value:
+            from agentsquad.kernel.pointer import diff
+
+            pointer, was, now = next(iter(diff(recorded["input"], value)), ("", None, None))
+            raise NonDeterministicError(
+                f"event {event.seq}: step {position} ({name}) was called with "
+                f"{pointer or '/'} = {was!r}, now with {now!r}",
+                hint=CHANGED,
+                details={
+                    "event": event.seq,
+                    "position": position,
+                    "expected": name,
+                    "came": name,
+                    "field": f"/input{pointer}",
+                    "was": was,
+                    "now": now,
+                },
+            )
+        return command
+
+    def _check_end(self, event: Event) -> None:
+        end = self.end
+        self.commands.clear()
+        if event.type == "run.cancelled" and end is None:
+            self._scheduler.close()
+            return
+        came = end.type if end else "still running"
+        if end is None or end.type != event.type:
+            raise NonDeterministicError(
+                f"event {event.seq}: the run ended with {event.type}, now it is {came}",
+                details={"event": event.seq, "expected": event.type, "came": came, "field": "type"},
+            )
+        for field in ("output", "error"):
+            was, now = event.payload.get(field), end.payload.get(field)
+            if was != now:
+                from agentsquad.kernel.pointer import diff
+
+                pointer, old, new = next(iter(diff(was, now)), ("", was, now))
+                raise NonDeterministicError(
+                    f"event {event.seq}: {field}{pointer} was {old!r}, now it is {new!r}",
+                    details={
+                        "event": event.seq,
+                        "field": f"/{field}{pointer}",
+                        "was": old,
+                        "now": new,
+                    },
+                )
+
+    def _deliver(self, name: str) -> None:
+        for position, command in self.commands.items():
+            if isinstance(command, WaitSignal) and command.name == name:
+                event = self._take(name)
+                if event is not None:
+                    del self.commands[position]
+                    self.state.timers.pop(position, None)
+                    self._scheduler.wake(position, event.payload.get("payload"))
+                return
+
+    def _take(self, name: str) -> Event | None:
+        used = self._consumed.get(name, 0)
+        box = self.state.mailbox.get(name, [])
+        if used >= len(box):
+            return None
+        self._consumed[name] = used + 1
+        return box[used]
+
+    def _interrupt(self, reason: str) -> None:
+        if self.end is None and self._ending is None:
+            self.commands.clear()
+            self.state.timers.clear()
+            self._scheduler.interrupt(CancelSignal(reason))
+
+    def _on_end(self, value: Any, error: BaseException | None) -> None:
+        if self._ending is None and error is not None and any(saga.entries for saga in self.sagas):
+            self._ending = (value, error)
+            self._scheduler.spawn(self._undo(), "undo.")
+            return
+        undone: dict[str, Any] = {}
+        if self._ending is not None:
+            undone = {"undone": value} if error is None else {"undo_error": errors.record(error)}
+            value, error = self._ending
+        self.end = self._end_of(value, error, undone)
+
+    async def _undo(self) -> list[dict[str, Any]]:
+        report: list[dict[str, Any]] = []
+        for saga in reversed(self.sagas):
+            report += await saga.undo()
+        return report
+
+    def _end_of(self, value: Any, error: BaseException | None, undone: Mapping[str, Any]) -> End:
+        if error is None:
+            return End(type="run.completed", payload={"output": plain(value)})
+        if isinstance(error, CancelSignal):
+            return End(type="run.cancelled", payload={"reason": error.reason, **undone})
+        return End(type="run.failed", payload={"error": errors.record(error), **undone})
+
+    @property
+    def ended(self) -> bool:
+        """Whether the log itself says that the run has ended."""
+        return self.state.status in ENDED
+
+    # --- the context the workflow sees
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.state.run
+
+    @property
+    def actor(self) -> str:
+        """Who started the run."""
+        return self.state.actor
+
+    def now_ms(self) -> int:
+        """Return the time of the last event."""
+        return self.state.now_ms
+
+    def random(self) -> float:
+        """Return the next number of a sequence fixed by the run's id."""
+        self._draws += 1
+        draw = hashlib.sha256(f"{self.state.run}/{self._draws}".encode()).digest()
+        return int.from_bytes(draw[:7], "big") / (1 << 56)
+
+    def _position(self) -> str:
+        task = self._scheduler.current
+        assert task is not None, "a workflow context is used outside its workflow"
+        return task.next_position()
+
+    def peek_position(self) -> str:
+        """Return the position the current task's next step will have."""
+        task = self._scheduler.current
+        assert task is not None, "a workflow context is used outside its workflow"
+        return f"{task.path}{task.counter + 1}"
+
+    async def call(  # noqa: PLR0913 - keyword options
+        self,
+        action: str,
+        value: Any = None,
+        *,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout_ms: int | None = None,
+        approval: Approval | None = None,
+        facts: Mapping[str, Any] | None = None,
+        undoes: str | None = None,
+    ) -> Any:
+        """Call an action and return its output; `undoes` names the position it
+        compensates."""
+        position = self._position()
+        self.commands[position] = Call(
+            position=position,
+            name=name or action,
+            action=action,
+            input=plain(value),
+            retry=retry,
+            timeout_ms=timeout_ms,
+            approval=approval,
+            facts=plain(facts) if facts else {},
+            undoes=undoes,
+        )
+        return await Wait(position)
+
+    async def agent(self, name: str, value: Any, *, task: str | None = None) -> Any:
+        """Let an agent take a turn and return its output."""
+        return await self.run("agent-turn", {"agent": name, "input": plain(value), "task": task})
+
+    async def decide(
+        self, action: str, value: Any, *, facts: Mapping[str, Any] | None = None
+    ) -> Decision:
+        """Ask policy and record the Decision."""
+        question = {"action": action, "input": plain(value), "facts": plain(facts or {})}
+        return await self.call(DECIDE, question, name=f"decide {action}")  # type: ignore[no-any-return]
+
+    async def query(self, path: str, value: Any) -> Any:
+        """Evaluate a policy rule and record its answer."""
+        return await self.call(QUERY, {"path": path, "input": plain(value)}, name=path)
+
+    async def approve(  # noqa: PLR0913 - keyword options
+        self,
+        action: str,
+        value: Any,
+        *,
+        evidence: Any = None,
+        roles: Iterable[str] = (),
+        because: str = "",
+        expires_ms: int | None = None,
+        requester: str | None = None,
+    ) -> Approval:
+        """Ask a person; `expires_ms` is how long the question and its answer
+        stay good."""
+        position = self._position()
+        self.commands[position] = Ask(
+            position=position,
+            name=f"approve {action}",
+            action=action,
+            input=plain(value),
+            evidence=plain(evidence),
+            roles=tuple(roles),
+            because=because,
+            requester=requester or self.state.actor,
+            expires_ms=None if expires_ms is None else self.now_ms() + expires_ms,
+        )
+        return await Wait(position)  # type: ignore[no-any-return]
+
+    async def sleep(self, duration_ms: int) -> None:
+        """Wait for a time."""
+        position = self._position()
+        self.commands[position] = Sleep(position=position, due_ms=self.now_ms() + int(duration_ms))
+        await Wait(position)
+
+    async def signal(self, name: str, *, timeout_ms: int | None = None) -> Any:
+        """Wait for a signal; one that came before it was asked for counts."""
+        position = self._position()
+        early = self._take(name)
+        if early is not None:
+            return early.payload.get("payload")
+        due = None if timeout_ms is None else self.now_ms() + timeout_ms
+        self.commands[position] = WaitSignal(position=position, name=name, due_ms=due)
+        return await Wait(position)
+
+    async def run(self, workflow: str, value: Any, *, key: str | None = None) -> Any:
+        """Run another workflow as a child."""
+        position = self._position()
+        self.commands[position] = Child(
+            position=position, name=workflow, workflow=workflow, input=plain(value), key=key
+        )
+        output = await Wait(position)
+        target = self.registry.workflows.get(workflow)
+        if target is not None and target.output is not Any:
+            return msgspec.convert(output, target.output, strict=False)
+        return output
+
+    async def parallel(self, *branches: Awaitable[Any]) -> list[Any]:
+        """Run branches side by side."""
+        return await self._group(list(enumerate(branches)), max(1, len(branches)))  # type: ignore[arg-type]
+
+    async def map(
+        self, fn: Callable[[Any], Awaitable[Any]], items: Iterable[Any], *, limit: int = 8
+    ) -> list[Any]:
+        """Run `fn` over items, at most `limit` at once."""
+        listed = list(items)
+        source = ((index, fn(item)) for index, item in enumerate(listed))
+        return await self._group(source, max(1, limit), len(listed))  # type: ignore[arg-type]
+
+    async def _group(
+        self,
+        members: Iterable[tuple[int, Coroutine[Any, Any, Any]]],
+        limit: int,
+        size: int | None = None,
+    ) -> list[Any]:
+        path = self._position()
+        group = Join(iter(members), len(members) if size is None else size)  # type: ignore[arg-type]
+        while limit and self._scheduler.start_next(group, path):
+            limit -= 1
+        return await group  # type: ignore[no-any-return]
+
+    def saga(self) -> Saga:
+        """Return a saga; what its calls did is undone if the run fails or is
+        cancelled."""
+        saga = Saga(self)
+        self.sagas.append(saga)
+        return saga
+
+
+def approval_of(event: Event) -> Approval:
+    """Return the Approval that an approval.given or approval.refused event
+    holds."""
+    body = event.payload
+    return Approval(
+        approved=event.type == "approval.given",
+        approver=body["approver"],
+        reason=body["reason"],
+        position=body["position"],
+        binding=body["binding"],
+        expires_ms=body.get("expires_ms"),
+    )
+
+
+def plain(value: Any) -> Any:
+    """Return plain JSON for a value: dict, list, str, int, float, bool or
+    None."""
+    return msgspec.to_builtins(value, str_keys=True)
+
+
+def _recorded_name(event: Event) -> str | None:
+    body = event.payload
+    if event.type == "approval.requested":
+        return f"approve {body['action']}"
+    if "workflow" in body:
+        return f"run {body['workflow']}"
+    if "action" in body:
+        return f"call {body['action']}"
+    return None

@@ -1,0 +1,266 @@
+"""The door: every call of an action, from a workflow, an agent or a surface,
+passes here.
+
+`CallPath` runs one explicit list of small interceptors (ARCHITECTURE section
+7); each is a file of its own. An action sees the world only through the
+`StepContext` it is handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
+from agentsquad.kernel import hashing
+from agentsquad.kernel.action import Action, RetryPolicy
+from agentsquad.kernel.actor import SYSTEM, Actor
+from agentsquad.kernel.errors import DeniedError, UnsupportedError
+from agentsquad.kernel.policy import Decision, PolicyEngine
+from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
+from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.engine.contract import Approval
+from agentsquad.runtime.engine.state import EffectState
+
+T = TypeVar("T")
+Progress = Callable[[str, int | None, int | None], None]
+
+
+class Ports:
+    """The adapters mounted for each port, made on first use."""
+
+    def __init__(self, made: Mapping[Any, Any] | None = None) -> None:
+        self._made: dict[Any, Any] = dict(made or {})
+        self._factories: dict[Any, Callable[[], Any]] = {}
+
+    def provide(self, role: Any, factory: Callable[[], Any]) -> None:
+        """Say how to make the adapter for a port."""
+        self._factories[role] = factory
+
+    def put(self, role: Any, adapter: Any) -> None:
+        """Mount an adapter."""
+        self._made[role] = adapter
+
+    def has(self, role: Any) -> bool:
+        """Whether a port can be had."""
+        return role in self._made or role in self._factories
+
+    def get(self, role: Any) -> Any:
+        """Return the adapter; UnsupportedError when there is none."""
+        made = self._made.get(role)
+        if made is None:
+            factory = self._factories.get(role)
+            if factory is None:
+                raise UnsupportedError(
+                    f"nothing is mounted for {getattr(role, '__name__', role)}",
+                    code="port.missing",
+                    hint="mount a plugin that provides it, or install the extra that does",
+                )
+            made = self._made[role] = factory()
+        return made
+
+
+class World:
+    """What the shell works with: the registry and the ports, each adapter made
+    on first use."""
+
+    def __init__(self, registry: Registry, ports: Ports) -> None:
+        self.registry = registry
+        self.ports = ports
+        self.progress: Progress = lambda text, done, total: None
+        ports.put(Registry, registry)
+
+    @cached_property
+    def store(self) -> EventStore:
+        """The log."""
+        return cast(EventStore, self.ports.get(EventStore))
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """The blobs beside the log."""
+        return cast(BlobStore, self.ports.get(BlobStore))
+
+    @cached_property
+    def policy(self) -> PolicyEngine:
+        """What may be."""
+        return cast(PolicyEngine, self.ports.get(PolicyEngine))
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The only source of time."""
+        return cast(Clock, self.ports.get(Clock))
+
+    @cached_property
+    def entropy(self) -> Entropy:
+        """The only source of chance."""
+        return cast(Entropy, self.ports.get(Entropy))
+
+
+class Step:
+    """One call on its way through the door."""
+
+    __slots__ = (
+        "action",
+        "actor",
+        "approval",
+        "attempts",
+        "cause",
+        "correlation",
+        "decision",
+        "deferred",
+        "effect",
+        "facts",
+        "input",
+        "key",
+        "name",
+        "position",
+        "retry",
+        "run",
+        "started_ms",
+        "timeout_ms",
+        "usage",
+        "value",
+    )
+
+    def __init__(
+        self,
+        action: Action,
+        value: Any,
+        *,
+        actor: Actor = SYSTEM,
+        run: str | None = None,
+        position: str = "",
+        name: str = "",
+    ) -> None:
+        self.action = action
+        self.input = value  # plain JSON, what is recorded
+        self.value = value  # typed, what the function gets
+        self.actor = actor
+        self.run = run
+        self.position = position
+        self.name = name or action.name
+        self.facts: Mapping[str, Any] = {}
+        self.approval: Approval | None = None
+        self.retry: RetryPolicy = action.spec.retry
+        self.timeout_ms: int | None = action.spec.timeout_ms
+        self.attempts = 0
+        self.usage: list[dict[str, Any]] = []
+        self.decision: Decision | None = None
+        self.effect: EffectState | None = None
+        self.correlation: str | None = run
+        self.cause: int | None = None
+        self.key: str | None = None
+        self.started_ms = 0.0
+        self.deferred = False
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over retries and resumes of this step, different for any
+        other."""
+        if self.key is None:
+            name = hashing.digest([self.run, self.position, self.action.name, self.input])
+            self.key = name.removeprefix("sha256:")[:32]
+        return self.key
+
+
+Proceed = Callable[[Step], Awaitable[Any]]
+Interceptor = Callable[["World", Step, Proceed], Awaitable[Any]]
+
+
+class CallPath:
+    """The list of interceptors, folded once into one call."""
+
+    def __init__(self, world: World, interceptors: Sequence[Interceptor]) -> None:
+        self.world = world
+        self.interceptors = tuple(interceptors)
+        self._enter = self._fold(0)
+
+    def _fold(self, index: int) -> Proceed:
+        interceptor = self.interceptors[index]
+        world = self.world
+        if index + 1 == len(self.interceptors):
+
+            async def last(step: Step) -> Any:
+                raise AssertionError("the last interceptor executes")
+
+            following: Proceed = last
+        else:
+            following = self._fold(index + 1)
+
+        async def enter(step: Step) -> Any:
+            return await interceptor(world, step, following)
+
+        return enter
+
+    async def run(self, step: Step) -> Any:
+        """Take a step through the door and return its output, typed."""
+        step.started_ms = self.world.clock.monotonic_ms()
+        return await self._enter(step)
+
+
+class StepContext:
+    """The Context an action is handed: only what the door lets through."""
+
+    __slots__ = ("_path", "_step", "_world")
+
+    def __init__(self, world: World, step: Step, path: CallPath | None = None) -> None:
+        self._world = world
+        self._step = step
+        self._path = path
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks."""
+        return self._step.actor
+
+    @property
+    def run_id(self) -> str | None:
+        """The run this call belongs to."""
+        return self._step.run
+
+    @property
+    def correlation(self) -> str | None:
+        """The root run this call belongs to."""
+        return self._step.correlation
+
+    @property
+    def idempotency_key(self) -> str:
+        """The key to give to the other side."""
+        return self._step.idempotency_key
+
+    def now_ms(self) -> int:
+        """Return the time."""
+        return self._world.clock.now_ms()
+
+    def token(self, size: int) -> bytes:
+        """Return random bytes."""
+        return self._world.entropy.token(size)
+
+    def port(self, role: type[T]) -> T:
+        """Return the adapter for a port."""
+        return self._world.ports.get(role)  # type: ignore[no-any-return]
+
+    async def call(self, action: str, value: Any, **facts: Any) -> Any:
+        """Call another action inside this step; only pure ones and reads."""
+        target = self._world.registry.action(action)
+        if target.spec.effect.outward:
+            raise DeniedError(
+                f"{self._step.action.name} may not call {action} from inside a step",
+                code="door.nested_effect",
+                hint="call it from the workflow, so that the effect has a place in the journal",
+            )
+        path = self._world.ports.get(CallPath)
+        inner = Step(
+            target, value, actor=self._step.actor, run=self._step.run, position=self._step.position
+        )
+        inner.facts = facts
+        inner.usage = self._step.usage
+        return await path.run(inner)
+
+    def meter(self, **usage: Any) -> None:
+        """Record what this call consumed."""
+        self._step.usage.append(usage)
+
+    def progress(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        """Tell a watching person how far it is."""
+        self._world.progress(text, done, total)

@@ -1,0 +1,72 @@
+"""Authorize: ask policy, keep its Decision, and see that its obligations are
+met.
+
+A pure action cannot reach the world and is not asked about. An obligation to
+approve is met only by an Approval bound to exactly this call; without one the
+step is refused, never quietly done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentsquad.kernel.action import Effect
+from agentsquad.kernel.errors import DeniedError
+from agentsquad.kernel.policy import Decision, Question
+from agentsquad.runtime.engine import approval as approvals
+from agentsquad.runtime.engine.contract import ApprovalRequiredError
+from agentsquad.runtime.engine.door import Proceed, Step, World
+
+
+async def authorize(world: World, step: Step, proceed: Proceed) -> Any:
+    """Let the call pass only if policy allows it and every obligation is
+    met."""
+    spec = step.action.spec
+    sent = step.effect is not None and step.effect.status != "planned"
+    if spec.effect is Effect.PURE or sent:
+        return await proceed(step)
+    decision = ask(world, step)
+    step.decision = decision
+    if not decision.allow:
+        raise DeniedError(
+            f"{step.actor} may not call {spec.name}: {decision.reason}",
+            code="policy.denied",
+            hint=f"squad policy ask --action {spec.name} --actor {step.actor} shows the rule",
+            details={
+                "action": spec.name,
+                "clauses": list(decision.clauses),
+                "revision": decision.revision,
+            },
+        )
+    if step.approval is not None:
+        await approvals.check(world, step, decision)
+    elif any("approve" in obligation for obligation in decision.obligations):
+        raise ApprovalRequiredError(
+            f"{spec.name} needs a person's approval: {decision.reason}",
+            hint="ask with ctx.approve(…) and pass the answer as approval=",
+            details={"action": spec.name, "clauses": list(decision.clauses)},
+        )
+    return await proceed(step)
+
+
+def ask(world: World, step: Step) -> Decision:
+    """Ask policy about one step."""
+    facts = dict(step.facts)
+    if step.run is not None:
+        facts.setdefault("run", step.run)
+    if step.approval is not None:
+        facts["approval"] = {
+            "approved": step.approval.approved,
+            "approver": step.approval.approver,
+            "position": step.approval.position,
+        }
+    return world.policy.decide(
+        Question(
+            actor=str(step.actor),
+            roles=step.actor.roles,
+            action=step.action.name,
+            effect=step.action.spec.effect.value,
+            input=step.input,
+            facts=facts,
+        )
+    )

@@ -1,0 +1,141 @@
+"""Effect: the ledger of what left for the world: planned, sent, confirmed,
+failed, ambiguous.
+
+Laws: nothing is sent before its plan is durable; a key is sent at most once
+unless the other side was asked and said it knows nothing of it; an outcome that
+is unknown is reconciled or waits for a person.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel import errors
+from agentsquad.kernel.errors import (
+    BugError,
+    DeadlineError,
+    IntegrityError,
+    SquadError,
+    UnavailableError,
+)
+from agentsquad.kernel.event import NewEvent
+from agentsquad.runtime.engine.contract import EffectAmbiguousError
+from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World
+from agentsquad.runtime.engine.state import EffectState
+
+
+class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reconciling action is asked: do you know this key?"""
+
+    key: str
+    input: Any
+
+
+class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
+    """What it answers: `found` true with the output, false if it certainly
+    never arrived."""
+
+    found: bool
+    output: Any = None
+
+
+async def effect(world: World, step: Step, proceed: Proceed) -> Any:
+    """Take an outward call through the ledger; other calls pass."""
+    if not step.action.spec.effect.outward or step.run is None:
+        return await proceed(step)
+    state = step.effect
+    if state is None:
+        await _note(
+            world,
+            step,
+            "effect.planned",
+            {
+                "action": step.action.name,
+                "name": step.name,
+                "input": step.input,
+                "decision": msgspec.to_builtins(step.decision) if step.decision else None,
+                "approval": msgspec.to_builtins(step.approval) if step.approval else None,
+            },
+        )
+        step.effect = state = EffectState(
+            key=step.idempotency_key, action=step.action.name, input=step.input
+        )
+    elif state.status in ("sent", "ambiguous"):
+        found = await reconcile(world, step)
+        if found is not None:
+            return found
+    await _note(world, step, "effect.sent", {})
+    state.status = "sent"
+    try:
+        return await proceed(step)
+    except SquadError as error:
+        if certain(error):
+            raise
+        failure: BaseException = error
+    except Exception as error:  # noqa: BLE001 - whatever it was, its outcome is unknown
+        failure = error
+    state.status = "ambiguous"
+    await _note(world, step, "effect.ambiguous", {"error": errors.record(failure)})
+    found = await reconcile(world, step)
+    if found is not None:
+        return found
+    await _note(world, step, "effect.sent", {"again": True})
+    state.status = "sent"
+    try:
+        return await proceed(step)
+    except Exception as error:
+        if isinstance(error, SquadError) and certain(error):
+            raise
+        await _note(world, step, "effect.ambiguous", {"error": errors.record(error)})
+        raise _unknown(step) from error
+
+
+async def reconcile(world: World, step: Step) -> Any:
+    """Ask the other side; return its output, None if it never arrived, or
+    raise: still unknown."""
+    name = step.action.spec.reconcile
+    if name is None:
+        raise _unknown(step)
+    asked = Reconcile(key=step.idempotency_key, input=step.input)
+    try:
+        answer = await StepContext(world, step).call(name, asked)
+    except (UnavailableError, DeadlineError) as error:
+        raise _unknown(step) from error
+    answer = msgspec.convert(msgspec.to_builtins(answer), Reconciled)
+    if not answer.found:
+        return None
+    output = step.action.spec.output
+    return answer.output if output is Any else msgspec.convert(answer.output, output, strict=False)
+
+
+def certain(error: SquadError) -> bool:
+    """Whether an error says that nothing happened on the other side."""
+    if error.details.get("sent") is False:
+        return True
+    return not isinstance(error, (UnavailableError, DeadlineError, BugError, IntegrityError))
+
+
+def _unknown(step: Step) -> EffectAmbiguousError:
+    return EffectAmbiguousError(
+        f"{step.action.name} was sent and its outcome is unknown",
+        hint=f"find out on the other side (key {step.idempotency_key}), then: "
+        f"squad effects resolve {step.run} {step.position} --confirmed|--failed --reason …",
+        details={"key": step.idempotency_key, "position": step.position},
+    )
+
+
+async def _note(world: World, step: Step, kind: str, body: dict[str, Any]) -> None:
+    await world.store.append(
+        [
+            NewEvent(
+                stream=f"run/{step.run}",
+                type=kind,
+                payload={"position": step.position, "key": step.idempotency_key, **body},
+                actor=str(step.actor),
+                cause=step.cause,
+                correlation=step.correlation,
+            )
+        ]
+    )

@@ -1,0 +1,89 @@
+"""Saga: calls whose effects are undone, last dependency first, when the run
+does not succeed.
+
+A call that ended later can only depend on calls that ended before, so undoing
+in the reverse order of completion is a reverse topological order of the
+dependencies, parallel branches included.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel import errors
+from agentsquad.kernel.errors import InvalidError, SquadError
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a compensating action is given: what was asked, what came of it, and
+    where in the run."""
+
+    input: Any
+    output: Any
+    position: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One call that succeeded and how it is undone."""
+
+    action: str
+    compensate: str
+    position: str
+    input: Any
+    output: Any
+
+
+class Saga:
+    """A list of undoable calls, in the order they succeeded."""
+
+    def __init__(self, ctx: Any) -> None:
+        self._ctx = ctx
+        self.entries: list[Entry] = []
+
+    async def call(self, action: str, value: Any = None, **options: Any) -> Any:
+        """Call an action that names its compensation; remember it when it
+        succeeds."""
+        compensate = options.pop("compensate", None)
+        spec = self._ctx.registry.action(action).spec
+        compensate = compensate or spec.compensate
+        if compensate is None:
+            raise InvalidError(
+                f"action {action!r} has no compensation",
+                code="saga.compensation",
+                hint="give @action(compensate=…) or saga.call(…, compensate=…)",
+            )
+        position = self._ctx.peek_position()
+        output = await self._ctx.call(action, value, **options)
+        self.entries.append(
+            Entry(
+                action=action,
+                compensate=compensate,
+                position=position,
+                input=msgspec.to_builtins(value),
+                output=msgspec.to_builtins(output),
+            )
+        )
+        return output
+
+    async def undo(self) -> list[dict[str, Any]]:
+        """Undo everything, last first; one that fails does not keep the others
+        from being undone."""
+        report = []
+        while self.entries:
+            entry = self.entries.pop()
+            line: dict[str, Any] = {"action": entry.action, "by": entry.compensate}
+            try:
+                await self._ctx.call(
+                    entry.compensate,
+                    Undo(input=entry.input, output=entry.output, position=entry.position),
+                    name=f"undo {entry.action}",
+                    undoes=entry.position,
+                )
+                line["undone"] = True
+            except SquadError as error:
+                line["undone"] = False
+                line["error"] = errors.record(error)
+            report.append(line)
+        return report

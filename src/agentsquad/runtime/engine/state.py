@@ -1,0 +1,160 @@
+"""RunState and `evolve`: what a run's journal says, folded one event at a time.
+
+Laws: `evolve` is pure and total over the event types below; an event whose
+position is already resolved changes nothing (a duplicate is harmless); status
+only moves along `TRANSITIONS`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel.event import Event
+
+TRANSITIONS: dict[str, tuple[str, ...]] = {
+    "new": ("running",),
+    "running": ("completed", "failed", "cancelled"),
+    "completed": (),
+    "failed": (),
+    "cancelled": (),
+}
+ENDED = ("completed", "failed", "cancelled")
+END_EVENTS = {"run.completed": "completed", "run.failed": "failed", "run.cancelled": "cancelled"}
+# Event types that give a position its result; others note progress towards it.
+RESOLVING = (
+    "step.completed",
+    "step.failed",
+    "effect.confirmed",
+    "effect.failed",
+    "timer.fired",
+    "approval.given",
+    "approval.refused",
+)
+
+
+class EffectState(msgspec.Struct, kw_only=True):
+    """One entry of the effect ledger: planned, sent, confirmed, failed,
+    ambiguous, compensated."""
+
+    key: str
+    action: str
+    input: Any
+    status: str = "planned"
+    planned_seq: int = 0
+    output: Any = None
+    error: Any = None
+
+
+class RunState(msgspec.Struct, kw_only=True):
+    """What is known of a run; `resolved` maps a position to the event that gave
+    its result."""
+
+    run: str
+    status: str = "new"
+    workflow: str = ""
+    definition: str = ""
+    input: Any = None
+    parent: Any = None
+    actor: str = "service:squad"
+    correlation: str | None = None
+    policy: str | None = None
+    started_seq: int = 0
+    version: int = 0
+    now_ms: int = 0
+    last_seq: int = 0
+    resolved: dict[str, Event] = {}
+    effects: dict[str, EffectState] = {}
+    requests: dict[str, Event] = {}
+    timers: dict[str, int] = {}
+    mailbox: dict[str, list[Event]] = {}
+    cancel: Event | None = None
+    output: Any = None
+    error: Any = None
+
+
+def evolve(state: RunState, event: Event) -> None:
+    """Fold one event into the state, in place; events must come in `stream_seq`
+    order."""
+    state.version = event.stream_seq
+    state.last_seq = event.seq
+    state.now_ms = max(state.now_ms, millis(event.at))
+    body = event.payload or {}
+    kind = event.type
+    if kind in RESOLVING:
+        position = body["position"]
+        if position in state.resolved:
+            return
+        state.resolved[position] = event
+        state.timers.pop(position, None)
+        if kind.startswith("effect.") and position in state.effects:
+            effect = state.effects[position]
+            effect.status = kind.partition(".")[2]
+            effect.output, effect.error = body.get("output"), body.get("error")
+    elif kind == "run.started":
+        _started(state, event, body)
+    elif kind == "effect.planned":
+        state.effects[body["position"]] = EffectState(
+            key=body["key"], action=body["action"], input=body["input"], planned_seq=event.seq
+        )
+    elif kind in ("effect.sent", "effect.ambiguous", "effect.compensated"):
+        entry = state.effects.get(body["position"])
+        if entry is not None:
+            entry.status = kind.partition(".")[2]
+            entry.error = body.get("error", entry.error)
+    elif kind in ("timer.set", "signal.waiting"):
+        if body.get("due_ms") is not None:
+            state.timers[body["position"]] = body["due_ms"]
+        state.requests[body["position"]] = event
+    elif kind == "approval.requested":
+        state.requests[body["position"]] = event
+        if body.get("expires_ms") is not None:
+            state.timers[body["position"]] = body["expires_ms"]
+    elif kind == "signal.received":
+        state.mailbox.setdefault(body["name"], []).append(event)
+    elif kind == "run.cancel_requested":
+        state.cancel = event
+    elif kind in END_EVENTS:
+        state.status = END_EVENTS[kind]
+        state.output, state.error = body.get("output"), body.get("error")
+
+
+def _started(state: RunState, event: Event, body: Any) -> None:
+    state.status = "running"
+    state.workflow = body["workflow"]
+    state.definition = body["definition"]
+    state.input = body["input"]
+    state.parent = body.get("parent")
+    state.policy = body.get("policy")
+    state.actor = event.actor
+    state.correlation = event.correlation
+    state.started_seq = event.seq
+
+
+def millis(at: str) -> int:
+    """Return the milliseconds since 1970 of a clock reading such as
+    "2026-01-01T00:00:00.000Z/0"."""
+    days = _days(at[:10])
+    return (
+        days * 86_400_000
+        + int(at[11:13]) * 3_600_000
+        + int(at[14:16]) * 60_000
+        + int(at[17:19]) * 1000
+        + int(at[20:23])
+    )
+
+
+_day_cache: dict[str, int] = {}
+
+
+def _days(date: str) -> int:
+    days = _day_cache.get(date)
+    if days is None:
+        from datetime import date as calendar
+
+        days = (calendar.fromisoformat(date) - calendar(1970, 1, 1)).days
+        if len(_day_cache) > 4096:
+            _day_cache.clear()
+        _day_cache[date] = days
+    return days

@@ -83,22 +83,27 @@ def test_an_exception_for_a_file_that_is_gone_is_a_fault(
     assert any("gone" in line for line in project(tmp_path, {"src/a.py": ""}))
 
 
-SOURCE = '''"""A first sentence that is a good deal longer than the eighty columns that prose may take here.
+LONG = "a sentence that is a good deal longer than the eighty columns " * 2
+SOURCE = f'''"""{LONG}end."""
 
-- a list item that is itself far beyond the margin but belongs to a list and so is left standing
-"""
-
-# A comment that is a good deal longer than the eighty columns that prose may take in this project.
+# {LONG}end.
 TEXT = """
-# not a comment, however long it may be: it stands inside of a string and must never be changed at all
+# {LONG}
 """
+
+
+def f():
+    """{LONG}
+
+    - {LONG}
+    """
 '''
 
 
 def test_prose_is_wrapped_and_nothing_else_is_touched() -> None:
-    lines = rewrap.rewrap(SOURCE).split("\n")
-    assert lines[0].endswith("columns that") and lines[1] == "prose may take here."
-    assert [line for line in lines if line.startswith("- a list")] == [SOURCE.split("\n")[2]]
-    assert "# project." in lines
-    assert "must never be changed at all" in rewrap.rewrap(SOURCE)
-    assert rewrap.rewrap(rewrap.rewrap(SOURCE)) == rewrap.rewrap(SOURCE)
+    wrapped = rewrap.rewrap(SOURCE)
+    lines = wrapped.split("\n")
+    long = [line for line in lines if len(line) > 80]
+    assert long == [f"# {LONG}", f"    - {LONG}"]
+    assert lines[0].startswith('"""a sentence') and lines[2] == '"""'
+    assert rewrap.rewrap(wrapped) == wrapped

@@ -10,10 +10,10 @@ so a store writes each once and an export can be copied incrementally.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from agentsquad.kernel.errors import InvalidError
-from agentsquad.runtime.ledger.merkle import HASH_SIZE, TILE_WIDTH, Frontier, root_of, tile_width
+from agentsquad.runtime.ledger.merkle import TILE_WIDTH, tile_width
 
 ENTRY_SIZE_MAX = 0xFFFF
 LEVEL_MAX = 63
@@ -100,89 +100,3 @@ def decode_bundle(data: bytes) -> list[bytes]:
             f"a bundle holds 1 to 256 entries, not {len(entries)}", code="tiles.bundle"
         )
     return entries
-
-
-class TileBuilder:
-    """Turns leaf hashes into tiles as they come; holds only the rightmost tile
-    of each level.
-
-    That is at most 255 hashes for every factor of 256 in the size: 24 kB at
-    sixteen million leaves. The tiles `extend` returns are final; `partials` are
-    what a checkpoint at this size also needs.
-    """
-
-    __slots__ = ("_open", "size")
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._open: list[bytearray] = []
-
-    @classmethod
-    def restore(cls, size: int, partials: Iterable[tuple[int, int, bytes]]) -> TileBuilder:
-        """Continue from what `partials` said at `size`; InvalidError
-        `tiles.partials` if they differ.
-        """
-        builder = cls()
-        builder.size = size
-        while size >> (8 * len(builder._open)):
-            builder._open.append(bytearray())
-        for level, _, data in partials:
-            if level < len(builder._open):
-                builder._open[level] = bytearray(data)
-        for level, tile in enumerate(builder._open):
-            expected = (size >> (8 * level)) % TILE_WIDTH * HASH_SIZE
-            if len(tile) != expected:
-                raise InvalidError(
-                    f"the open tile of level {level} holds {len(tile)} bytes, expected {expected}",
-                    code="tiles.partials",
-                    hint="rebuild the tiles from the log: 'squad rebuild'",
-                )
-        return builder
-
-    def extend(self, leaves: Iterable[bytes]) -> list[tuple[int, int, bytes]]:
-        """Add leaf hashes in order; return the tiles they fill as (level,
-        index, 8,192 bytes).
-        """
-        full: list[tuple[int, int, bytes]] = []
-        for leaf in leaves:
-            self.size += 1
-            value, level = leaf, 0
-            while True:
-                if level == len(self._open):
-                    self._open.append(bytearray())
-                tile = self._open[level]
-                tile += value
-                if len(tile) < TILE_WIDTH * HASH_SIZE:
-                    break
-                data = bytes(tile)
-                full.append((level, (self.size >> (8 * (level + 1))) - 1, data))
-                tile.clear()
-                value, level = root_of(_hashes(data)), level + 1
-        return full
-
-    def partials(self) -> list[tuple[int, int, bytes]]:
-        """Return the unfinished tile of each level that has one, as (level,
-        index, bytes).
-        """
-        return [
-            (level, self.size >> (8 * (level + 1)), bytes(tile))
-            for level, tile in enumerate(self._open)
-            if tile
-        ]
-
-    def frontier(self) -> Frontier:
-        """Return the compact range at this size."""
-        hashes: list[bytes] = []
-        for tile in reversed(self._open):
-            part = Frontier()
-            part.extend(_hashes(tile))
-            hashes.extend(part.hashes)
-        return Frontier.from_hashes(self.size, hashes)
-
-    def root(self) -> bytes:
-        """Return the root at this size."""
-        return self.frontier().root()
-
-
-def _hashes(data: bytes | bytearray) -> list[bytes]:
-    return [bytes(data[at : at + HASH_SIZE]) for at in range(0, len(data), HASH_SIZE)]

@@ -14,12 +14,6 @@ def leaves(count: int) -> list[bytes]:
     return [merkle.leaf_hash(b"%d" % number) for number in range(count)]
 
 
-def built(items: list[bytes]) -> tuple[dict[tuple[int, int], bytes], tiles.TileBuilder]:
-    builder = tiles.TileBuilder()
-    full = {(level, index): data for level, index, data in builder.extend(items)}
-    return full, builder
-
-
 @pytest.mark.parametrize(
     ("level", "index", "width", "path"),
     [
@@ -70,45 +64,14 @@ def test_an_incremental_export_names_only_what_changed():
 @pytest.mark.slow
 def test_tiles_are_the_hashes_the_definition_names():
     items = leaves(70_000)
-    full, builder = built(items)
-    everything = full | {(level, index): data for level, index, data in builder.partials()}
-    assert {(level, index) for level, index, _ in tiles.tiles_at(70_000)} == set(everything)
+    source = merkle.Levels(items)
     for level, index, width in tiles.tiles_at(70_000):
-        if level == 0:
-            expected = items[index * 256 : index * 256 + width]
-        else:
-            span = 256**level
-            starts = [(index * 256 + i) * span for i in range(0, width, 16)]
-            expected = [merkle.root_of(items[start : start + span]) for start in starts]
-        data = everything[level, index]
+        span, step = 256**level, 1 if level == 0 else 16
+        starts = [(index * 256 + i) * span for i in range(0, width, step)]
+        expected = [merkle.root_of(items[start : start + span]) for start in starts]
+        data = source.tile(level, index, width)
         assert len(data) == width * 32
-        hashes = [data[at : at + 32] for at in range(0, len(data), 32)]
-        assert hashes[:: 1 if level == 0 else 16] == expected
-    assert builder.root() == merkle.root_of(items)
-
-
-@pytest.mark.slow
-def test_a_builder_continues_from_its_partial_tiles():
-    items = leaves(66_100)
-    whole = tiles.TileBuilder()
-    whole.extend(items)
-    for cut in (0, 255, 257, 65_535, 65_536):
-        first = tiles.TileBuilder()
-        first.extend(items[:cut])
-        again = tiles.TileBuilder.restore(first.size, first.partials())
-        assert again.root() == first.root() == merkle.root_of(items[:cut])
-        assert again.frontier().hashes == first.frontier().hashes
-        again.extend(items[cut:])
-        assert again.partials() == whole.partials()
-        assert again.size == whole.size == 66_100
-
-
-def test_partial_tiles_that_do_not_belong_to_the_size_are_refused():
-    builder = tiles.TileBuilder()
-    builder.extend(leaves(300))
-    with pytest.raises(InvalidError) as caught:
-        tiles.TileBuilder.restore(301, builder.partials())
-    assert caught.value.code == "tiles.partials"
+        assert [data[at : at + 32] for at in range(0, len(data), 32 * step)] == expected
 
 
 def test_a_bundle_gives_back_its_entries():

@@ -1,0 +1,1 @@
+"""Trust: why somebody who was not there can believe what the log says."""

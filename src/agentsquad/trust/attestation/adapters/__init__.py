@@ -1,0 +1,1 @@
+"""Where attestation meets the world: keys and files."""

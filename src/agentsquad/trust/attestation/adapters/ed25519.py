@@ -1,0 +1,144 @@
+"""The log's signing key as a file in the home, by the `cryptography` library.
+
+The file holds a note signer key; only its owner may read it. Beside it lies the
+newest head signed with it, so that a log that was rolled back is noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from agentsquad.runtime.ledger.checkpoint import Checkpoint
+from agentsquad.runtime.ledger.note import ED25519, Signer, SignerKey, VerifierKey, parse
+from agentsquad.trust.attestation.adapters.files import LocalFiles, translated
+from agentsquad.trust.attestation.contract import KeyUnsafeError
+
+KEY_FILE = "log.key"
+HEAD_FILE = "log.head"
+
+
+def check(key: VerifierKey, message: bytes, signature: bytes) -> bool:
+    """Say whether an Ed25519 signature fits; False for any other suite."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    if key.suite != ED25519:
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class Ed25519Signer:
+    """Signs with one Ed25519 key."""
+
+    def __init__(self, name: str, seed: bytes) -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self._seed = seed
+        self._key = VerifierKey(name, ED25519, self._private.public_key().public_bytes_raw())
+
+    @classmethod
+    def named_after_key(cls, seed: bytes) -> Ed25519Signer:
+        """Return a signer whose name is derived from its key, so no two share
+        one.
+        """
+        fingerprint = cls("unnamed", seed).key.fingerprint
+        return cls(f"agentsquad.local/log/{fingerprint.removeprefix('sha256:')[:16]}", seed)
+
+    @property
+    def key(self) -> VerifierKey:
+        """The public half."""
+        return self._key
+
+    @property
+    def secret(self) -> SignerKey:
+        """The private half, for storing."""
+        return SignerKey(self._key.name, ED25519, self._seed, self._key.key_id)
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64 bytes of the signature."""
+        return self._private.sign(message)
+
+
+class HomeNotary:
+    """The key and the newest head in a folder of the home."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files = LocalFiles()
+        self._signer: Ed25519Signer | None = None
+
+    def signer(self) -> Signer:
+        """Return the signer; KeyUnsafeError when others can read its file."""
+        if self._signer is None:
+            path = self._folder / KEY_FILE
+            with translated(str(path)):
+                if not path.exists():
+                    self._create(path)
+                self._signer = _load(path)
+        return self._signer
+
+    def check(self, key: VerifierKey, message: bytes, signature: bytes) -> bool:
+        """Say whether a signature fits."""
+        return check(key, message, signature)
+
+    def last(self) -> bytes | None:
+        """Return the newest signed head."""
+        return self._files.read(str(self._folder / HEAD_FILE))
+
+    def remember(self, note: bytes) -> None:
+        """Keep a signed head unless a larger one is kept already."""
+        kept = self.last()
+        if kept is None or _size(kept) <= _size(note):
+            self._files.write(str(self._folder / HEAD_FILE), note)
+
+    def _create(self, path: Path) -> None:
+        """Make the key so that two processes at once end up with the
+        same one.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        signer = Ed25519Signer.named_after_key(os.urandom(32))
+        draft = path.with_name(f"{KEY_FILE}.{os.getpid()}.{os.urandom(4).hex()}")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(signer.secret.encode() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                return
+        finally:
+            draft.unlink()
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _load(path: Path) -> Ed25519Signer:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise KeyUnsafeError(
+            f"{path} can be read by others (mode {mode:04o})",
+            hint=f"chmod 600 {path}; if somebody may have read it, make a new key",
+        )
+    stored = SignerKey.parse(path.read_text().strip())
+    if stored.suite != ED25519 or len(stored.secret) != 32:
+        raise KeyUnsafeError(f"{path} holds no Ed25519 key", hint="restore it from a backup")
+    signer = Ed25519Signer(stored.name, stored.secret)
+    if signer.key.key_id != stored.key_id:
+        raise KeyUnsafeError(f"{path} is damaged", hint="restore it from a backup")
+    return signer
+
+
+def _size(note: bytes) -> int:
+    return Checkpoint.of(parse(note)).size

@@ -1,0 +1,57 @@
+"""A notary and files in memory, for tests and dry runs; same laws as the real
+ones.
+"""
+
+from __future__ import annotations
+
+from agentsquad.runtime.ledger.checkpoint import Checkpoint
+from agentsquad.runtime.ledger.note import Signer, VerifierKey, parse
+from agentsquad.trust.attestation.adapters.ed25519 import Ed25519Signer, check
+
+
+class MemoryNotary:
+    """A key from a seed of 32 bytes, and the newest head."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._signer = Ed25519Signer.named_after_key(seed)
+        self._last: bytes | None = None
+
+    def signer(self) -> Signer:
+        """Return the signer."""
+        return self._signer
+
+    def check(self, key: VerifierKey, message: bytes, signature: bytes) -> bool:
+        """Say whether a signature fits."""
+        return check(key, message, signature)
+
+    def last(self) -> bytes | None:
+        """Return the newest signed head."""
+        return self._last
+
+    def remember(self, note: bytes) -> None:
+        """Keep a signed head unless a larger one is kept already."""
+        if self._last is None or _size(self._last) <= _size(note):
+            self._last = note
+
+
+class MemoryFiles:
+    """Files by path."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, bytes] = {}
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content, None when there is no such file."""
+        return self.content.get(path)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put the content in place."""
+        self.content[path] = data
+
+    def append(self, path: str, data: bytes) -> None:
+        """Add to the end of a file."""
+        self.content[path] = self.content.get(path, b"") + data
+
+
+def _size(note: bytes) -> int:
+    return Checkpoint.of(parse(note)).size

@@ -1,0 +1,89 @@
+"""What others may know of attestation: its ports and its errors."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from agentsquad.kernel.errors import IntegrityError, InvalidError, MissingError, UnavailableError
+from agentsquad.runtime.ledger.note import Signer, VerifierKey
+
+CHECKPOINTED = "log.checkpointed"
+"""The event that records a signed head, in the stream `log`."""
+
+
+class Notary(Protocol):
+    """Holds the key of the log and remembers the newest head it signed."""
+
+    def signer(self) -> Signer:
+        """Return the signer, making its key on first use."""
+        ...
+
+    def check(self, key: VerifierKey, message: bytes, signature: bytes) -> bool:
+        """Say whether a signature fits; False for an unknown suite."""
+        ...
+
+    def last(self) -> bytes | None:
+        """Return the newest signed head as a note, None if there is none."""
+        ...
+
+    def remember(self, note: bytes) -> None:
+        """Keep a signed head, durably, where a rolled back log cannot
+        reach it.
+        """
+        ...
+
+
+class Files(Protocol):
+    """Files outside the ledger that a person named; paths as they
+    wrote them.
+    """
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content, None when there is no such file."""
+        ...
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put the content in place durably, all or nothing, making folders."""
+        ...
+
+    def append(self, path: str, data: bytes) -> None:
+        """Add to the end of a file durably, making it if needed."""
+        ...
+
+
+class ForkedError(IntegrityError):
+    """The log does not extend a head that was signed before."""
+
+    code = "log.forked"
+
+
+class KeyUnsafeError(IntegrityError):
+    """The signing key's file is not as it was written, or others can
+    read it.
+    """
+
+    code = "log.key"
+
+
+class OriginError(InvalidError):
+    """The head belongs to another log."""
+
+    code = "log.origin"
+
+
+class SubjectMissingError(MissingError):
+    """There is no such run or event."""
+
+    code = "prove.missing"
+
+
+class DisclosureError(InvalidError):
+    """What was asked to be disclosed is not a sealed value of this case."""
+
+    code = "prove.disclose"
+
+
+class FileFailedError(UnavailableError):
+    """A file could not be read or written."""
+
+    code = "file.failed"

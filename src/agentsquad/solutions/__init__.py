@@ -1,0 +1,1 @@
+"""Floor 3: whole business processes made of everything below them."""

@@ -315,6 +315,36 @@ class HaltedError(DeniedError):
     code = "control.halted"
 
 
+class EngineBusyError(ConflictError):
+    """Another process is running the runs of this store."""
+
+    code = "engine.busy"
+
+    def __init__(self, message: str | None = None, **options: Any) -> None:
+        options.setdefault(
+            "hint",
+            "use squad inbox, approve and reject from here, or wait until it has ended",
+        )
+        super().__init__(message, **options)
+
+
+class Lease(Protocol):
+    """The right to drive the runs of a store; one process has it at a time."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this process has it."""
+        ...
+
+    def acquire(self) -> None:
+        """Take it, or raise EngineBusyError."""
+        ...
+
+    def release(self) -> None:
+        """Give it back."""
+        ...
+
+
 class RunFailedError(ConflictError):
     """A child run failed."""
 

@@ -59,7 +59,8 @@ class Performer:
         raise NotImplementedError
 
     async def perform(self, drive: Drive, command: Command) -> None:
-        """Carry out one command; the event it ends in has been fed back on return."""
+        """Carry out one command; the event it ends in has been fed back on
+        return."""
         if isinstance(command, Call):
             await self._call(drive, command)
         elif isinstance(command, Child):

@@ -32,6 +32,7 @@ from agentsquad.runtime.engine.answers import Answers
 from agentsquad.runtime.engine.command import Ask, Call, Child, Sleep, WaitSignal
 from agentsquad.runtime.engine.contract import (
     DefinitionChangedError,
+    Lease,
     Outcome,
 )
 from agentsquad.runtime.engine.decider import Instance, plain
@@ -43,6 +44,7 @@ from agentsquad.runtime.engine.state import END_EVENTS, ENDED
 from agentsquad.runtime.engine.timers import Timers
 
 Watcher = Callable[[Event], None]
+POLL_MS = 100  # how soon an answer given in another process is seen
 OPENING = ("run.started", *END_EVENTS)
 
 
@@ -53,6 +55,8 @@ class EmbeddedEngine(Answers, Performer):
         self.world = world
         self.path = CallPath(world, STANDARD)
         self.watchers: list[Watcher] = []
+        self.lease: Lease | None = world.ports.get(Lease) if world.ports.has(Lease) else None
+        self._poller: asyncio.Task[None] | None = None
         self.drives: dict[str, Drive] = {}
         self._waiters: dict[str, list[asyncio.Future[Outcome]]] = {}
         self.stuck: dict[str, SquadError] = {}
@@ -79,6 +83,7 @@ class EmbeddedEngine(Answers, Performer):
     ) -> str:
         """Start a run and return its id; the same key returns the run already
         there."""
+        await self.own()
         if key is None:
             run = new_id(self.world.clock, self.world.entropy)
         else:
@@ -395,12 +400,10 @@ class EmbeddedEngine(Answers, Performer):
                 )
             ]
         )
-        if self.drives_here:
+        if self.lease is None or self.lease.held:
             drive = await self._load(run)
             if drive is not None:
                 self._accept(drive, events)
-
-    drives_here = True
 
     # --- coming back
 
@@ -423,6 +426,7 @@ class EmbeddedEngine(Answers, Performer):
     async def recover(self) -> list[str]:
         """Continue every open run; a run that cannot go on is reported by
         `wait`."""
+        await self.own()
         runs = await self.open_runs()
         for run in runs:
             try:
@@ -430,6 +434,25 @@ class EmbeddedEngine(Answers, Performer):
             except SquadError as error:
                 self._stick(run, error)
         return runs
+
+    async def own(self) -> None:
+        """Become the process that drives this store's runs, or raise
+        EngineBusyError."""
+        if self._poller is not None or self.lease is None:
+            return
+        self.lease.acquire()
+        self._seen = await self.world.store.size()
+        self._poller = asyncio.get_running_loop().create_task(self._poll_for_ever())
+
+    async def _poll_for_ever(self) -> None:
+        while True:
+            await self.world.clock.sleep_ms(POLL_MS)
+            try:
+                await self.poll()
+            except SquadError as error:
+                for run in list(self.drives):
+                    self._stick(run, error)
+                return
 
     async def poll(self) -> int:
         """Take in what other processes appended; return how many events that
@@ -456,6 +479,10 @@ class EmbeddedEngine(Answers, Performer):
     async def close(self) -> None:
         """Stop driving; open runs continue from the log next time."""
         self.timers.close()
+        if self._poller is not None:
+            self._poller.cancel()
+        if self.lease is not None:
+            self.lease.release()
         tasks = [t for d in self.drives.values() for t in d.tasks.values()] + list(self._background)
         for task in tasks:
             task.cancel()

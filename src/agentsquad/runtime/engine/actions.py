@@ -1,0 +1,379 @@
+"""Actions of the engine: start, look at, answer and stop runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from agentsquad.kernel.action import Effect, action
+from agentsquad.kernel.context import Context
+from agentsquad.kernel.errors import InvalidError, MissingError
+from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.kernel.ports import EventStore
+from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.engine import runs
+from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
+from agentsquad.runtime.engine.gate import STREAM
+from agentsquad.runtime.engine.state import ENDED
+
+
+def described(text: str, *examples: Any) -> Meta:
+    """Return the description of a field, shown in help and documentation."""
+    return Meta(description=text, examples=list(examples) or None)
+
+
+class StartInput(msgspec.Struct, kw_only=True):
+    """What to run."""
+
+    workflow: Annotated[str, described("name of the workflow", "purchase-to-pay")]
+    input: Annotated[
+        str | None, described("a folder, a JSON file, or JSON text", "orders/", '{"n": 1}')
+    ] = None
+    key: Annotated[str | None, described("runs with the same key are the same run")] = None
+    wait: Annotated[bool, described("wait until the run has ended")] = True
+    auto: Annotated[bool, described("answer approvals by rule instead of asking")] = False
+
+
+@action("runs.start", effect=Effect.WRITE, cli=("run",), positional=("workflow",))
+async def start(ctx: Context, value: StartInput) -> Outcome:
+    """Start a workflow; the same input folder or key continues the run already
+    there."""
+    engine = ctx.port(Engine)  # type: ignore[type-abstract]
+    workflow = ctx.port(Registry).workflow(value.workflow)
+    body, key = runs.read_input(value.input, workflow.input)
+    if value.auto and isinstance(body, dict):
+        body["auto"] = True
+    await engine.recover()
+    run = await engine.start(value.workflow, body, key=value.key or key, actor=str(ctx.actor))
+    if not value.wait:
+        return await engine.outcome(run)
+    return await runs.watch(ctx, engine, run)
+
+
+class ListInput(msgspec.Struct, kw_only=True):
+    """Which runs."""
+
+    workflow: Annotated[str | None, described("only runs of this workflow")] = None
+    status: Annotated[str | None, described("running, waiting, completed, failed or cancelled")] = (
+        None
+    )
+    all: Annotated[bool, described("child runs too")] = False
+    limit: Annotated[int, described("how many, newest first")] = 50
+
+
+class RunLine(msgspec.Struct, kw_only=True):
+    """One run in a list; `cost` maps currencies to decimal strings."""
+
+    id: str
+    workflow: str
+    status: str
+    started: str
+    ended: str | None
+    cost: dict[str, str]
+
+
+class RunList(msgspec.Struct):
+    """Runs, newest first."""
+
+    items: list[RunLine]
+
+
+@action("runs.list", effect=Effect.READ, cli=("runs", "list"))
+async def list_runs(ctx: Context, value: ListInput) -> RunList:
+    """List runs."""
+    summaries = await runs.summaries(ctx.port(EventStore))  # type: ignore[type-abstract]
+    chosen = [
+        s
+        for s in summaries
+        if (value.all or s.parent is None)
+        and value.workflow in (None, s.workflow)
+        and value.status in (None, s.status)
+    ]
+    chosen.reverse()
+    return RunList(
+        [
+            RunLine(
+                id=s.run,
+                workflow=s.workflow,
+                status=s.status,
+                started=s.started,
+                ended=s.ended,
+                cost={c: runs.decimal(m) for c, m in sorted(s.cost.items())},
+            )
+            for s in chosen[: value.limit]
+        ]
+    )
+
+
+class RunInput(msgspec.Struct, kw_only=True):
+    """One run."""
+
+    run: Annotated[str, described("id of the run, or an unambiguous beginning of it")]
+
+
+class RunView(msgspec.Struct, kw_only=True):
+    """A run and its steps."""
+
+    id: str
+    workflow: str
+    status: str
+    started: str
+    ended: str | None
+    definition: str
+    input: Any
+    output: Any
+    error: Any
+    cost: dict[str, str]
+    steps: list[runs.StepLine]
+    children: list[str]
+
+
+@action("runs.show", effect=Effect.READ, cli=("runs", "show"), positional=("run",))
+async def show(ctx: Context, value: RunInput) -> RunView:
+    """Show a run: its steps in order, which agent and model they used, and what
+    they cost."""
+    store = ctx.port(EventStore)  # type: ignore[type-abstract]
+    run = await runs.find(store, value.run)
+    events = await store.read_stream(f"run/{run}")
+    tree = await runs.summaries(store, run)
+    summary = tree[0]
+    children = [s.run for s in tree[1:] if s.parent == run]
+    last = events[-1].payload or {}
+    cost: dict[str, int] = {}
+    for line in tree:
+        for currency, micros in line.cost.items():
+            cost[currency] = cost.get(currency, 0) + micros
+    return RunView(
+        id=run,
+        workflow=summary.workflow,
+        status=summary.status,
+        started=summary.started,
+        ended=summary.ended,
+        definition=events[0].payload["definition"],
+        input=events[0].payload["input"],
+        output=last.get("output") if summary.status in ENDED else None,
+        error=last.get("error") if summary.status in ENDED else None,
+        cost={c: runs.decimal(m) for c, m in sorted(cost.items())},
+        steps=runs.steps(events),
+        children=children,
+    )
+
+
+class StopInput(msgspec.Struct, kw_only=True):
+    """A run and why it is stopped."""
+
+    run: Annotated[str, described("id of the run")]
+    reason: Annotated[str, described("why; kept in the log")]
+
+
+@action("runs.cancel", effect=Effect.WRITE, cli=("runs", "cancel"), positional=("run",))
+async def cancel(ctx: Context, value: StopInput) -> Outcome:
+    """Cancel a run; what it did is compensated where it can be."""
+    engine = ctx.port(Engine)  # type: ignore[type-abstract]
+    run = await runs.find(ctx.port(EventStore), value.run)  # type: ignore[type-abstract]
+    await engine.cancel(run, actor=str(ctx.actor), reason=value.reason)
+    return await engine.outcome(run)
+
+
+class SignalInput(msgspec.Struct, kw_only=True):
+    """A signal to a run."""
+
+    run: Annotated[str, described("id of the run")]
+    name: Annotated[str, described("name of the signal")]
+    payload: Annotated[str, described("JSON", '{"ok": true}')] = "null"
+
+
+@action("runs.signal", effect=Effect.WRITE, cli=("runs", "signal"), positional=("run", "name"))
+async def signal(ctx: Context, value: SignalInput) -> Outcome:
+    """Send a signal to a waiting run."""
+    engine = ctx.port(Engine)  # type: ignore[type-abstract]
+    run = await runs.find(ctx.port(EventStore), value.run)  # type: ignore[type-abstract]
+    await engine.signal(run, value.name, runs.parse_json(value.payload), actor=str(ctx.actor))
+    return await engine.outcome(run)
+
+
+class InboxInput(msgspec.Struct, kw_only=True):
+    """Which questions."""
+
+    run: Annotated[str, described("only of this run and its children")] = ""
+
+
+class Inbox(msgspec.Struct):
+    """Questions that wait for a person, oldest first."""
+
+    items: list[InboxItem]
+
+
+@action("runs.inbox", effect=Effect.READ, cli=("inbox",))
+async def inbox(ctx: Context, value: InboxInput) -> Inbox:
+    """List what waits for a person's approval."""
+    return Inbox(await ctx.port(Engine).inbox(value.run or None))  # type: ignore[type-abstract]
+
+
+class AnswerInput(msgspec.Struct, kw_only=True):
+    """An answer to a question in the inbox."""
+
+    item: Annotated[str, described("id of the question, from squad inbox")]
+    reason: Annotated[str, described("why; kept in the log", "checked against the contract")]
+
+
+class Answered(msgspec.Struct, kw_only=True):
+    """What was answered."""
+
+    item: str
+    approved: bool
+    approver: str
+
+
+@action("approvals.approve", effect=Effect.WRITE, cli=("approve",), positional=("item",))
+async def approve(ctx: Context, value: AnswerInput) -> Answered:
+    """Approve exactly what the inbox shows; never what one has asked for
+    oneself."""
+    return await _answer(ctx, value, approve=True)
+
+
+@action("approvals.reject", effect=Effect.WRITE, cli=("reject",), positional=("item",))
+async def reject(ctx: Context, value: AnswerInput) -> Answered:
+    """Refuse what the inbox shows."""
+    return await _answer(ctx, value, approve=False)
+
+
+async def _answer(ctx: Context, value: AnswerInput, *, approve: bool) -> Answered:
+    await ctx.port(Engine).answer(  # type: ignore[type-abstract]
+        value.item, approve=approve, approver=str(ctx.actor), reason=value.reason
+    )
+    return Answered(item=value.item, approved=approve, approver=str(ctx.actor))
+
+
+class RecoverInput(msgspec.Struct):
+    """Nothing to say."""
+
+
+class Recovered(msgspec.Struct):
+    """The runs that went on, and how they stand."""
+
+    items: list[Outcome]
+
+
+@action("runs.resume", effect=Effect.WRITE, cli=("resume",))
+async def recover(ctx: Context, value: RecoverInput) -> Recovered:
+    """Continue every open run until it has ended or waits for a person, signal
+    or time."""
+    engine = ctx.port(Engine)  # type: ignore[type-abstract]
+    opened = await engine.recover()
+    for run in opened:
+        if "/" not in run:
+            await runs.watch(ctx, engine, run, until_waiting=True)
+    return Recovered([await engine.outcome(run) for run in opened if "/" not in run])
+
+
+@action("runs.adopt", effect=Effect.WRITE, cli=("runs", "adopt"), positional=("run",))
+async def adopt(ctx: Context, value: StopInput) -> Outcome:
+    """Continue a pinned run, and its children, under the definitions installed
+    now."""
+    store = ctx.port(EventStore)  # type: ignore[type-abstract]
+    registry = ctx.port(Registry)
+    run = await runs.find(store, value.run)
+    for summary in await runs.summaries(store, run):
+        if summary.status in ENDED:
+            continue
+        workflow = registry.workflow(summary.workflow)
+        body = {"definition": workflow.digest, "reason": value.reason}
+        await _note(store, summary.run, "run.adopted", body, str(ctx.actor))
+    return await ctx.port(Engine).outcome(run)  # type: ignore[type-abstract]
+
+
+class ResolveInput(msgspec.Struct, kw_only=True):
+    """What a person found out about an effect whose outcome was unknown."""
+
+    run: Annotated[str, described("id of the run")]
+    position: Annotated[str, described("the step")]
+    reason: Annotated[str, described("how it was found out")]
+    confirmed: Annotated[str | None, described("it happened: its output as JSON")] = None
+    failed: Annotated[bool, described("it certainly did not happen")] = False
+
+
+@action(
+    "effects.resolve",
+    effect=Effect.WRITE,
+    cli=("effects", "resolve"),
+    positional=("run", "position"),
+)
+async def resolve(ctx: Context, value: ResolveInput) -> Outcome:
+    """Say what became of an effect that was sent and never answered."""
+    if (value.confirmed is None) != value.failed:
+        raise InvalidError("say either --confirmed JSON or --failed", code="effect.resolve")
+    store = ctx.port(EventStore)  # type: ignore[type-abstract]
+    run = await runs.find(store, value.run)
+    effect = await runs.open_effect(store, run, value.position)
+    body: dict[str, Any] = {
+        "position": value.position,
+        "key": effect,
+        "resolved_by": str(ctx.actor),
+        "reason": value.reason,
+    }
+    if value.failed:
+        body["error"] = {
+            "class": "UnavailableError",
+            "code": "effect.failed",
+            "message": f"it did not happen: {value.reason}",
+        }
+        await _note(store, run, "effect.failed", body, str(ctx.actor))
+    else:
+        body["output"] = runs.parse_json(value.confirmed or "null")
+        await _note(store, run, "effect.confirmed", body, str(ctx.actor))
+    return await ctx.port(Engine).outcome(run)  # type: ignore[type-abstract]
+
+
+class SwitchInput(msgspec.Struct, kw_only=True):
+    """Why."""
+
+    reason: Annotated[str, described("why; kept in the log")]
+
+
+class Switch(msgspec.Struct):
+    """How the kill switch stands."""
+
+    halted: bool
+    reason: str
+
+
+@action("control.halt", effect=Effect.WRITE, cli=("halt",))
+async def halt(ctx: Context, value: SwitchInput) -> Switch:
+    """Turn the kill switch on: no effect leaves any process until it is
+    lifted."""
+    await _switch(ctx, "control.halted", value.reason)
+    return Switch(True, value.reason)
+
+
+@action("control.lift", effect=Effect.WRITE, cli=("lift",))
+async def lift(ctx: Context, value: SwitchInput) -> Switch:
+    """Turn the kill switch off."""
+    await _switch(ctx, "control.resumed", value.reason)
+    return Switch(False, value.reason)
+
+
+async def _switch(ctx: Context, kind: str, reason: str) -> None:
+    store = ctx.port(EventStore)  # type: ignore[type-abstract]
+    await store.append(
+        [NewEvent(stream=STREAM, type=kind, payload={"reason": reason}, actor=str(ctx.actor))]
+    )
+
+
+async def _note(store: EventStore, run: str, kind: str, body: dict[str, Any], actor: str) -> Event:
+    events = await store.append(
+        [
+            NewEvent(
+                stream=f"run/{run}",
+                type=kind,
+                payload=body,
+                actor=actor,
+                correlation=run.partition("/")[0],
+            )
+        ]
+    )
+    if not events:
+        raise MissingError(f"run {run!r} took no event", code="run.missing")
+    return events[0]

@@ -1,0 +1,263 @@
+"""Readings of runs: summaries, steps and costs, folded from their events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel import canonical
+from agentsquad.kernel.context import Context
+from agentsquad.kernel.errors import DeadlineError, InvalidError, MissingError
+from agentsquad.kernel.event import Event
+from agentsquad.kernel.money import Money
+from agentsquad.kernel.ports import EventStore
+from agentsquad.runtime.engine.contract import Engine, Outcome
+from agentsquad.runtime.engine.state import END_EVENTS, ENDED
+
+RUN_EVENTS = (
+    "run.started",
+    "run.completed",
+    "run.failed",
+    "run.cancelled",
+    "step.completed",
+    "step.failed",
+    "effect.confirmed",
+    "effect.failed",
+    "timer.set",
+    "timer.fired",
+    "signal.waiting",
+    "signal.received",
+    "approval.requested",
+    "approval.given",
+    "approval.refused",
+)
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """One run: how it stands and what it cost itself, without its children."""
+
+    run: str
+    workflow: str
+    status: str
+    started: str
+    ended: str | None = None
+    parent: str | None = None
+    cost: dict[str, int] = {}
+    waits: int = 0
+
+
+class StepLine(msgspec.Struct, kw_only=True):
+    """One step in a view of a run; `uses` names agent and model, `cost` maps
+    currencies."""
+
+    position: str
+    name: str
+    status: str
+    seq: int
+    ms: float | None = None
+    uses: str | None = None
+    cost: dict[str, str] = {}
+    child: str | None = None
+
+
+def decimal(micros: int) -> str:
+    """Return micro-units as a decimal string, at least two places."""
+    return Money(micros, "USD").decimal()
+
+
+def costs(event: Event) -> dict[str, int]:
+    """Return what an event says was spent: currency -> micro-units; unknown
+    prices add nothing."""
+    spent: dict[str, int] = {}
+    for usage in (event.payload or {}).get("usage") or ():
+        if usage.get("cost_micros") is not None:
+            currency = usage.get("currency", "USD")
+            spent[currency] = spent.get(currency, 0) + usage["cost_micros"]
+    return spent
+
+
+def fold(summaries: dict[str, Summary], event: Event) -> None:
+    """Fold one event of any run into the summaries."""
+    run = event.stream.removeprefix("run/")
+    body = event.payload or {}
+    if event.type == "run.started":
+        parent = body.get("parent")
+        summaries[run] = Summary(
+            run=run,
+            workflow=body["workflow"],
+            status="running",
+            started=event.time,
+            parent=parent["run"] if parent else None,
+            cost={},
+        )
+        return
+    summary = summaries.get(run)
+    if summary is None:
+        return
+    if event.type in END_EVENTS:
+        summary.status, summary.ended = END_EVENTS[event.type], event.time
+    elif event.type in ("approval.requested", "signal.waiting", "timer.set"):
+        summary.waits += 1
+    elif event.type in ("approval.given", "approval.refused", "signal.received", "timer.fired"):
+        summary.waits = max(0, summary.waits - 1)
+    for currency, micros in costs(event).items():
+        summary.cost[currency] = summary.cost.get(currency, 0) + micros
+
+
+async def summaries(store: EventStore, run: str | None = None) -> list[Summary]:
+    """Return summaries of all runs, or of one and its descendants, in the order
+    they started."""
+    found: dict[str, Summary] = {}
+    async for event in events_of(store, run):
+        fold(found, event)
+    for summary in found.values():
+        if summary.status == "running" and summary.waits:
+            summary.status = "waiting"
+    return list(found.values())
+
+
+async def events_of(store: EventStore, run: str | None) -> Any:
+    """Yield events of all runs in the order of the log, or of one run and its
+    descendants."""
+    if run is not None:
+        names = [f"run/{run}"] + [n for n, _ in await store.streams(f"run/{run}/")]
+        for name in names:
+            for event in await store.read_stream(name):
+                yield event
+        return
+    after = 0
+    while batch := await store.read(after=after, limit=5000, types=RUN_EVENTS):
+        for event in batch:
+            yield event
+        after = batch[-1].seq
+
+
+def steps(events: Iterable[Event]) -> list[StepLine]:
+    """Return the steps of one run in the order they were resolved."""
+    lines: dict[str, StepLine] = {}
+    names = {
+        "step.completed": "done",
+        "step.failed": "failed",
+        "effect.planned": "planned",
+        "effect.sent": "sent",
+        "effect.confirmed": "confirmed",
+        "effect.failed": "failed",
+        "effect.ambiguous": "ambiguous",
+        "effect.compensated": "compensated",
+        "approval.requested": "asked",
+        "approval.given": "approved",
+        "approval.refused": "refused",
+        "timer.set": "waits",
+        "timer.fired": "woke",
+        "signal.waiting": "waits",
+    }
+    for event in events:
+        status = names.get(event.type)
+        body = event.payload or {}
+        if status is None or "position" not in body:
+            continue
+        line = lines.get(body["position"])
+        if line is None:
+            line = StepLine(position=body["position"], name="", status=status, seq=event.seq)
+            lines[body["position"]] = line
+        line.name = body.get("name") or body.get("action") or line.name or event.type
+        line.status, line.seq = status, event.seq
+        line.ms = body.get("ms", line.ms)
+        line.child = body.get("child", line.child)
+        uses = [str(u["model"]) for u in body.get("usage") or () if u.get("model")]
+        line.uses = ", ".join(dict.fromkeys(uses)) or line.uses
+        line.cost = {c: decimal(m) for c, m in costs(event).items()} or line.cost
+    return list(lines.values())
+
+
+async def find(store: EventStore, text: str) -> str:
+    """Return the id of the run that `text` names or begins."""
+    if await store.read_stream(f"run/{text}", limit=1):
+        return text
+    names = [n.removeprefix("run/") for n, _ in await store.streams(f"run/{text}")]
+    roots = [n for n in names if "/" not in n] or names
+    if len(roots) == 1:
+        return roots[0]
+    if not roots:
+        raise MissingError(f"no run {text!r}", code="run.missing", hint="squad runs list")
+    raise InvalidError(
+        f"{text!r} is the beginning of {len(roots)} runs",
+        code="run.ambiguous",
+        hint=f"one of: {', '.join(roots[:5])}",
+    )
+
+
+async def open_effect(store: EventStore, run: str, position: str) -> str:
+    """Return the key of an effect that was sent and is not resolved."""
+    key: str | None = None
+    for event in await store.read_stream(f"run/{run}"):
+        body = event.payload or {}
+        if body.get("position") != position:
+            continue
+        if event.type == "effect.ambiguous":
+            key = body["key"]
+        elif event.type in ("effect.confirmed", "effect.failed"):
+            key = None
+    if key is None:
+        raise MissingError(
+            f"step {position} of run {run} has no effect of unknown outcome",
+            code="effect.missing",
+            hint=f"squad runs show {run}",
+        )
+    return key
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of JSON text given on a command line."""
+    try:
+        return canonical.loads(text)
+    except InvalidError as error:
+        raise InvalidError(
+            f"not JSON: {text[:60]!r}", code="input.json", hint=error.message
+        ) from error
+
+
+def read_input(text: str | None, expected: Any) -> tuple[Any, str | None]:
+    """Return a workflow's input from a command line, and the key a folder gives
+    to its run.
+
+    Text that starts with a brace is JSON; anything else is the path of a
+    folder, for workflows whose input has a field `folder`.
+    """
+    if text is None:
+        return {}, None
+    if text.lstrip().startswith(("{", "[")):
+        return parse_json(text), None
+    fields = {f.name for f in msgspec.structs.fields(expected)} if _struct(expected) else set()
+    if "folder" not in fields:
+        raise InvalidError(
+            f"{text!r} is not JSON, and this workflow takes no folder",
+            code="input.json",
+            hint="write --input '{…}'",
+        )
+    return {"folder": text}, str(PurePath(text))
+
+
+def _struct(expected: Any) -> bool:
+    return isinstance(expected, type) and issubclass(expected, msgspec.Struct)
+
+
+async def watch(ctx: Context, engine: Engine, run: str, *, until_waiting: bool = False) -> Outcome:
+    """Wait for a run and tell how far it is; with `until_waiting`, return when
+    only people can help."""
+    while True:
+        try:
+            return await engine.wait(run, timeout_ms=200)
+        except DeadlineError:
+            outcome = await engine.outcome(run)
+            if outcome.status in ENDED:
+                return outcome
+            waiting = await engine.inbox(run)
+            ctx.progress(f"{run}: {outcome.status}, {len(waiting)} questions in the inbox")
+            if until_waiting and outcome.status == "waiting":
+                return outcome
+            await asyncio.sleep(0)

@@ -1,0 +1,1 @@
+"""Where the formats meet the outside world: reading files."""

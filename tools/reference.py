@@ -1,0 +1,347 @@
+"""Writes the generated pages of docs/reference from what the code declares.
+
+Actions, kinds and workflows come from every room's `plugin`, errors from the
+classes, codes and the one mapping table. Events and settings are found in the
+source and described in events.toml and settings.toml beside the pages; one that
+is not described, or no longer exists, is a fault. `--check` writes nothing and
+fails when a page is not current.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import agentsquad
+from agentsquad.kernel import errors
+from agentsquad.kernel.action import Action
+from agentsquad.kernel.registry import Plugin
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs" / "reference"
+SOURCE = ROOT / "src" / "agentsquad"
+HEAD = "<!-- Written by tools/reference.py (`make docs`); change the code, not this page. -->\n"
+
+EVENT = re.compile(r"[a-z][a-z_]*\.[a-z_]+(?:ed|sent|held|lost|met|read_back)")
+SETTING = re.compile(r"SQUAD_[A-Z][A-Z_]*[A-Z]")
+# Dotted words in the past tense that are not events: file names and error
+# codes.
+NOT_EVENTS = {"code", "error"}
+
+
+def module_names() -> list[str]:
+    """Return every module of the package but the adapters, which load SDKs."""
+    found = pkgutil.walk_packages(agentsquad.__path__, "agentsquad.", onerror=_raise)
+    return [module.name for module in found if ".adapters" not in module.name]
+
+
+def _raise(name: str) -> None:
+    raise ImportError(f"cannot import {name}")
+
+
+def plugins() -> list[Plugin]:
+    """Return what every room offers, by name."""
+    found = []
+    for name in module_names():
+        if name.endswith(".plugin"):
+            value = getattr(importlib.import_module(name), "plugin", None)
+            if isinstance(value, Plugin):
+                found.append(value)
+    return sorted(found, key=lambda plugin: plugin.name)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(_cell(cell) for cell in row) + " |\n" for row in lines)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def sentence(text: str | None) -> str:
+    """Return the first paragraph of a docstring on one line."""
+    return " ".join((text or "").strip().split("\n\n")[0].split())
+
+
+def type_name(schema: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
+    """Say in a few words what a JSON Schema asks for."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        part = parts.get(name, {})
+        return type_name(part, parts) if "enum" in part else name
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(type_name(one, parts) for one in schema["anyOf"]))
+    kind = schema.get("type", "any")
+    if kind == "array" and isinstance(schema.get("items"), dict):
+        return f"list of {type_name(schema['items'], parts)}"
+    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
+        return f"map of {type_name(schema['additionalProperties'], parts)}"
+    return str(kind)
+
+
+def fields(title: str, type_: Any) -> str:
+    """Return the table of a Struct's fields, or one line for another type."""
+    if type_ is None or type_ is type(None):
+        return ""
+    (schema,), parts = msgspec.json.schema_components([type_], ref_template="#/{name}")
+    body = parts.get(schema.get("$ref", "").rpartition("/")[2], schema)
+    rows = []
+    for name, part in body.get("properties", {}).items():
+        required = "required" if name in body.get("required", ()) else ""
+        default = f"default `{part['default']}`" if part.get("default") not in (None, "") else ""
+        words = [part.get("description", ""), required, default]
+        rows.append([f"`{name}`", type_name(part, parts), "; ".join(filter(None, words))])
+    if not rows:
+        return ""
+    return f"\n{title}\n\n{table(['field', 'type', 'meaning'], rows)}"
+
+
+def action_text(action: Action) -> str:
+    """Return the section of one action."""
+    spec = action.spec
+    command = "squad " + " ".join(spec.cli or tuple(spec.name.split(".", 1)))
+    facts = [f"effect **{spec.effect.value}**", f"command `{command}`"]
+    facts += [
+        f"{what} by `{name}`"
+        for what, name in (
+            ("undone", spec.compensate),
+            ("reconciled", spec.reconcile),
+            ("previewed", spec.preview),
+        )
+        if name
+    ]
+    if spec.timeout_ms:
+        facts.append(f"timeout {spec.timeout_ms} ms")
+    if spec.scopes:
+        facts.append("scopes " + ", ".join(f"`{scope}`" for scope in spec.scopes))
+    text = f"## {spec.name}\n\n{_cell(spec.summary)}\n\n"
+    if spec.description:
+        text += f"{spec.description}\n\n"
+    text += " · ".join(facts) + "\n"
+    text += fields("Input", spec.input) + fields("Output", spec.output)
+    if spec.examples:
+        text += "\n```text\n" + "\n".join(spec.examples) + "\n```\n"
+    return text + "\n"
+
+
+def actions_page(mounted: Iterable[Plugin]) -> str:
+    """Describe every action."""
+    found = sorted((action for plugin in mounted for action in plugin.actions), key=_name)
+    text = f"# Actions\n\n{HEAD}\nEach is offered on every surface; {len(found)} are mounted.\n\n"
+    rows = [[f"`{a.name}`", a.spec.effect.value, sentence(a.spec.summary)] for a in found]
+    text += table(["action", "effect", "what it does"], rows) + "\n"
+    return text + "".join(map(action_text, found))
+
+
+def kinds_page(mounted: Iterable[Plugin]) -> str:
+    """Describe every kind of resource and every workflow."""
+    mounted = list(mounted)
+    kinds = sorted((kind for plugin in mounted for kind in plugin.kinds), key=_name)
+    flows = sorted((flow for plugin in mounted for flow in plugin.workflows), key=_name)
+    text = f"# Kinds and workflows\n\n{HEAD}\n## Kinds\n\n"
+    text += table(
+        ["kind", "spec", "what it is"],
+        [
+            [
+                f"`{kind.name}`",
+                ", ".join(f"`{name}`" for name in kind.schema.get("properties", {})),
+                sentence(kind.summary),
+            ]
+            for kind in kinds
+        ],
+    )
+    text += "\n## Workflows\n\n"
+    return text + table(
+        ["workflow", "what it does"],
+        [[f"`{flow.name}`", sentence(getattr(flow, "summary", ""))] for flow in flows],
+    )
+
+
+def _name(value: Any) -> str:
+    return str(value.name)
+
+
+def errors_page(trees: Mapping[str, ast.Module]) -> str:
+    """Describe the classes, their mapping and every stable code."""
+    for name in module_names():
+        if name.endswith(".contract"):
+            importlib.import_module(name)
+    text = f"# Errors\n\n{HEAD}\n"
+    text += (
+        "Every error has a stable dotted `code`, a message, and mostly a `hint`. "
+        "Its class says what to do next.\n\n## Classes\n\n"
+    )
+    text += table(
+        ["class", "HTTP", "gRPC", "exit", "retry", "meaning"],
+        [
+            [
+                f"`{cls.__name__}`",
+                row.http,
+                row.grpc,
+                row.exit,
+                "yes" if row.retryable else "no",
+                sentence(cls.__doc__),
+            ]
+            for cls, row in errors.TABLE.items()
+        ],
+    )
+    codes: dict[str, tuple[str, str]] = {}
+    classes = {cls.__name__: cls for cls in _subclasses(errors.SquadError)}
+    for cls in classes.values():
+        if cls.__module__.startswith("agentsquad."):
+            codes[cls.code] = (_next(cls), sentence(cls.__doc__))
+    for tree in trees.values():
+        for name, code, message in raised(tree):
+            if name in classes and code not in codes:
+                codes[code] = (_next(classes[name]), message)
+    text += "\n## Codes\n\n"
+    return text + table(
+        ["code", "class", "meaning"],
+        [[f"`{code}`", f"`{cls}`", meaning] for code, (cls, meaning) in sorted(codes.items())],
+    )
+
+
+def _subclasses(cls: type[errors.SquadError]) -> list[type[errors.SquadError]]:
+    found: list[type[errors.SquadError]] = []
+    for child in cls.__subclasses__():
+        found += [child, *_subclasses(child)]
+    return found
+
+
+def _next(cls: type[errors.SquadError]) -> str:
+    return next(parent.__name__ for parent in cls.__mro__ if parent in errors.TABLE)
+
+
+def raised(tree: ast.Module) -> list[tuple[str, str, str]]:
+    """Return (class, code, message) of errors made with a literal `code=`."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            for keyword in node.keywords:
+                if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
+                    message = _message(node.args[0]) if node.args else ""
+                    found.append((node.func.id, str(keyword.value.value), message))
+    return found
+
+
+def _message(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values
+        )
+    return ""
+
+
+def literals(tree: ast.Module) -> set[str]:
+    """Return the string literals of a module that are not docstrings."""
+    skip = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            skip.add(id(node.value))
+        if isinstance(node, ast.keyword) and node.arg in NOT_EVENTS:
+            skip.add(id(node.value))
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(one, ast.Name) and one.id in NOT_EVENTS for one in targets):
+                skip.add(id(node.value))
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skip
+    }
+
+
+def found_in(trees: Mapping[str, ast.Module], shape: re.Pattern[str]) -> dict[str, list[str]]:
+    """Return each literal of this shape with the rooms it appears in."""
+    places: dict[str, set[str]] = {}
+    for name, tree in trees.items():
+        room = ".".join(name.split("/")[:2]).removesuffix(".py")
+        for literal in literals(tree):
+            if shape.fullmatch(literal):
+                places.setdefault(literal, set()).add(room)
+    return {literal: sorted(rooms) for literal, rooms in sorted(places.items())}
+
+
+def described(
+    title: str, intro: str, found: Mapping[str, list[str]], file: str
+) -> tuple[str, list[str]]:
+    """Return a page of things found in code and described in a TOML file."""
+    texts = tomllib.loads((PAGES / file).read_text(encoding="utf-8"))
+    faults = [f"docs/reference/{file}: describe {name!r}" for name in found if name not in texts]
+    faults += [f"docs/reference/{file}: {name!r} is gone" for name in texts if name not in found]
+    rows = [
+        [f"`{name}`", texts.get(name, ""), ", ".join(f"`{room}`" for room in rooms)]
+        for name, rooms in found.items()
+    ]
+    return f"# {title}\n\n{HEAD}\n{intro}\n\n" + table(["name", "meaning", "room"], rows), faults
+
+
+def pages() -> tuple[dict[str, str], list[str]]:
+    """Return every generated page by file name, and what keeps it
+    incomplete.
+    """
+    trees = {
+        path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(SOURCE.rglob("*.py"))
+    }
+    mounted = plugins()
+    actions = {action.name for plugin in mounted for action in plugin.actions}
+    codes = {code for tree in trees.values() for _, code, _ in raised(tree)}
+    events = {
+        name: rooms
+        for name, rooms in found_in(trees, EVENT).items()
+        if name not in actions and name not in codes
+    }
+    events_text, faults = described(
+        "Events", "Facts in the log, in the past tense.", events, "events.toml"
+    )
+    settings_text, more = described(
+        "Settings",
+        "Environment variables, read once when the program starts.",
+        found_in(trees, SETTING),
+        "settings.toml",
+    )
+    return {
+        "actions.md": actions_page(mounted),
+        "kinds.md": kinds_page(mounted),
+        "errors.md": errors_page(trees),
+        "events.md": events_text,
+        "settings.md": settings_text,
+    }, faults + more
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with `--check` only compare them."""
+    texts, faults = pages()
+    for name, text in texts.items():
+        path = PAGES / name
+        current = path.read_text(encoding="utf-8") if path.exists() else None
+        if "--check" in arguments and current != text:
+            faults.append(f"docs/reference/{name} is not current: run make docs")
+        elif "--check" not in arguments and current != text:
+            path.write_text(text, encoding="utf-8")
+    for fault in faults:
+        print(fault)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.engine import actions
+from agentsquad.runtime.engine import actions, asking
 from agentsquad.runtime.engine.adapters.lease import FileLease
 from agentsquad.runtime.engine.adapters.system import SystemClock, SystemEntropy
 from agentsquad.runtime.engine.contract import Lease
@@ -27,6 +27,8 @@ plugin = Plugin(
         actions.resolve,
         actions.halt,
         actions.lift,
+        asking.decide,
+        asking.query,
     ),
 )
 

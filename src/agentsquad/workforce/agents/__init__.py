@@ -1,1 +1,2 @@
-"""Agents: the Agent resource, the turn (a run of its own) and the port through which models are asked."""
+"""Agents: the Agent resource, the turn (a run of its own) and the port through
+which models are asked."""

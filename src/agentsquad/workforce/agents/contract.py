@@ -127,6 +127,27 @@ class Embedder(Protocol):
         ...
 
 
+class ModelCatalogue(Protocol):
+    """The models of an installation, by name; `rules/NAME` is always there."""
+
+    def model(self, name: str) -> Model:
+        """Return a model, guarded by its limits and prices."""
+        ...
+
+    def embedder(self, name: str | None = None) -> Embedder:
+        """Return an embedder; without a name, the local one."""
+        ...
+
+
+class AgentCatalogue(Protocol):
+    """The agents of an installation: applied resources first, then shipped
+    ones."""
+
+    async def agent(self, name: str) -> Mapping[str, Any]:
+        """Return the Agent resource, or MissingError naming the nearest one."""
+        ...
+
+
 class ModelUnavailableError(UnavailableError):
     """The model provider cannot be reached or failed on its side."""
 
@@ -143,3 +164,15 @@ class ModelRefusedError(InvalidError):
     """The model provider did not accept the request."""
 
     code = "model.refused"
+
+
+class AgentOutputError(InvalidError):
+    """The agent's answer does not fit its output schema."""
+
+    code = "agent.output"
+
+
+class AgentTurnsError(LimitError):
+    """The agent did not come to an answer within its turns."""
+
+    code = "agent.turns"

@@ -1,0 +1,103 @@
+"""Actions of agents: the briefing a turn begins with, one model call, and a
+look at agents."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from agentsquad.kernel import hashing
+from agentsquad.kernel.action import Effect, RetryPolicy, action
+from agentsquad.kernel.context import Context
+from agentsquad.kernel.ports import EventStore
+from agentsquad.kernel.registry import Registry
+from agentsquad.workforce.agents.contract import (
+    AgentCatalogue,
+    ModelCatalogue,
+    ModelReply,
+    ModelRequest,
+    ToolSpec,
+)
+from agentsquad.workforce.agents.turn import Briefing
+
+
+class BriefInput(msgspec.Struct, kw_only=True):
+    """Which agent."""
+
+    agent: Annotated[str, Meta(description="name of the agent")]
+
+
+@action("agents.brief", effect=Effect.READ, cli=())
+async def brief(ctx: Context, value: BriefInput) -> Briefing:
+    """Return an agent as it stands now: its resource, its tools and what it
+    remembers."""
+    resource = await ctx.port(AgentCatalogue).agent(value.agent)  # type: ignore[type-abstract]
+    spec = dict(resource["spec"])
+    registry = ctx.port(Registry)
+    tools = tuple(tool_spec(registry, name) for name in spec.get("tools") or ())
+    memory = spec.get("memory") or {}
+    remembered: tuple[Any, ...] = ()
+    if memory.get("kind") not in (None, "none") and ctx.run_id:
+        remembered = await recall(
+            ctx.port(EventStore),
+            ctx.run_id,
+            value.agent,
+            int(memory.get("limit", 5)),  # type: ignore[type-abstract]
+        )
+    return Briefing(
+        name=value.agent, digest=hashing.digest(spec), spec=spec, tools=tools, memory=remembered
+    )
+
+
+def tool_spec(registry: Registry, name: str) -> ToolSpec:
+    """Return an action as a tool a model can be offered."""
+    spec = registry.action(name).spec
+    schema = msgspec.json.schema(spec.input) if spec.input is not Any else {"type": "object"}
+    return ToolSpec(name=name, description=spec.summary, schema=schema)
+
+
+async def recall(store: EventStore, run: str, agent: str, limit: int) -> tuple[Any, ...]:
+    """Return what the agent answered in earlier turns under the same root
+    run."""
+    root = run.partition("/")[0]
+    found = []
+    for name, _ in await store.streams(f"run/{root}"):
+        if name == f"run/{run}":
+            continue
+        events = await store.read_stream(name)
+        body = events[0].payload or {}
+        if body.get("workflow") == "agent-turn" and (body.get("input") or {}).get("agent") == agent:
+            last = events[-1]
+            if last.type == "run.completed":
+                found.append((last.seq, (last.payload or {}).get("output")))
+    found.sort(key=lambda pair: pair[0])
+    return tuple(output for _, output in found[-limit:])
+
+
+@action(
+    "models.generate",
+    effect=Effect.READ,
+    cli=(),
+    retry=RetryPolicy(attempts=3, initial_ms=500, max_ms=20_000),
+    timeout_ms=300_000,
+)
+async def generate(ctx: Context, value: ModelRequest) -> ModelReply:
+    """Ask a model once; tokens, cost and the request's hash are recorded with
+    the answer."""
+    model = ctx.port(ModelCatalogue).model(value.model)  # type: ignore[type-abstract]
+    reply = await model.complete(value)
+    ctx.meter(
+        kind="model",
+        provider=model.provider,
+        model=reply.model,
+        request=hashing.digest(value),
+        input_tokens=reply.usage.input_tokens,
+        output_tokens=reply.usage.output_tokens,
+        cached_tokens=reply.usage.cached_tokens,
+        cost_micros=reply.usage.cost_micros,
+        currency=reply.usage.currency,
+        price_date=reply.usage.price_date,
+    )
+    return reply

@@ -1,0 +1,1 @@
+"""Where policy meets the Rego engine and the file system."""

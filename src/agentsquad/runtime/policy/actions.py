@@ -56,8 +56,8 @@ def check(ctx: Context, input: CheckInput) -> CheckOutput:
 
     Every problem is answered with file, line, column and how to fix it.
     """
-    files = ctx.port(PolicyFolder).read(input.files, tests=True)
-    policy = ctx.port(PolicyCompiler).compile(files)
+    files = ctx.port(PolicyFolder).read(input.files, tests=True)  # type: ignore[type-abstract]
+    policy = ctx.port(PolicyCompiler).compile(files)  # type: ignore[type-abstract]
     return CheckOutput(
         files=len(files),
         revision=policy.revision,
@@ -95,11 +95,11 @@ def test(ctx: Context, input: TestInput) -> TestReport:
 
     A test is a rule whose name begins with `test_`; it passes when it is true.
     """
-    files = ctx.port(PolicyFolder).read([input.folder], tests=True)
+    files = ctx.port(PolicyFolder).read([input.folder], tests=True)  # type: ignore[type-abstract]
     if input.mounted:
         below = _compiled(ctx).files
         files = (*(file for file in below if file.layer == 1), *files)
-    report = ctx.port(PolicyCompiler).test(files)
+    report = ctx.port(PolicyCompiler).test(files)  # type: ignore[type-abstract]
     if not report.results:
         raise PolicyTestError(
             f"no tests in {input.folder!r}", hint="write rules whose names begin with test_"
@@ -161,9 +161,9 @@ class AskOutput(msgspec.Struct, frozen=True, kw_only=True):
 )
 def ask(ctx: Context, input: AskInput) -> AskOutput:
     """Ask policy without doing anything, and show the clauses that decide."""
-    folder = ctx.port(PolicyFolder)
+    folder = ctx.port(PolicyFolder)  # type: ignore[type-abstract]
     effect = input.effect or _effect(ctx, input.action)
-    engine = ctx.port(PolicyEngine)
+    engine = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
     decision = engine.decide(
         Question(
             actor=str(Actor.parse(input.actor)),
@@ -236,7 +236,7 @@ def show(ctx: Context, input: ShowInput) -> ShowOutput:
 
 
 def _compiled(ctx: Context) -> CompiledPolicy:
-    engine = ctx.port(PolicyEngine)
+    engine = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
     if not isinstance(engine, CompiledPolicy):
         raise UnsupportedError("this policy engine does not show its files", code="policy.opaque")
     return engine

@@ -134,13 +134,14 @@ def check_parts(modules: tuple[Module, ...]) -> Iterator[Problem]:
     """Yield a problem for each part of a package that is no set."""
     for module in modules:
         for rule in module.rules:
-            if rule.name in PARTS and rule.kind != "set":
+            part = rule.name.partition(".")[0]
+            if part in PARTS and (rule.kind != "set" or rule.name != part):
                 yield Problem(
                     file=rule.file,
                     line=rule.line,
                     column=1,
-                    message=f"`{rule.name}` must be a set of objects that name their clause",
-                    hint=f'write `{rule.name} contains {{"clause": "{module.package}.…", '
+                    message=f"`{part}` must be a set of objects that name their clause",
+                    hint=f'write `{part} contains {{"clause": "{module.package}.…", '
                     '"reason": "…"} if { … }`',
                 )
 

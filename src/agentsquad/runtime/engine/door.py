@@ -45,6 +45,10 @@ class Ports:
         """Whether a port can be had."""
         return role in self._made or role in self._factories
 
+    def made(self, role: Any) -> bool:
+        """Whether the adapter for a port exists already."""
+        return role in self._made
+
     def get(self, role: Any) -> Any:
         """Return the adapter; UnsupportedError when there is none."""
         made = self._made.get(role)

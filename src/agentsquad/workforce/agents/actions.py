@@ -41,10 +41,10 @@ async def brief(ctx: Context, value: BriefInput) -> Briefing:
     remembered: tuple[Any, ...] = ()
     if memory.get("kind") not in (None, "none") and ctx.run_id:
         remembered = await recall(
-            ctx.port(EventStore),
+            ctx.port(EventStore),  # type: ignore[type-abstract]
             ctx.run_id,
             value.agent,
-            int(memory.get("limit", 5)),  # type: ignore[type-abstract]
+            int(memory.get("limit", 5)),
         )
     return Briefing(
         name=value.agent, digest=hashing.digest(spec), spec=spec, tools=tools, memory=remembered

@@ -82,7 +82,7 @@ async def agent_turn(ctx: WorkflowContext, value: TurnInput) -> Any:
             return output
         if repairs == REPAIRS:
             raise AgentOutputError(
-                f"{value.agent} answered {REPAIRS + 1} times in a shape it did not promise: {wrong}",
+                f"{value.agent} answered {REPAIRS + 1} times in another shape: {wrong}",
                 details={"agent": value.agent, "problems": wrong},
             )
         repairs += 1

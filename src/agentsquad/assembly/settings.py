@@ -1,0 +1,59 @@
+"""Settings: everything an installation can be told, read once from the
+environment.
+
+Every setting is a field here, documented in docs/reference/settings.md; nothing
+else reads the environment.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from agentsquad.kernel.actor import Actor
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One installation."""
+
+    home: Path
+    store: str
+    policy: Path | None
+    user: str
+    local_model: str | None = None
+    models: bool = True
+    environment: Mapping[str, str] = {}
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, when nothing else says so."""
+        return Actor.parse(self.user if ":" in self.user else f"person:{self.user}")
+
+
+def read(environment: Mapping[str, str] | None = None, *, home: str | None = None) -> Settings:
+    """Return the settings of this process; `home` overrides SQUAD_HOME."""
+    env = dict(os.environ if environment is None else environment)
+    where = Path(home or env.get("SQUAD_HOME") or ".squad")
+    policy = env.get("SQUAD_POLICY")
+    return Settings(
+        home=where,
+        store=env.get("SQUAD_STORE") or f"sqlite:///{where / 'log.db'}",
+        policy=Path(policy)
+        if policy
+        else (where / "policy" if (where / "policy").is_dir() else None),
+        user=env.get("SQUAD_USER") or _login(),
+        local_model=env.get("SQUAD_LOCAL_MODEL"),
+        models=env.get("SQUAD_MODELS", "on") != "off",
+        environment=env,
+    )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"

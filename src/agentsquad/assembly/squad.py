@@ -1,0 +1,106 @@
+"""One installation, wired: plugins mounted into a registry, adapters behind
+ports.
+
+Nothing is opened before something asks for it: `squad edi check` never touches
+a store, and help never loads an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agentsquad.assembly.catalogue import plugins
+from agentsquad.assembly.settings import Settings
+from agentsquad.kernel.actor import Actor
+from agentsquad.kernel.policy import PolicyEngine
+from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
+from agentsquad.kernel.registry import Plugin, Registry
+from agentsquad.runtime.engine.contract import Engine, Lease
+from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
+from agentsquad.runtime.engine.gate import Gate
+from agentsquad.runtime.engine.interceptors import STANDARD
+
+
+class Squad:
+    """An installation in this process; close it when done."""
+
+    def __init__(self, settings: Settings, mounted: tuple[Plugin, ...] | None = None) -> None:
+        self.settings = settings
+        self.registry = Registry(plugins() if mounted is None else mounted)
+        self.ports = Ports()
+        self.world = World(self.registry, self.ports)
+        self._closers: list[Callable[[], Any]] = []
+        self._provide()
+        self.path = CallPath(self.world, STANDARD)
+        self.ports.put(CallPath, self.path)
+
+    def _provide(self) -> None:
+        from agentsquad.runtime.engine import plugin as engine
+
+        ports, settings = self.ports, self.settings
+        ports.put(Settings, settings)
+        for plugin in self.registry.plugins:
+            for role, factory in plugin.ports.items():
+                ports.provide(role, partial(factory, settings))
+        ports.provide(Clock, engine.system_clock)
+        ports.provide(Entropy, engine.system_entropy)
+        ports.provide(PolicyEngine, self._policy)
+        ports.provide(EventStore, lambda: self.ledger.store)
+        ports.provide(BlobStore, lambda: self.ledger.blobs)
+        ports.provide(Gate, lambda: Gate(self.world.store))
+        ports.provide(Engine, self._engine)
+        if settings.store.startswith("sqlite:"):
+            ports.provide(Lease, lambda: engine.file_lease(settings.home / "engine.lock"))
+
+    @property
+    def ledger(self) -> Any:
+        """The ledger, opened on first use."""
+        from agentsquad.runtime.ledger.contract import Ledger
+
+        if not self.ports.has(Ledger):
+            from agentsquad.runtime.ledger.plugin import open_ledger
+
+            ledger = open_ledger(self.settings.store, self.world.clock, self.world.entropy)
+            self.ports.put(Ledger, ledger)
+            self._closers.append(ledger.close)
+        return self.ports.get(Ledger)
+
+    def _policy(self) -> PolicyEngine:
+        from agentsquad.runtime.policy.plugin import load_policy
+
+        folder = self.settings.policy
+        return load_policy(self.registry.plugins, None if folder is None else str(folder))
+
+    def _engine(self) -> Any:
+        from agentsquad.runtime.engine.shell import EmbeddedEngine
+
+        return EmbeddedEngine(self.world)
+
+    async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
+        """Call one action as a surface does and return its typed output."""
+        found = self.registry.action(action)
+        return await self.path.run(Step(found, value, actor=actor or self.settings.actor))
+
+    async def close(self) -> None:
+        """Stop driving runs and close every file."""
+        if self.ports.made(Engine):
+            await self.ports.get(Engine).close()
+        for close in reversed(self._closers):
+            with suppress(Exception):
+                close()
+
+
+def open_squad(settings: Settings) -> Squad:
+    """Return an installation for these settings, its home folder made
+    private."""
+    return Squad(settings)
+
+
+def ensure_home(home: Path) -> Path:
+    """Create the home folder readable only by its owner."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home

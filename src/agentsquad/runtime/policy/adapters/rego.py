@@ -140,6 +140,7 @@ class RegoPolicy:
                 engine = self._engine()
                 engine.set_input_json(text)
                 answer = _read_answer(engine.eval_rule_as_json(DECISION))
+                engine.take_prints()  # else they would pile up
         except (RuntimeError, TypeError, ValueError, msgspec.MsgspecError) as error:
             return Decision(
                 allow=False,
@@ -311,7 +312,7 @@ def new_engine() -> Any:
 def builtins() -> frozenset[str]:
     """Return the names of all functions that rules may call."""
     rows = _read_rows(regorus.Engine().eval_query_as_json("opa.runtime().builtins")).result
-    return frozenset(rows[0].expressions[0].value) | frozenset(_EXTENSIONS)
+    return frozenset((*rows[0].expressions[0].value, *_EXTENSIONS, "print"))
 
 
 def _hex(name: str) -> Callable[[str], str]:

@@ -1,0 +1,3 @@
+"""The ledger's outside world: memory, SQLite, files. Reached only through the
+room's plugin.
+"""

@@ -1,0 +1,135 @@
+"""Database: opening SQLite files the way the ledger needs them, and naming what
+goes wrong.
+
+Every file gets page checksums (SQLite's own checksum VFS), a write-ahead log
+and a sync at each commit. The one place where errors of the library become
+errors of the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import apsw
+import apsw.sqlite_extra
+
+from agentsquad.kernel.errors import SquadError
+from agentsquad.runtime.ledger.contract import (
+    BusyError,
+    DamagedError,
+    FullError,
+    PoisonedError,
+    ReadFailedError,
+)
+
+CHECKSUM_BYTES = 8
+BUSY_MS = 5_000
+_RETRIES = 200
+_RETRY_S = 0.01
+
+
+def connect(path: str, *, application: int) -> apsw.Connection:
+    """Open or create a checksummed database in WAL mode; `application` marks
+    whose file it is.
+    """
+    _load_checksums()
+    with translated(path):
+        connection = apsw.Connection(path)
+    try:
+        with translated(path):
+            connection.set_busy_timeout(BUSY_MS)
+            fresh = not os.path.getsize(path)
+            if fresh:
+                connection.reserve_bytes("main", CHECKSUM_BYTES)
+            _write_ahead(connection)
+            connection.pragma("synchronous", "full")
+            if connection.reserve_bytes("main", -1) != CHECKSUM_BYTES:
+                raise DamagedError(f"{path}: the pages carry no checksums")
+            known = connection.pragma("application_id")
+            if known not in (application, 0):
+                raise DamagedError(
+                    f"{path} is not a file of this kind",
+                    hint="give another path",
+                    details={"expected": application, "found": known},
+                )
+        return connection
+    except BaseException:
+        connection.close(True)
+        raise
+
+
+def checkpoint(connection: apsw.Connection) -> None:
+    """Move the write-ahead log into the database and empty it, unless others
+    are using it.
+    """
+    with suppress(apsw.BusyError):
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Raise the ledger's errors for the library's while reading or opening."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise read_error(error, path) from error
+
+
+def read_error(error: apsw.Error, path: str) -> SquadError:
+    """Return what a failed read means."""
+    private = f"{type(error).__name__}: {error}"
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.SQLError)) or (
+        getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
+    ):
+        # SQLError: the schema we wrote is not there any more.
+        return DamagedError(f"{path} is damaged", hint="restore it from a backup", private=private)
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return BusyError(
+            hint="another process is writing or stopped while it wrote; look for it",
+            retry_after_ms=1_000,
+            private=private,
+        )
+    if isinstance(error, apsw.FullError):
+        return FullError(hint="free some space, then try again", private=private)
+    return ReadFailedError(
+        f"{path} cannot be read: {error}", hint="look at the disk and permissions", private=private
+    )
+
+
+def write_error(error: apsw.Error, path: str) -> SquadError:
+    """Return what a failed commit means: unless it surely left no trace, the
+    log is poisoned.
+    """
+    if isinstance(error, (apsw.FullError, apsw.BusyError)):
+        return read_error(error, path)
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return read_error(error, path)
+    if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
+        return read_error(error, path)
+    return PoisonedError(
+        f"writing {path} failed; whether it was written is unknown",
+        hint="look at the disk, then open the ledger again",
+        private=f"{type(error).__name__}: {error}",
+    )
+
+
+def _write_ahead(connection: apsw.Connection) -> None:
+    """Switch to WAL; of two processes doing so at once one tries again."""
+    for attempt in range(_RETRIES):
+        try:
+            if connection.pragma("journal_mode", "wal") == "wal":
+                return
+        except apsw.BusyError:
+            if attempt == _RETRIES - 1:
+                raise
+        time.sleep(_RETRY_S)
+
+
+def _load_checksums() -> None:
+    if "cksmvfs" not in apsw.vfs_names():
+        loader = apsw.Connection(":memory:")
+        apsw.sqlite_extra.load(loader, "cksumvfs")
+        loader.close()

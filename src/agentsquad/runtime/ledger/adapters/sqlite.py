@@ -1,0 +1,343 @@
+"""SQLite: the volume of the default profile, one file with a write-ahead log.
+
+A commit is one transaction and one fsync. Rows lie in order of `seq`; a stream
+is a chain of `back` references with a note of places every chapter, so that
+appending to a thousand streams writes to the end of the file instead of a
+thousand pages of an index (docs/decisions/0002-ledger-store.md).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from heapq import merge
+from itertools import islice
+
+import apsw
+
+from agentsquad.runtime.ledger.adapters import database
+from agentsquad.runtime.ledger.adapters.witness import Witness
+from agentsquad.runtime.ledger.contract import (
+    CHAPTER_LENGTH,
+    Batch,
+    DamagedError,
+    Head,
+    LostError,
+    PoisonedError,
+    Row,
+    StreamHead,
+)
+from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
+
+APPLICATION = 0x53514C47  # "SQLG"
+FORMAT = 1
+CACHE_KIB = 32 * 1024
+CHECKPOINT_PAGES = 4_000
+
+_SCHEMA = """
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY, back INTEGER NOT NULL, type INTEGER NOT NULL,
+    header BLOB NOT NULL, salt BLOB NOT NULL, payload BLOB NOT NULL) STRICT;
+CREATE INDEX event_type ON event (type);
+CREATE TABLE type (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE stream (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
+    last INTEGER NOT NULL, leaf BLOB NOT NULL) STRICT;
+CREATE TABLE chapter (
+    stream INTEGER NOT NULL, number INTEGER NOT NULL, places BLOB NOT NULL,
+    PRIMARY KEY (stream, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE tile (id INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT;
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL,
+    root BLOB NOT NULL) STRICT;
+"""
+_ROW = "e.seq, e.back, t.name, e.header, e.salt, e.payload"
+_LINKS = """
+WITH RECURSIVE link (seq, back, depth) AS (
+    SELECT seq, back, 1 FROM event WHERE seq = ?
+    UNION ALL
+    SELECT e.seq, e.back, depth + 1 FROM link JOIN event e ON e.seq = link.back WHERE depth < ?)
+SELECT seq FROM link
+"""
+
+
+class SqliteVolume:
+    """Rows in a SQLite file, shared by any number of processes."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._witness = Witness(path + ".head")
+        self._types: dict[str, int] = {}
+        noted = self._witness.read()
+        if noted is not None and noted.size and not _occupied(path):
+            raise LostError(
+                f"{path} is empty or gone, but held {noted.size} events",
+                hint=f"restore it from a backup; to start anew delete {path}.head",
+                details={"size": noted.size},
+            )
+        self._db = database.connect(path, application=APPLICATION)
+        try:
+            with database.translated(path):
+                self._prepare()
+        except BaseException:
+            self._db.close(True)
+            raise
+
+    def _prepare(self) -> None:
+        db = self._db
+        db.pragma("cache_size", -CACHE_KIB)
+        db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        if db.pragma("user_version") == 0:
+            db.execute("BEGIN IMMEDIATE")
+            with db:  # a savepoint; the version is looked at again now that we are alone
+                if db.pragma("user_version") == 0:
+                    db.execute(_SCHEMA)
+                    db.execute("INSERT INTO head VALUES (1, 0, ?)", (EMPTY_ROOT,))
+                    db.pragma("application_id", APPLICATION)
+                    db.pragma("user_version", FORMAT)
+            db.execute("COMMIT")
+        version = db.pragma("user_version")
+        if version != FORMAT:
+            raise DamagedError(
+                f"{self._path} has format {version}, expected {FORMAT}",
+                hint="it was written by a newer release, or is not a ledger",
+            )
+        # After a failed fsync the system may hold pages it will never write;
+        # writing them again through the database makes what is about to be
+        # served durable.
+        database.checkpoint(db)
+
+    # --- writing ---
+
+    def begin(self) -> Head:
+        """Start the only write transaction there may be and return the head it
+        starts from.
+        """
+        with database.translated(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+        return self.head()
+
+    def commit(self, batch: Batch) -> None:
+        """Write all in one transaction; returning means fsync succeeded."""
+        db = self._db
+        try:
+            types = self._type_ids(batch.rows)
+            db.executemany(
+                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
+                [(r.seq, r.back, types[r.type], r.header, r.salt, r.payload) for r in batch.rows],
+            )
+            if batch.created:
+                db.executemany(
+                    "INSERT INTO stream VALUES (?, ?, ?, ?, ?)",
+                    [(s.id, s.name, s.version, s.last, s.leaf) for s in batch.created],
+                )
+            if batch.moved:
+                db.executemany(
+                    "UPDATE stream SET version = ?, last = ?, leaf = ? WHERE id = ?",
+                    [(s.version, s.last, s.leaf, s.id) for s in batch.moved],
+                )
+            for stream, number, last in batch.chapters:
+                places = self._links(last, CHAPTER_LENGTH)
+                db.execute(
+                    "INSERT INTO chapter VALUES (?, ?, ?)",
+                    (stream, number, struct.pack(f"<{len(places)}q", *places)),
+                )
+            for level, index, hashes in batch.tiles:
+                db.execute("INSERT INTO tile VALUES (?, ?)", (_tile_id(level, index), hashes))
+            db.execute("UPDATE head SET size = ?, root = ?", (batch.head.size, batch.head.root))
+            db.execute("COMMIT")
+        except apsw.Error as error:
+            raise database.write_error(error, self._path) from error
+        self._witness.write(batch.head)
+
+    def rollback(self) -> None:
+        """End the transaction without a trace; allowed when there is none."""
+        self._types.clear()
+        if not self._db.in_transaction:
+            return
+        try:
+            self._db.execute("ROLLBACK")
+        except apsw.Error as error:
+            raise PoisonedError(
+                f"{self._path}: a failed write could not be undone",
+                hint="open the ledger again",
+                private=str(error),
+            ) from error
+
+    def _type_ids(self, rows: Sequence[Row]) -> dict[str, int]:
+        types = self._types
+        for name in {row.type for row in rows} - types.keys():
+            found = self._db.execute("SELECT id FROM type WHERE name = ?", (name,)).get
+            if found is None:
+                self._db.execute("INSERT INTO type (name) VALUES (?)", (name,))
+                found = self._db.last_insert_rowid()
+            types[name] = found
+        return types
+
+    # --- reading ---
+
+    def head(self) -> Head:
+        """Return the newest committed head, whoever committed it."""
+        with database.translated(self._path):
+            row = self._db.execute("SELECT size, root FROM head WHERE id = 1").get
+        if row is None:
+            raise DamagedError(f"{self._path}: the head is missing")
+        return Head(*row)
+
+    def witness(self) -> Head | None:
+        """Return the newest head noted in the witness file."""
+        return self._witness.read()
+
+    def stream(self, name: str) -> StreamHead | None:
+        """Return the end of a stream."""
+        with database.translated(self._path):
+            row = self._db.execute(
+                "SELECT id, name, version, last, leaf FROM stream WHERE name = ?", (name,)
+            ).get
+        return None if row is None else StreamHead(*row)
+
+    def streams(self, prefix: str) -> list[tuple[str, int]]:
+        """Return (name, version) of every stream whose name starts so, oldest
+        first.
+        """
+        where, bounds = "name >= ?", [prefix]
+        if after := _successor(prefix):
+            where, bounds = "name >= ? AND name < ?", [prefix, after]
+        with database.translated(self._path):
+            return list(
+                self._db.execute(
+                    f"SELECT name, version FROM stream WHERE {where} ORDER BY id", bounds
+                )
+            )
+
+    def seqs(self, head: StreamHead, after: int, limit: int | None) -> list[int]:
+        """Return where a stream's events are: whole chapters by note, the rest
+        by chain.
+        """
+        end = head.version if limit is None else min(head.version, after + limit)
+        noted = head.version - head.version % CHAPTER_LENGTH
+        places: list[int] = []
+        with database.translated(self._path):
+            first = after // CHAPTER_LENGTH
+            if after < noted:
+                for (blob,) in self._db.execute(
+                    "SELECT places FROM chapter WHERE stream = ? AND number BETWEEN ? AND ?"
+                    " ORDER BY number",
+                    (head.id, first, (min(end, noted) - 1) // CHAPTER_LENGTH),
+                ):
+                    places += struct.unpack(f"<{len(blob) // 8}q", blob[: len(blob) // 8 * 8])
+                places = places[after - first * CHAPTER_LENGTH :]
+            if end > noted:
+                places += self._links(head.last, head.version - max(after, noted))
+        return places[: end - after]
+
+    def rows(self, seqs: Sequence[int]) -> list[Row]:
+        """Return the rows at these places in this order; what is absent is left
+        out.
+        """
+        with database.translated(self._path):
+            return [
+                Row(*row)
+                for row in self._db.execute(
+                    f"SELECT {_ROW} FROM json_each(?) j JOIN event e ON e.seq = j.value"
+                    " JOIN type t ON t.id = e.type ORDER BY j.key",
+                    (str(list(seqs)),),
+                )
+            ]
+
+    def scan(self, after: int, limit: int) -> list[Row]:
+        """Return at most `limit` rows with `seq` > `after`, in order."""
+        with database.translated(self._path):
+            return [
+                Row(*row)
+                for row in self._db.execute(
+                    f"SELECT {_ROW} FROM event e JOIN type t ON t.id = e.type"
+                    " WHERE e.seq > ? ORDER BY e.seq LIMIT ?",
+                    (after, limit),
+                )
+            ]
+
+    def typed(self, types: Sequence[str], after: int, limit: int) -> list[int]:
+        """Return where events of these types are, in order."""
+        with database.translated(self._path):
+            found = [
+                [
+                    seq
+                    for (seq,) in self._db.execute(
+                        "SELECT e.seq FROM event e WHERE e.type = (SELECT id FROM type WHERE"
+                        " name = ?) AND e.seq > ? ORDER BY e.seq LIMIT ?",
+                        (name, after, limit),
+                    )
+                ]
+                for name in set(types)
+            ]
+        return list(islice(merge(*found), limit))
+
+    def tile(self, level: int, index: int) -> bytes | None:
+        """Return the hashes of a full tile."""
+        with database.translated(self._path):
+            found = self._db.execute(
+                "SELECT hashes FROM tile WHERE id = ?", (_tile_id(level, index),)
+            ).get
+        return found if isinstance(found, bytes) else None
+
+    def types(self) -> dict[str, int]:
+        """Return how many events of each type there are."""
+        with database.translated(self._path):
+            return dict(
+                self._db.execute(
+                    "SELECT t.name, count(*) FROM event e JOIN type t ON t.id = e.type"
+                    " GROUP BY e.type ORDER BY t.name"
+                )
+            )
+
+    def weight(self) -> int:
+        """Return how many bytes the database and its write-ahead log occupy."""
+        paths = (self._path, self._path + "-wal")
+        return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
+
+    def check(self) -> list[str]:
+        """Return what SQLite's integrity check finds wrong, page checksums
+        included.
+        """
+        try:
+            lines = [line for (line,) in self._db.execute("PRAGMA integrity_check")]
+        except apsw.Error as error:
+            return [f"{self._path}: {database.read_error(error, self._path).message}"]
+        return [] if lines == ["ok"] else lines
+
+    def close(self) -> None:
+        """Close the file; the last one out empties the write-ahead log."""
+        self._witness.close()
+        try:
+            self._db.close()
+        except apsw.Error:
+            self._db.close(True)
+
+    def _links(self, last: int, count: int) -> list[int]:
+        """Return the places of `count` events of a stream up to `last`, oldest
+        first.
+        """
+        return [seq for (seq,) in self._db.execute(_LINKS, (last, count))][::-1]
+
+
+def _occupied(path: str) -> bool:
+    return os.path.exists(path) and os.path.getsize(path) > 0
+
+
+def _tile_id(level: int, index: int) -> int:
+    return level << 48 | index
+
+
+def _successor(prefix: str) -> str:
+    """Return the least text greater than all that start with `prefix`; "" if
+    there is none.
+    """
+    while prefix:
+        point = ord(prefix[-1]) + 1
+        if 0xD800 <= point <= 0xDFFF:
+            point = 0xE000
+        if point <= 0x10FFFF:
+            return prefix[:-1] + chr(point)
+        prefix = prefix[:-1]
+    return ""

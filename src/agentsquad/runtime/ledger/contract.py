@@ -1,0 +1,375 @@
+"""What others may know of the ledger: its records, its ports and its errors.
+
+`EventStore` and `BlobStore` are kernel ports; this adds what only a ledger
+needs: raw records for proofs, tiles, the keys of data subjects, and the volume
+that an adapter implements. Everything above a volume (numbering, hashing,
+sealing, checking) is one code path for every store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from agentsquad.kernel.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidError,
+    MissingError,
+    UnavailableError,
+)
+from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.kernel.ports import BlobStore, EventStore
+
+
+class Record(msgspec.Struct, frozen=True):
+    """An event as bytes, which is what proofs are made of.
+
+    `header` is canonical JSON and `leaf` SHA-256(0x00 || header); the header's
+    `payload_digest` is SHA-256(`salt` || `payload`). `payload` is canonical
+    JSON in which personal values are sealed.
+    """
+
+    seq: int
+    header: bytes
+    salt: bytes
+    payload: bytes
+    leaf: bytes
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The state of the log: how many events, and the RFC 6962 root over their
+    headers.
+    """
+
+    size: int
+    root: bytes
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One event as a volume keeps it.
+
+    `back` is the `seq` of the previous event of the same stream (0: none). It
+    is an index, not evidence: the chain is proven by the `prev` hash in the
+    header.
+    """
+
+    seq: int
+    back: int
+    type: str
+    header: bytes
+    salt: bytes
+    payload: bytes
+
+
+class StreamHead(msgspec.Struct):
+    """The end of one stream: the second place that says how long it is.
+
+    `id` is the `seq` of its first event, `last` of its last, `leaf` the
+    latter's leaf hash.
+    """
+
+    id: int
+    name: str
+    version: int
+    last: int
+    leaf: bytes
+
+
+CHAPTER_LENGTH = 64
+
+
+class Batch(msgspec.Struct):
+    """Everything one commit writes.
+
+    `created` and `moved` are the ends of the streams it touches. `chapters` are
+    (stream id, number, seq of the last event) for every `CHAPTER_LENGTH` events
+    of a stream that became complete: a volume may note their places, so that
+    long streams can be entered in the middle.
+    """
+
+    rows: list[Row]
+    created: list[StreamHead]
+    moved: list[StreamHead]
+    chapters: list[tuple[int, int, int]]
+    tiles: list[tuple[int, int, bytes]]
+    head: Head
+
+
+class Volume(Protocol):
+    """Where rows lie; an adapter keeps them durable and knows nothing of their
+    meaning.
+
+    Every method may raise the errors of this module; no vendor error leaves an
+    adapter.
+    """
+
+    def begin(self) -> Head:
+        """Start the only write transaction there may be and return the head it
+        starts from.
+        """
+        ...
+
+    def commit(self, batch: Batch) -> None:
+        """Write everything, make it durable and end the transaction."""
+        ...
+
+    def rollback(self) -> None:
+        """End the transaction without a trace; allowed when there is none."""
+        ...
+
+    def head(self) -> Head:
+        """Return the newest committed head, whoever committed it."""
+        ...
+
+    def witness(self) -> Head | None:
+        """Return the newest head noted outside the volume's own files, if there
+        is one.
+        """
+        ...
+
+    def stream(self, name: str) -> StreamHead | None:
+        """Return the end of a stream, as of now."""
+        ...
+
+    def streams(self, prefix: str) -> list[tuple[str, int]]:
+        """Return (name, version) of every stream whose name starts so, oldest
+        first.
+        """
+        ...
+
+    def seqs(self, head: StreamHead, after: int, limit: int | None) -> list[int]:
+        """Return where the events of a stream with `stream_seq` > `after` are,
+        in order.
+        """
+        ...
+
+    def rows(self, seqs: Sequence[int]) -> list[Row]:
+        """Return the rows at these places in this order; what is absent is left
+        out.
+        """
+        ...
+
+    def scan(self, after: int, limit: int) -> list[Row]:
+        """Return at most `limit` rows with `seq` > `after`, in order."""
+        ...
+
+    def typed(self, types: Sequence[str], after: int, limit: int) -> list[int]:
+        """Return where events of these types with `seq` > `after` are, in
+        order.
+        """
+        ...
+
+    def tile(self, level: int, index: int) -> bytes | None:
+        """Return the 256 hashes of a full tile, None when it is absent."""
+        ...
+
+    def types(self) -> dict[str, int]:
+        """Return how many events of each type there are."""
+        ...
+
+    def weight(self) -> int:
+        """Return how many bytes the volume occupies."""
+        ...
+
+    def check(self) -> list[str]:
+        """Return what the technology's own check of its files finds wrong."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files; the volume cannot be used afterwards."""
+        ...
+
+
+class KeyRing(Protocol):
+    """The keys of data subjects, kept apart from the log: dropping one erases a
+    person.
+    """
+
+    def key(self, subject: str) -> bytes | None:
+        """Return the subject's 32-byte key, None when there is none."""
+        ...
+
+    def ensure(self, subject: str) -> bytes:
+        """Return the subject's key, making it durable first when it is new."""
+        ...
+
+    def destroy(self, subject: str) -> int:
+        """Overwrite and forget the subject's keys for good and return how many
+        there were.
+        """
+        ...
+
+    def subjects(self) -> list[str]:
+        """Return every subject with a key."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files."""
+        ...
+
+
+class RecordStore(EventStore, Protocol):
+    """An event store that also gives out what proofs and readings need."""
+
+    async def head(self) -> Head:
+        """Return size and root of the log as it stands, events of other
+        processes included.
+        """
+        ...
+
+    async def record(self, seq: int) -> Record:
+        """Return one checked record; MissingError `ledger.missing` beyond the
+        end.
+        """
+        ...
+
+    async def read_records(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
+        """Return checked records with `seq` > `after`, in order."""
+        ...
+
+    async def read_sealed(
+        self, *, after: int = 0, limit: int = 1000, types: Sequence[str] | None = None
+    ) -> list[Event]:
+        """Return events as `read` does, personal values left sealed: what
+        readings are made of.
+        """
+        ...
+
+    def tile(self, level: int, index: int, width: int) -> bytes:
+        """Return the first `width` hashes of a tile of the tree
+        (`merkle.TileSource`).
+        """
+        ...
+
+    async def wait(self, after: int, *, timeout_ms: float | None = None) -> int:
+        """Return the log's size as soon as it is greater than `after`, or when
+        time is up.
+        """
+        ...
+
+    def close(self) -> None:
+        """Refuse whatever waits and let go of the files."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One opened ledger: the log, its blobs, its keys, and where its readings
+    lie.
+    """
+
+    url: str
+    store: RecordStore
+    blobs: BlobStore
+    keyring: KeyRing
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Close the log and the keys."""
+        self.store.close()
+        self.keyring.close()
+
+
+class ExpectError(ConflictError):
+    """A stream has moved on since it was read."""
+
+    code = "ledger.expect"
+
+
+class EventInvalidError(InvalidError):
+    """The event cannot be written as it is."""
+
+    code = "ledger.event"
+
+
+class UrlInvalidError(InvalidError):
+    """The address of the ledger is not understood."""
+
+    code = "ledger.url"
+
+
+class EventMissingError(MissingError):
+    """There is no such event."""
+
+    code = "ledger.missing"
+
+
+class BlobMissingError(MissingError):
+    """There is no such blob."""
+
+    code = "ledger.blob_missing"
+
+
+class DamagedError(IntegrityError):
+    """What is stored is not what was written."""
+
+    code = "ledger.damaged"
+
+
+class LostError(DamagedError):
+    """Events that were acknowledged are gone."""
+
+    code = "ledger.lost"
+
+
+class PoisonedError(UnavailableError):
+    """A write failed and nobody knows how much of it reached the disk: open the
+    ledger again.
+    """
+
+    code = "ledger.poisoned"
+
+
+class FullError(UnavailableError):
+    """The disk is full; nothing was written."""
+
+    code = "ledger.full"
+
+
+class BusyError(UnavailableError):
+    """Another process holds the ledger for too long."""
+
+    code = "ledger.busy"
+
+
+class ReadFailedError(UnavailableError):
+    """The ledger's file cannot be read or opened."""
+
+    code = "ledger.unreadable"
+
+
+class ClosedError(UnavailableError):
+    """The ledger is closed."""
+
+    code = "ledger.closed"
+
+
+__all__ = [
+    "CHAPTER_LENGTH",
+    "Batch",
+    "BlobMissingError",
+    "BusyError",
+    "ClosedError",
+    "DamagedError",
+    "EventInvalidError",
+    "EventMissingError",
+    "ExpectError",
+    "FullError",
+    "Head",
+    "KeyRing",
+    "Ledger",
+    "LostError",
+    "NewEvent",
+    "PoisonedError",
+    "ReadFailedError",
+    "Record",
+    "RecordStore",
+    "Row",
+    "StreamHead",
+    "UrlInvalidError",
+    "Volume",
+]

@@ -1,0 +1,481 @@
+"""EventLog: the one append-only log over any volume; the event store of the
+kernel's port.
+
+Appends that come while the loop is busy (above all: busy with the last sync)
+wait in a list; one flush per turn of the loop writes all of them with one
+commit and one fsync, on the loop's own thread, and only then answers them. No
+timer, no thread: an append alone costs one commit, a thousand at once cost one
+commit too. An append is all or nothing; one that fails its expectation fails
+alone.
+
+Laws: an answered append is durable; `seq` is gap-free in commit order; a failed
+commit leaves nothing that is served, and after one whose extent is unknown the
+log refuses to write until opened again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from agentsquad.kernel.errors import BugError, SquadError
+from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.kernel.ids import HybridClock
+from agentsquad.kernel.ports import Clock, Entropy
+from agentsquad.runtime.ledger.contract import (
+    CHAPTER_LENGTH,
+    Batch,
+    ClosedError,
+    DamagedError,
+    EventInvalidError,
+    EventMissingError,
+    ExpectError,
+    Head,
+    KeyRing,
+    LostError,
+    PoisonedError,
+    Record,
+    Row,
+    StreamHead,
+    Volume,
+)
+from agentsquad.runtime.ledger.draft import Draft, Drafter
+from agentsquad.runtime.ledger.header import leaf_of
+from agentsquad.runtime.ledger.merkle import HASH_SIZE, TILE_WIDTH, TileNodes, root_at
+from agentsquad.runtime.ledger.reading import Reader
+from agentsquad.runtime.ledger.tree import GrowingTree
+
+HEADS_MAX = 16_384
+SCAN_MAX = 10_000
+POLL_MS = 50.0
+
+_decode = msgspec.json.Decoder().decode
+
+
+class _Append:
+    """One call of `append` that waits for its commit."""
+
+    __slots__ = ("drafts", "expect", "failure", "future", "result")
+
+    def __init__(
+        self,
+        drafts: list[Draft],
+        expect: Mapping[str, int] | None,
+        future: asyncio.Future[list[Event]],
+    ) -> None:
+        self.drafts = drafts
+        self.expect = expect
+        self.future = future
+        self.result: list[Event] = []
+        self.failure: SquadError | None = None
+
+
+class _Work:
+    """What one commit will write, as it grows; `first` is the `seq` of its
+    first event.
+    """
+
+    __slots__ = ("chapters", "first", "leaves", "rows", "touched")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.rows: list[Row] = []
+        self.leaves: list[bytes] = []
+        self.touched: dict[str, StreamHead] = {}
+        self.chapters: list[tuple[int, int, int]] = []
+
+    def batch(self, tree: GrowingTree) -> Batch:
+        """Extend the tree and return the batch."""
+        tiles = tree.extend(self.leaves)
+        heads = self.touched.values()
+        return Batch(
+            self.rows,
+            [head for head in heads if head.id >= self.first],
+            [head for head in heads if head.id < self.first],
+            self.chapters,
+            tiles,
+            Head(tree.size, tree.root()),
+        )
+
+
+class EventLog:
+    """The log. Belongs to one event loop at a time; other processes may share
+    its volume.
+    """
+
+    def __init__(self, volume: Volume, clock: Clock, entropy: Entropy, keyring: KeyRing) -> None:
+        self._volume = volume
+        self._clock = clock
+        self._hybrid = HybridClock(clock)
+        self._drafter = Drafter(entropy, keyring)
+        self._reader = Reader(volume, keyring)
+        self._tree = GrowingTree()
+        self._heads: OrderedDict[str, StreamHead] = OrderedDict()
+        self._pending: list[_Append] = []
+        self._scheduled = False
+        self._refusal: SquadError | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.commits = 0
+        self._restore(volume.head())
+
+    # --- writing ---
+
+    async def append(
+        self, events: Sequence[NewEvent], *, expect: Mapping[str, int] | None = None
+    ) -> list[Event]:
+        """Append all or none, durably, and return them as stored
+        (kernel.ports.EventStore).
+        """
+        self._require_writable()
+        draft = self._drafter.draft
+        drafts = [draft(event) for event in events]
+        loop = asyncio.get_running_loop()
+        append = _Append(drafts, expect, loop.create_future())
+        self._pending.append(append)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._flush)
+        return await append.future
+
+    def _flush(self) -> None:
+        pending = [append for append in self._pending if not append.future.done()]
+        self._pending, self._scheduled = [], False
+        if not pending:
+            return
+        failure: SquadError | None = None
+        try:
+            self._require_writable()
+            self._commit(pending)
+        except SquadError as error:
+            failure = error
+            self._heads.clear()
+            if isinstance(error, PoisonedError):
+                self._refusal = error
+        except Exception as error:  # noqa: BLE001  # a bug of ours must not leave appends waiting
+            failure = self._refusal = BugError(
+                f"the ledger failed unexpectedly: {type(error).__name__}", private=repr(error)
+            )
+            failure.__cause__ = error
+        for append in pending:
+            error_of_append = failure or append.failure
+            if error_of_append is None:
+                append.future.set_result(append.result)
+            else:
+                append.future.set_exception(_own(error_of_append))
+        if failure is None:
+            self._announce()
+
+    def _commit(self, pending: list[_Append]) -> None:
+        volume = self._volume
+        start = volume.begin()
+        try:
+            if start.size != self._tree.size:
+                self._follow(start)
+            work = _Work(start.size + 1)
+            for append in pending:
+                append.failure = self._refuse(append, start.size + len(work.rows))
+                if append.failure is None:
+                    append.result = [self._place(draft, work) for draft in append.drafts]
+            if not work.rows:
+                volume.rollback()
+                return
+            tree = self._tree.copy()
+            batch = work.batch(tree)
+            volume.commit(batch)
+        except BaseException:
+            volume.rollback()
+            raise
+        self._tree = tree
+        self._reader.follow(tree)
+        self.commits += 1
+        self._trim()
+
+    def _refuse(self, append: _Append, size: int) -> SquadError | None:
+        """Return why an append may not happen; afterwards nothing about it can
+        fail.
+        """
+        for stream, expected in (append.expect or {}).items():
+            head = self._stream(stream)
+            actual = head.version if head else 0
+            if actual != expected:
+                return ExpectError(
+                    f"stream {stream!r} is at {actual}, expected {expected}",
+                    hint="read the stream again and decide again",
+                    details={"stream": stream, "expected": expected, "actual": actual},
+                )
+        for offset, draft in enumerate(append.drafts):
+            cause = draft.event.cause
+            if cause is not None and cause > size + offset:
+                return EventInvalidError(
+                    f"the cause {cause} is not before the event", hint="name an earlier event"
+                )
+        return None
+
+    def _place(self, draft: Draft, work: _Work) -> Event:
+        """Give a draft its place: number it, link it to its stream, and make
+        its header.
+        """
+        event = draft.event
+        name = event.stream
+        seq = work.first + len(work.rows)
+        head = work.touched.get(name) or self._stream(name)
+        if head is None:
+            head = self._heads[name] = StreamHead(seq, name, 0, 0, b"")
+        work.touched[name] = head
+        back = head.last
+        prev = "sha256:" + head.leaf.hex() if back else None
+        stream_seq = head.version + 1
+        at = self._hybrid.tick()
+        header = draft.header(at=at, prev=prev, seq=seq, stream_seq=stream_seq)
+        leaf = leaf_of(header)
+        head.version, head.last, head.leaf = stream_seq, seq, leaf
+        work.rows.append(Row(seq, back, event.type, header, draft.salt, draft.payload))
+        work.leaves.append(leaf)
+        if stream_seq % CHAPTER_LENGTH == 0:
+            work.chapters.append((head.id, stream_seq // CHAPTER_LENGTH - 1, seq))
+        return Event(
+            seq=seq,
+            stream=name,
+            stream_seq=stream_seq,
+            type=event.type,
+            version=event.version,
+            at=at,
+            actor=event.actor,
+            cause=event.cause,
+            correlation=event.correlation,
+            payload_digest=draft.payload_digest,
+            prev=prev,
+            payload=_decode(draft.plain),
+        )
+
+    def _stream(self, name: str) -> StreamHead | None:
+        head = self._heads.get(name)
+        if head is None:
+            head = self._volume.stream(name)
+            if head is not None:
+                self._heads[name] = head
+        else:
+            self._heads.move_to_end(name)
+        return head
+
+    def _trim(self) -> None:
+        """Bound the cache; never inside a commit, whose newest heads are
+        nowhere else yet.
+        """
+        while len(self._heads) > HEADS_MAX:
+            self._heads.popitem(last=False)
+
+    def _require_writable(self) -> None:
+        if self._refusal is not None:
+            raise _own(self._refusal)
+
+    # --- following what others wrote ---
+
+    def _restore(self, head: Head) -> None:
+        """Rebuild the tree from tiles and the last records, and compare with
+        the stored root.
+        """
+        full = head.size - head.size % TILE_WIDTH
+        rows = self._volume.scan(full, TILE_WIDTH)[: head.size - full]
+        leaves = [leaf_of(row.header) for row in rows]
+        if len(leaves) != head.size - full:
+            raise LostError(
+                f"the log says it has {head.size} events, but ends after {full + len(leaves)}",
+                details={"size": head.size, "found": full + len(leaves)},
+            )
+        tree = GrowingTree.restore(head.size, leaves, self._reader.stored_tile)
+        self._adopt(tree, head)
+        self._consult(self._volume.witness())
+
+    def _consult(self, noted: Head | None) -> None:
+        """Compare with the head noted beside the log: it must be one this log
+        once had.
+        """
+        if noted is None or noted.size == 0:
+            return
+        if noted.size > self._tree.size:
+            raise LostError(
+                f"the log has {self._tree.size} events, but had {noted.size}",
+                hint="restore it from a backup; to accept the loss delete the file '….head'",
+                details={"size": noted.size, "found": self._tree.size},
+            )
+        if root_at(noted.size, TileNodes(self, noted.size)) != noted.root:
+            raise DamagedError(
+                f"the first {noted.size} events are not those the log once had",
+                hint="another log was put in its place, or its past was changed",
+                details={"size": noted.size},
+            )
+
+    def _follow(self, head: Head) -> None:
+        """Take in what another process appended: a longer log that extends the
+        one known here.
+        """
+        if head.size < self._tree.size:
+            raise LostError(
+                f"the log had {self._tree.size} events and now has {head.size}",
+                hint="it was replaced or cut while open: restore it",
+                details={"size": self._tree.size, "found": head.size},
+            )
+        tree = self._tree.copy()
+        while tree.size < head.size:
+            rows = self._volume.scan(tree.size, min(SCAN_MAX, head.size - tree.size))
+            if not rows or rows[0].seq != tree.size + 1:
+                raise LostError(f"event {tree.size + 1} is missing", details={"seq": tree.size + 1})
+            tree.extend([leaf_of(row.header) for row in rows])
+        self._heads.clear()
+        self._adopt(tree, head)
+
+    def _adopt(self, tree: GrowingTree, head: Head) -> None:
+        self._reader.adopt(tree, head)
+        self._tree = tree
+        if head.size:
+            self._hybrid.merge(self._reader.headers(self._reader.exactly([head.size]))[0].at)
+
+    def _refresh(self) -> int:
+        if isinstance(self._refusal, ClosedError):
+            raise _own(self._refusal)
+        head = self._volume.head()
+        if head.size != self._tree.size:
+            self._follow(head)
+            self._announce()
+        return head.size
+
+    def _announce(self) -> None:
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self, after: int, *, timeout_ms: float | None = None) -> int:
+        """Return the size as soon as it is greater than `after`, or when time
+        is up.
+
+        Appends of this process are noticed at once, those of others within
+        `POLL_MS`.
+        """
+        deadline = None if timeout_ms is None else self._clock.monotonic_ms() + timeout_ms
+        while True:
+            size = self._refresh()
+            left = POLL_MS if deadline is None else deadline - self._clock.monotonic_ms()
+            if size > after or left <= 0:
+                return size
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            nap = asyncio.ensure_future(self._clock.sleep_ms(min(left, POLL_MS)))
+            try:
+                await asyncio.wait((waiter, nap), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._waiters.discard(waiter)
+                nap.cancel()
+
+    # --- reading ---
+
+    async def head(self) -> Head:
+        """Return size and root of the log as it stands, events of other
+        processes included.
+        """
+        self._refresh()
+        return Head(self._tree.size, self._tree.root())
+
+    async def size(self) -> int:
+        """Return the `seq` of the last event, 0 for an empty log."""
+        return self._refresh()
+
+    async def read(
+        self, *, after: int = 0, limit: int = 1000, types: Sequence[str] | None = None
+    ) -> list[Event]:
+        """Return checked events with `seq` > `after` in order, of the given
+        types.
+        """
+        return self._reader.events(self._rows(after, limit, types))
+
+    async def read_sealed(
+        self, *, after: int = 0, limit: int = 1000, types: Sequence[str] | None = None
+    ) -> list[Event]:
+        """Return events as `read` does, personal values left sealed: what
+        readings are made of.
+        """
+        return self._reader.events(self._rows(after, limit, types), opened=False)
+
+    async def read_stream(
+        self, stream: str, *, after: int = 0, limit: int | None = None
+    ) -> list[Event]:
+        """Return checked events of one stream with `stream_seq` > `after`, in
+        order.
+        """
+        size = self._refresh()
+        head = self._stream(stream)
+        self._trim()
+        if head is None or head.version <= after or (limit is not None and limit <= 0):
+            return []
+        return self._reader.stream(head, max(after, 0), limit, size)
+
+    async def streams(self, prefix: str = "") -> list[tuple[str, int]]:
+        """Return (name, version) of every stream whose name starts so, oldest
+        first.
+        """
+        self._refresh()
+        return self._volume.streams(prefix)
+
+    async def record(self, seq: int) -> Record:
+        """Return one checked record; MissingError `ledger.missing` beyond the
+        end.
+        """
+        size = self._refresh()
+        if not 1 <= seq <= size:
+            raise EventMissingError(f"there is no event {seq}", hint=f"the log has {size} events")
+        return self._reader.records(self._reader.exactly([seq]))[0]
+
+    async def read_records(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
+        """Return checked records with `seq` > `after`, in order."""
+        return self._reader.records(self._rows(after, limit, None))
+
+    def tile(self, level: int, index: int, width: int) -> bytes:
+        """Return the first `width` hashes of a tile of the tree
+        (`merkle.TileSource`).
+        """
+        return self._reader.tile(level, index)[: width * HASH_SIZE]
+
+    def stored_types(self) -> dict[str, int]:
+        """Return how many events of each type there are."""
+        return self._volume.types()
+
+    @property
+    def volume(self) -> Volume:
+        """The volume below, for those who check or weigh it."""
+        return self._volume
+
+    def _rows(self, after: int, limit: int, types: Sequence[str] | None) -> list[Row]:
+        size, after = self._refresh(), max(after, 0)
+        count = min(limit, size - after)
+        if count <= 0:
+            return []
+        if types is not None:
+            return self._reader.exactly(self._volume.typed(types, after, limit))
+        return self._reader.gapless(self._volume.scan(after, count), after, count)
+
+    def close(self) -> None:
+        """Refuse whatever waits and let go of the files."""
+        if isinstance(self._refusal, ClosedError):
+            return
+        self._refusal = ClosedError(hint="open it again")
+        self._flush()
+        self._announce()
+        self._volume.close()
+
+
+def _own(error: SquadError) -> SquadError:
+    """Return a copy, so that each caller raises an exception of its own."""
+    copy = type(error)(
+        error.message,
+        code=error.code,
+        hint=error.hint,
+        details=dict(error.details),
+        retry_after_ms=error.retry_after_ms,
+        private=error.private,
+    )
+    copy.__cause__ = error.__cause__
+    return copy

@@ -1,0 +1,60 @@
+"""What the ledger offers: opening one by its address."""
+
+from __future__ import annotations
+
+import os
+
+from agentsquad.kernel.ports import Clock, Entropy
+from agentsquad.runtime.ledger.contract import Ledger, UrlInvalidError
+from agentsquad.runtime.ledger.log import EventLog
+
+_SQLITE = "sqlite:///"
+
+
+def open_ledger(url: str, clock: Clock, entropy: Entropy) -> Ledger:
+    """Open the ledger at an address: `memory:` or `sqlite:///path/ledger.db`,
+    creating it if new.
+
+    Beside `ledger.db` lie `ledger.keys.db` (subjects' keys),
+    `ledger.readings.db` (deletable), `ledger.db.head` (the witness) and
+    `blobs/`.
+    """
+    if url == "memory:":
+        return _open_memory(url, clock, entropy)
+    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+        return _open_sqlite(url, clock, entropy)
+    raise UrlInvalidError(
+        f"{url!r} is not the address of a ledger",
+        hint="write sqlite:///folder/ledger.db (four slashes for an absolute path) or memory:",
+    )
+
+
+def _open_memory(url: str, clock: Clock, entropy: Entropy) -> Ledger:
+    from agentsquad.runtime.ledger.adapters.memory import (
+        MemoryBlobStore,
+        MemoryKeyRing,
+        MemoryVolume,
+    )
+
+    keyring = MemoryKeyRing(entropy)
+    store = EventLog(MemoryVolume(), clock, entropy, keyring)
+    return Ledger(url, store, MemoryBlobStore(), keyring)
+
+
+def _open_sqlite(url: str, clock: Clock, entropy: Entropy) -> Ledger:
+    from agentsquad.runtime.ledger.adapters.files import FileBlobStore
+    from agentsquad.runtime.ledger.adapters.keyring import SqliteKeyRing
+    from agentsquad.runtime.ledger.adapters.sqlite import SqliteVolume
+
+    path = os.path.abspath(url[len(_SQLITE) :])
+    folder, stem = os.path.dirname(path), os.path.splitext(path)[0]
+    os.makedirs(folder, exist_ok=True)
+    keyring = SqliteKeyRing(stem + ".keys.db", entropy)
+    try:
+        store = EventLog(SqliteVolume(path), clock, entropy, keyring)
+    except BaseException:
+        keyring.close()
+        raise
+    files = {"log": path, "keys": stem + ".keys.db", "readings": stem + ".readings.db"}
+    blobs = FileBlobStore(os.path.join(folder, "blobs"))
+    return Ledger(url, store, blobs, keyring, files)

@@ -1,0 +1,1 @@
+"""Connectors: one folder a system, each a small subsystem of its own."""

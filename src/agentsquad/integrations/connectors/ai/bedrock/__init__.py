@@ -1,0 +1,1 @@
+"""Amazon Bedrock through Converse, signed without an SDK."""

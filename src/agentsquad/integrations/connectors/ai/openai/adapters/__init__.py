@@ -1,0 +1,1 @@
+"""The outside world: the only modules here that touch it."""

@@ -1,0 +1,1 @@
+"""Recorded replies as a model: the same request, the same answer."""

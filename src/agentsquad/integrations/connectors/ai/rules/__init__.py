@@ -1,0 +1,1 @@
+"""Rules as a model: plain Python functions answer, by name."""

@@ -1,0 +1,1 @@
+"""Scripted replies as a model, for tests and rehearsals."""

@@ -37,9 +37,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often and how patiently a failed step is tried again.
 
     Only errors whose table row is retryable, and codes named in `codes`, are
-    retried. The wait before attempt n (from 1) is `initial_ms * factor**(n-1)`, at
-    most `max_ms`, times a random factor in [1 - jitter, 1 + jitter] drawn through
-    the entropy port.
+    retried. The wait before attempt n (from 1) is `initial_ms * factor**(n-1)`,
+    at most `max_ms`, times a random factor in [1 - jitter, 1 + jitter] drawn
+    through the entropy port.
     """
 
     attempts: int = 1
@@ -138,13 +138,13 @@ def action(
                 code="action.signature",
             )
         doc = inspect.getdoc(fn) or ""
-        head, _, rest = doc.partition("\n")
+        head, _, rest = doc.partition("\n\n")
         spec = ActionSpec(
             name=name,
             effect=effect,
             input=hints[params[1]],
             output=hints["return"],
-            summary=summary or head,
+            summary=summary or " ".join(head.split()),
             description=rest.strip(),
             **options,
         )

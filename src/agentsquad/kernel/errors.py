@@ -34,7 +34,7 @@ class SquadError(Exception):
     ) -> None:
         if type(self) is SquadError:
             raise TypeError("SquadError is abstract: raise the class that says what to do next")
-        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.message = message or " ".join((type(self).__doc__ or "").split("\n\n")[0].split())
         if code is not None:
             self.code = code
         self.hint = hint

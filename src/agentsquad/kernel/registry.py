@@ -58,7 +58,7 @@ class Registry:
                             f"{what} {item.name!r} is offered twice (again by {plugin.name!r})",
                             code="registry.duplicate",
                         )
-                    table[item.name] = item  # type: ignore[index]
+                    table[item.name] = item  # type: ignore[assignment]
 
     @classmethod
     def of(cls, *plugins: Plugin) -> Registry:

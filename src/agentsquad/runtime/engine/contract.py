@@ -170,7 +170,7 @@ def workflow(  # noqa: PLR0913 - keyword options
             input=hints.get(params[1], Any) if input is Any else input,
             output=hints.get("return", Any) if output is Any else output,
             digest=source_digest(name, version, fn, *uses),
-            summary=(inspect.getdoc(fn) or "").partition("\n")[0],
+            summary=" ".join((inspect.getdoc(fn) or "").split("\n\n")[0].split()),
             version=version,
             timeout_ms=timeout_ms,
             schedule=schedule,

@@ -7,8 +7,9 @@ from agentsquad.kernel.registry import Plugin
 
 def plugins() -> tuple[Plugin, ...]:
     """Return the plugins of this distribution."""
+    from agentsquad.runtime.determinism.plugin import plugin as determinism
     from agentsquad.runtime.engine.plugin import plugin as engine
     from agentsquad.runtime.policy.plugin import plugin as policy
     from agentsquad.workforce.agents.plugin import plugin as agents
 
-    return (policy, engine, agents)
+    return (policy, engine, determinism, agents)

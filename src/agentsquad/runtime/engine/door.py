@@ -73,6 +73,7 @@ class World:
         self.ports = ports
         self.progress: Progress = lambda text, done, total: None
         ports.put(Registry, registry)
+        ports.put(World, self)
 
     @cached_property
     def store(self) -> EventStore:

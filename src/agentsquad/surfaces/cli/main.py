@@ -271,13 +271,5 @@ def main() -> None:
         sys.exit(surface_of(error).exit)
 
 
-def _bug(error: Exception) -> SquadError:
-    from agentsquad.kernel.errors import BugError, restore
-
-    return (
-        error if isinstance(error, SquadError) else restore(record(error)) or BugError(str(error))
-    )
-
-
 if __name__ == "__main__":
     main()

@@ -1,0 +1,2 @@
+"""Determinism: the readings that drive a run's code again over its journal:
+replay and fork."""

@@ -1,0 +1,84 @@
+"""Actions of determinism: replay a run, fork a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from agentsquad.kernel import canonical
+from agentsquad.kernel.action import Effect, action
+from agentsquad.kernel.context import Context
+from agentsquad.kernel.errors import InvalidError
+from agentsquad.kernel.ports import EventStore
+from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.determinism.contract import Change, ChangeInvalidError, Fork, Replay
+from agentsquad.runtime.determinism.fork import Forker
+from agentsquad.runtime.determinism.replay import replay
+from agentsquad.runtime.engine import runs
+from agentsquad.runtime.engine.door import World
+
+
+class ReplayInput(msgspec.Struct, kw_only=True):
+    """Which run."""
+
+    run: Annotated[str, Meta(description="id of the run, or an unambiguous beginning of it")]
+
+
+@action("runs.replay", effect=Effect.READ, cli=("replay",), positional=("run",))
+async def replay_run(ctx: Context, value: ReplayInput) -> Replay:
+    """Run the code again over the recorded journal and say whether anything
+    differs.
+
+    No model, connector or clock is reached. Exit 0: identical or compatible; 1:
+    diverged at an event and field, or the recording is incomplete.
+    """
+    store = ctx.port(EventStore)  # type: ignore[type-abstract]
+    run = await runs.find(store, value.run)
+    return await replay(store, ctx.port(Registry), run)
+
+
+class ForkInput(msgspec.Struct, kw_only=True):
+    """What is different."""
+
+    run: Annotated[str, Meta(description="id of the run, or an unambiguous beginning of it")]
+    set: Annotated[
+        list[str],
+        Meta(
+            description="PATH=VALUE; input/… or POSITION/… (a step's output), VALUE JSON or text",
+            examples=["input/amount=900"],
+        ),
+    ] = []
+    at: Annotated[str | None, Meta(description="position of a step: paths are in its output")] = (
+        None
+    )
+    people: Annotated[
+        str, Meta(description="what people say: same (as recorded), approve or reject")
+    ] = "same"
+
+
+@action("runs.fork", effect=Effect.READ, cli=("fork",), positional=("run",))
+async def fork_run(ctx: Context, value: ForkInput) -> Fork:
+    """Say what would have happened, had something been different; no effect can
+    leave.
+
+    Steps whose request is the same keep their recorded result; only changed
+    reads and pure steps are done again. Without --set it must come out the
+    same.
+    """
+    run = await runs.find(ctx.port(EventStore), value.run)  # type: ignore[type-abstract]
+    forker = Forker(ctx.port(World), people=value.people)
+    return await forker.fork(run, [parse(text) for text in value.set], value.at)
+
+
+def parse(text: str) -> Change:
+    """Read PATH=VALUE; a value that is not JSON is text."""
+    path, equals, raw = text.partition("=")
+    if not equals or not path:
+        raise ChangeInvalidError(f"{text!r} is not PATH=VALUE", hint="e.g. input/amount=900")
+    try:
+        value = canonical.loads(raw)
+    except InvalidError:
+        value = raw
+    return Change(path=path, value=value)

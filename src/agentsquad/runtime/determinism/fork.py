@@ -1,0 +1,373 @@
+"""Fork: what would have happened, had something been different.
+
+The run's code is driven over a journal made on the spot. A step whose request
+is the same takes its recorded result; a changed pure step, policy question or
+read is done again; an effect is never done: its preview or its recorded result
+stands in, and the report says so. Nothing is written to the log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel import errors
+from agentsquad.kernel.action import Effect
+from agentsquad.kernel.errors import MissingError, SquadError
+from agentsquad.kernel.event import Event
+from agentsquad.kernel.pointer import diff
+from agentsquad.runtime.determinism.contract import (
+    Change,
+    ChangeInvalidError,
+    Difference,
+    Fork,
+    ForkStuckError,
+)
+from agentsquad.runtime.determinism.hermetic import recompute
+from agentsquad.runtime.determinism.money import totals
+from agentsquad.runtime.determinism.past import Past, load
+from agentsquad.runtime.engine import approval as approvals
+from agentsquad.runtime.engine.command import (
+    Ask,
+    Call,
+    Child,
+    Command,
+    Sleep,
+    WaitSignal,
+    fingerprint,
+)
+from agentsquad.runtime.engine.contract import Workflow
+from agentsquad.runtime.engine.decider import Instance, plain
+from agentsquad.runtime.engine.door import CallPath, Step, World
+from agentsquad.runtime.engine.interceptors.authorize import ask as ask_policy
+from agentsquad.runtime.engine.scheduler import order
+
+PEOPLE = ("same", "approve", "reject")
+
+
+class Forker:
+    """One fork of one run and the runs below it."""
+
+    def __init__(self, world: World, *, people: str = "same") -> None:
+        if people not in PEOPLE:
+            raise ChangeInvalidError(f"people answer one of {', '.join(PEOPLE)}, not {people!r}")
+        self.world = world
+        self.people = people
+        self.reused = 0
+        self.rerun = 0
+        self.suppressed: list[Difference] = []
+        self.differences: list[Difference] = []
+        self.decisions: list[Difference] = []
+        self.effects_was: list[tuple[str, Any]] = []
+        self.effects_now: list[tuple[str, Any]] = []
+
+    async def fork(self, run: str, changes: list[Change], at: str | None = None) -> Fork:
+        """Drive the run with changes; `at` makes their paths relative to one
+        step's output."""
+        past = await load(self.world.store, run)
+        if past is None:
+            raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list")
+        placed = place(past, changes, at)
+        status, output, error = await self.drive(past, past.input, placed)
+        self.effects_was += past.all_effects()
+        return Fork(
+            run=run,
+            changes=changes,
+            status=status,
+            was_status=past.status,
+            output=output,
+            was_output=past.output,
+            output_changed=output != past.output,
+            reused=self.reused,
+            rerun=self.rerun,
+            suppressed=self.suppressed,
+            differences=self.differences,
+            decisions=self.decisions,
+            money=totals(self.effects_was, self.effects_now),
+            error=error,
+        )
+
+    async def drive(
+        self, past: Past, value: Any, changes: dict[str, list[tuple[str, Any]]]
+    ) -> tuple[str, Any, Any]:
+        """Run one run's code to its end; return (status, output, error)."""
+        workflow: Workflow = self.world.registry.workflow(past.workflow)
+        instance = Instance(past.run, workflow, self.world.registry)
+        log = Journal(past)
+        value = _changed(value, changes.get("input", ()))
+        started = {**past.started, "input": value}
+        instance.apply(log.event("run.started", started, past.events[0]))
+        for mail in past.signals:
+            instance.apply(log.event(mail.type, mail.payload, mail))
+        while instance.end is None:
+            if not instance.commands:
+                raise ForkStuckError(f"run {past.run} waits for nothing and has not ended")
+            command = min(instance.commands.values(), key=lambda c: _turn(past, c))
+            for event in await self.answer(past, log, command, changes):
+                instance.apply(event)
+        end = instance.end
+        status = end.type.removeprefix("run.")
+        return status, end.payload.get("output"), end.payload.get("error")
+
+    async def answer(
+        self, past: Past, log: Journal, command: Command, changes: dict[str, list[tuple[str, Any]]]
+    ) -> list[Event]:
+        """Return the events that give a command its result."""
+        recorded = past.resolved.get(command.position)
+        same = recorded is not None and past.prints.get(command.position) == fingerprint(command)
+        edits = changes.get(command.position, ())
+        if isinstance(command, Sleep):
+            return [log.event("timer.fired", {"position": command.position}, recorded)]
+        if isinstance(command, WaitSignal):
+            if command.due_ms is None:
+                raise ForkStuckError(f"nobody sent the signal {command.name!r}")
+            return [log.event("timer.fired", {"position": command.position}, recorded)]
+        if isinstance(command, Ask):
+            return self.asked(past, log, command, recorded)
+        if same and recorded is not None and not edits and not _below(command, changes):
+            self.reused += 1
+            self._count_reused(past, command)
+            return [log.event(recorded.type, recorded.payload, recorded)]
+        if isinstance(command, Child):
+            return [await self.child(past, log, command, changes, edits)]
+        return [await self.called(past, log, command, recorded if same else None, edits)]
+
+    def _count_reused(self, past: Past, command: Command) -> None:
+        if isinstance(command, Child):
+            below = past.children.get(command.position)
+            if below is not None:
+                self.effects_now += below.all_effects()
+        elif isinstance(command, Call) and command.position in past.effects:
+            self.effects_now.append((command.action, command.input))
+
+    async def child(
+        self,
+        past: Past,
+        log: Journal,
+        command: Child,
+        changes: dict[str, list[tuple[str, Any]]],
+        edits: Any,
+    ) -> Event:
+        """Fork a child run, over its own recorded journal if it had one at this
+        place."""
+        below = past.children.get(command.position)
+        if below is None or below.workflow != command.workflow:
+            below = Past.blank(f"{past.run}/{command.position}", command.workflow, command.input)
+            self._note(past, command.position, command.name, "new", now=command.input)
+        prefix = f"{command.position}/"
+        inner = {k.removeprefix(prefix): v for k, v in changes.items() if k.startswith(prefix)}
+        status, output, error = await self.drive(below, command.input, inner)
+        output = _changed(output, edits)
+        was = below.output
+        for pointer, old, new in diff(was, output):
+            self._note(past, command.position, command.name, "output", pointer, old, new)
+            break
+        body = {
+            "position": command.position,
+            "name": command.name,
+            "workflow": command.workflow,
+            "input": command.input,
+            "child": below.run,
+        }
+        if status == "completed":
+            return log.event("step.completed", {**body, "output": output}, None)
+        failure = error or {"class": "ConflictError", "code": "run.cancelled", "message": status}
+        return log.event("step.failed", {**body, "error": failure}, None)
+
+    async def called(
+        self, past: Past, log: Journal, command: Call, recorded: Event | None, edits: Any
+    ) -> Event:
+        """Do a changed call again, or let something stand in for an effect."""
+        action = self.world.registry.action(command.action)
+        effect = action.spec.effect
+        body: dict[str, Any] = {
+            "position": command.position,
+            "name": command.name,
+            "action": command.action,
+            "effect": effect.value,
+            "input": command.input,
+        }
+        kinds = (
+            ("effect.confirmed", "effect.failed")
+            if effect.outward
+            else ("step.completed", "step.failed")
+        )
+        error: SquadError | None = None
+        if recorded is not None:  # only its output is edited
+            output = recorded.payload.get("output")
+        elif effect is Effect.PURE:
+            self.rerun += 1
+            output, error = recompute(action, command.input)
+        elif effect.outward:
+            output, error = self.stand_in(past, command)
+        else:
+            self.rerun += 1
+            output, error = await self.read_again(command)
+        if error is not None:
+            self._note(past, command.position, command.name, "output", "/error", None, error.code)
+            return log.event(kinds[1], {**body, "error": errors.record(error)}, None)
+        output = _changed(output, edits)
+        old = past.resolved.get(command.position)
+        was = old.payload.get("output") if old is not None else None
+        for pointer, before, now in diff(was, output):
+            what = "new" if old is None else "output"
+            self._note(past, command.position, command.name, what, pointer, before, now)
+            if command.action == "policy.decide":
+                self.decisions.append(self.differences[-1])
+            break
+        return log.event(kinds[0], {**body, "output": output}, None)
+
+    def stand_in(self, past: Past, command: Call) -> tuple[Any, SquadError | None]:
+        """Return what an effect would have given; policy is asked, the world is
+        not."""
+        registry = self.world.registry
+        action = registry.action(command.action)
+        step = Step(action, command.input, run=past.run, position=command.position)
+        step.facts, step.approval = command.facts, command.approval
+        decision = ask_policy(self.world, step)
+        line = Difference(
+            run=past.run,
+            position=command.position,
+            name=command.name,
+            what="suppressed",
+            now=command.input,
+        )
+        if not decision.allow:
+            return None, errors.DeniedError(decision.reason, code="policy.denied")
+        self.suppressed.append(line)
+        self.effects_now.append((command.action, command.input))
+        if action.spec.preview:
+            return recompute(registry.action(action.spec.preview), command.input)
+        old = past.resolved.get(command.position)
+        if (
+            old is not None
+            and old.payload.get("output") is not None
+            and past.prints.get(command.position, ("",))[0] == fingerprint(command)[0]
+        ):
+            return old.payload["output"], None
+        raise ForkStuckError(
+            f"step {command.position} would call {command.action}; a fork never does",
+            hint=f"give {command.action} a preview action, or --at {command.position} --set …",
+        )
+
+    async def read_again(self, command: Call) -> tuple[Any, SquadError | None]:
+        """Do a read or a policy question again."""
+        path: CallPath = self.world.ports.get(CallPath)
+        step = Step(self.world.registry.action(command.action), command.input)
+        try:
+            return plain(await path.run(step)), None
+        except SquadError as error:
+            return None, error
+
+    def asked(self, past: Past, log: Journal, command: Ask, recorded: Event | None) -> list[Event]:
+        """Answer for a person: as then, or as the caller supposes."""
+        body = approvals.request(past.run, command, self.world.policy.revision)
+        request = log.event("approval.requested", body, None)
+        yes = recorded.type == "approval.given" if recorded is not None else True
+        approver = "person:supposed"
+        if recorded is not None and recorded.payload.get("approver"):
+            approver = recorded.payload["approver"]
+        if self.people != "same":
+            yes = self.people == "approve"
+        if recorded is None:
+            self._note(
+                past,
+                command.position,
+                command.name,
+                "approval",
+                now="assumed approved" if yes else "assumed refused",
+            )
+        answer = {
+            "position": command.position,
+            "binding": body["binding"],
+            "approver": approver,
+            "reason": "supposed in a fork",
+            "expires_ms": command.expires_ms,
+        }
+        return [
+            request,
+            log.event("approval.given" if yes else "approval.refused", answer, recorded),
+        ]
+
+    def _note(  # noqa: PLR0913 - the fields of a Difference
+        self,
+        past: Past,
+        position: str,
+        name: str,
+        what: Any,
+        field: str | None = None,
+        was: Any = None,
+        now: Any = None,
+    ) -> None:
+        self.differences.append(
+            Difference(
+                run=past.run, position=position, name=name, what=what, field=field, was=was, now=now
+            )
+        )
+
+
+class Journal:
+    """Events made on the spot, numbered like a stream of their own."""
+
+    def __init__(self, past: Past) -> None:
+        self._stream = f"run/{past.run}"
+        self._count = 0
+        self._at = past.events[0].at if past.events else "1970-01-01T00:00:00.000Z/0000"
+
+    def event(self, kind: str, payload: Any, like: Event | None) -> Event:
+        """Return the next event; its time is that of the recorded one it stands
+        for."""
+        self._count += 1
+        if like is not None:
+            self._at = max(self._at, like.at)
+        return Event(
+            seq=self._count,
+            stream=self._stream,
+            stream_seq=self._count,
+            type=kind,
+            version=1,
+            at=self._at,
+            actor=like.actor if like is not None else "service:fork",
+            cause=None,
+            correlation=None,
+            payload_digest="",
+            prev=None,
+            payload=msgspec.to_builtins(payload),
+        )
+
+
+def place(past: Past, changes: list[Change], at: str | None) -> dict[str, list[tuple[str, Any]]]:
+    """Return changes by where they apply: "input" or a position, children's
+    after a slash."""
+    placed: dict[str, list[tuple[str, Any]]] = {}
+    for change in changes:
+        path = change.path.lstrip("/")
+        if at is not None:
+            target, pointer = at, path
+        else:
+            target, _, pointer = path.partition("/")
+        if target != "input" and not past.knows(target):
+            raise ChangeInvalidError(
+                f"{change.path!r} names no step of run {past.run}",
+                hint=f"input/… or POSITION/…; squad runs show {past.run} lists positions",
+            )
+        placed.setdefault(target, []).append((f"/{pointer}" if pointer else "", change.value))
+    return placed
+
+
+def _changed(value: Any, edits: Any) -> Any:
+    from agentsquad.kernel.pointer import put
+
+    for pointer, new in edits:
+        value = put(value, pointer, new)
+    return value
+
+
+def _below(command: Command, changes: dict[str, Any]) -> bool:
+    return any(key.startswith(f"{command.position}/") for key in changes)
+
+
+def _turn(past: Past, command: Command) -> tuple[int, tuple[int, ...]]:
+    recorded = past.resolved.get(command.position)
+    return (recorded.seq if recorded is not None else 1 << 62, order(command.position))

@@ -1,0 +1,119 @@
+"""The past of a run: its recorded results by position, its children and its
+effects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel.event import Event
+from agentsquad.kernel.ports import EventStore
+from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
+
+
+class Past(msgspec.Struct, kw_only=True):
+    """What is recorded of one run and, by position, of the runs below it."""
+
+    run: str
+    workflow: str
+    input: Any
+    started: dict[str, Any]
+    events: list[Event] = []
+    status: str = "running"
+    output: Any = None
+    error: Any = None
+    resolved: dict[str, Event] = {}
+    prints: dict[str, tuple[str, Any]] = {}
+    effects: dict[str, tuple[str, Any]] = {}
+    signals: list[Event] = []
+    children: dict[str, Past] = {}
+
+    @classmethod
+    def blank(cls, run: str, workflow: str, value: Any) -> Past:
+        """Return the past of a run that never was."""
+        started = {"workflow": workflow, "definition": "", "input": value, "parent": None}
+        event = Event(
+            seq=0,
+            stream=f"run/{run}",
+            stream_seq=1,
+            type="run.started",
+            version=1,
+            at="1970-01-01T00:00:00.000Z/0000",
+            actor="service:fork",
+            cause=None,
+            correlation=None,
+            payload_digest="",
+            prev=None,
+            payload=started,
+        )
+        return cls(run=run, workflow=workflow, input=value, started=started, events=[event])
+
+    def all_effects(self) -> list[tuple[str, Any]]:
+        """Return (action, input) of every effect confirmed here and below."""
+        own = list(self.effects.values())
+        for child in self.children.values():
+            own += child.all_effects()
+        return own
+
+    def knows(self, target: str) -> bool:
+        """Whether a position, or a path of positions through children, was
+        recorded."""
+        first, _, rest = target.partition("/")
+        if not rest:
+            return first in self.resolved or first in self.children
+        return first in self.children and (rest == "input" or self.children[first].knows(rest))
+
+
+async def load(store: EventStore, run: str) -> Past | None:
+    """Read a run and everything below it."""
+    events = await store.read_stream(f"run/{run}")
+    if not events:
+        return None
+    past = fold(run, events)
+    for position, event in past.resolved.items():
+        child = event.payload.get("child")
+        if child is not None:
+            below = await load(store, child)
+            if below is not None:
+                past.children[position] = below
+    return past
+
+
+def fold(run: str, events: list[Event]) -> Past:
+    """Return the past of one run from its own events."""
+    started = events[0].payload
+    past = Past(
+        run=run,
+        workflow=started["workflow"],
+        input=started["input"],
+        started=started,
+        events=events,
+        resolved={},
+        prints={},
+        effects={},
+        signals=[],
+        children={},
+    )
+    for event in events:
+        body = event.payload or {}
+        if event.type == "effect.planned":
+            past.prints[body["position"]] = (f"call {body['action']}", body["input"])
+        elif event.type == "approval.requested":
+            past.prints[body["position"]] = (f"approve {body['action']}", body["input"])
+        elif event.type == "signal.received":
+            past.signals.append(event)
+        elif event.type in RESOLVING and body["position"] not in past.resolved:
+            position = body["position"]
+            past.resolved[position] = event
+            if "workflow" in body:
+                past.prints[position] = (f"run {body['workflow']}", body["input"])
+            elif "action" in body and "input" in body:
+                past.prints[position] = (f"call {body['action']}", body["input"])
+            if event.type == "effect.confirmed" and position in past.prints:
+                name, value = past.prints[position]
+                past.effects[position] = (name.removeprefix("call "), value)
+        elif event.type in END_EVENTS:
+            past.status = END_EVENTS[event.type]
+            past.output, past.error = body.get("output"), body.get("error")
+    return past

@@ -25,15 +25,6 @@ _EXTENSION = {"cascade": "edi", "lakeshore": "x12", "prairie": "txt"}
 _LINE_CENTS = ((15_000, 60_000), (80_000, 240_000), (400_000, 900_000), (2_200_000, 3_000_000))
 _SIZES = (0, 0, 1, 1, 0, 2, 1, 0, 1, 0, 0, 1)
 
-PEOPLE = (
-    {"name": "ada", "roles": ["ap_clerk"]},
-    {"name": "bruno", "roles": ["controller"], "buyer": "BRUNO KELLER"},
-    {"name": "chen", "roles": ["cfo"]},
-    {"name": "dana", "roles": ["buyer"], "buyer": "DANA WHITFIELD"},
-    {"name": "erik", "roles": ["buyer"], "buyer": "ERIK SOLBERG"},
-    {"name": "esther", "roles": ["controller"]},
-)
-
 
 class Parcelled(msgspec.Struct, frozen=True, kw_only=True):
     """One transaction on its way into a file."""
@@ -89,16 +80,20 @@ def tell(orders: int, seed: int) -> list[Story]:
         if kind not in scenario.SELLER_OF:
             seller = sellers[turns[""] % len(sellers)]
             turns[""] += 1
+        huge = kind == "clean" and turns[kind] % 5 == 0
         turns[kind] += 1
-        stories.append(scenario.KINDS[kind](_setting(index, kind, seller, draw)))
+        size = _LINE_CENTS[3 if huge else _SIZES[index % len(_SIZES)]]
+        stories.append(scenario.KINDS[kind](_setting((index, kind, size), seller, draw)))
     return stories
 
 
-def _setting(index: int, kind: str, seller: Seller, draw: Draw) -> scenario.Setting:
+def _setting(
+    place: tuple[int, str, tuple[int, int]], seller: Seller, draw: Draw
+) -> scenario.Setting:
+    index, kind, (low, high) = place
     items = scenario.choose_items(kind, seller)
     count = min(len(items), draw.between(1, 4))
     start = draw.below(len(items))
-    low, high = _LINE_CENTS[3 if index % 25 == 11 else _SIZES[index % len(_SIZES)]]
     goods = []
     for step in range(count):
         item = items[(start + step) % len(items)]
@@ -207,7 +202,6 @@ def _oddities(files: Mapping[str, bytes]) -> dict[str, bytes]:
 def _master() -> dict[str, object]:
     return {
         "buyer": {"name": c.BUYER_NAME, "identity": "ZZ:HARBORLIGHT"},
-        "people": list(PEOPLE),
         "vendors": [
             {
                 "key": s.key,

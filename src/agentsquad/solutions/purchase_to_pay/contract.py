@@ -1,0 +1,145 @@
+"""What others may know of purchase to pay: its ports, the values that pass
+them, its errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError
+from agentsquad.kernel.money import Money
+
+
+class FileFound(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a folder; names are relative, the digest is of the bytes."""
+
+    name: str
+    size: int
+    digest: str
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """The complete files of a folder by name, and those left alone and why."""
+
+    files: tuple[FileFound, ...]
+    skipped: Mapping[str, str] = {}
+
+
+class FileSource(Protocol):
+    """A folder that partners drop files into."""
+
+    def list(self, folder: str) -> Listing:
+        """Return what is there; a file still being written is skipped."""
+        ...
+
+    def read(self, folder: str, name: str) -> bytes:
+        """Return the bytes of one file; FolderError when it is not there."""
+        ...
+
+
+class Outbox(Protocol):
+    """Where documents for partners are put: acknowledgements and letters."""
+
+    def put(self, box: str, name: str, data: bytes) -> bool:
+        """Write a file whole or not at all; False if the same one was there.
+
+        OutboxConflictError if the name is taken by other bytes.
+        """
+        ...
+
+
+class Remitted(msgspec.Struct, frozen=True, kw_only=True):
+    """One invoice (or credit note, then negative) that a payment settles."""
+
+    invoice: str
+    amount: Money
+    total: Money
+
+
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as the bank gets it.
+
+    `reference` is derived from what is paid, so that asking twice for the same
+    payment is asking for one payment.
+    """
+
+    reference: str
+    vendor: str
+    po: str
+    payee: str
+    routing: str
+    account: str
+    amount: Money
+    remitted: tuple[Remitted, ...]
+    buyer: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The bank's answer; `repeated` when it knew the reference already."""
+
+    reference: str
+    amount: Money
+    file: str
+    repeated: bool = False
+
+
+class Payments(Protocol):
+    """The bank."""
+
+    def send(self, instruction: Instruction, document: bytes, *, key: str) -> Receipt:
+        """Take a payment once per reference; the key is kept with every
+        attempt.
+
+        PaymentConflictError if the reference is known with another content.
+        """
+        ...
+
+    def find(self, reference: str) -> Receipt | None:
+        """Return the receipt for a reference, None if it never arrived."""
+        ...
+
+    def settled(self, po: str, vendor: str) -> Sequence[Remitted]:
+        """Return what was paid on an order so far, in the order it was sent."""
+        ...
+
+
+class ScanInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder to look into."""
+
+    folder: str
+
+
+class FolderError(MissingError):
+    """The folder or file is not there."""
+
+    code = "p2p.folder"
+
+
+class MasterError(InvalidError):
+    """The vendor master cannot be used."""
+
+    code = "p2p.master"
+
+
+class UnreadableError(InvalidError):
+    """The document is well formed but says too little to be used."""
+
+    code = "p2p.unreadable"
+
+
+class OutboxConflictError(ConflictError):
+    """Another document of that name has left already."""
+
+    code = "p2p.outbox"
+
+
+class PaymentConflictError(ConflictError):
+    """The bank knows this payment reference with another content."""
+
+    code = "p2p.payment_conflict"
+
+
+Json = Mapping[str, Any]

@@ -48,6 +48,9 @@ $(STAMPS)/docs: requirements/docs.txt | $(STAMPS)/install
 .PHONY: install
 install: $(STAMPS)/install ## the program alone, without local models
 
+.PHONY: install-local
+install-local: $(STAMPS)/local ## the program with local models
+
 # --- what people run ----------------------------------------------------------------------------
 
 .PHONY: demo

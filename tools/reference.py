@@ -32,7 +32,7 @@ SOURCE = ROOT / "src" / "agentsquad"
 HEAD = "<!-- Written by tools/reference.py (`make docs`); change the code, not this page. -->\n"
 
 EVENT = re.compile(r"[a-z][a-z_]*\.[a-z_]+(?:ed|sent|held|lost|met|read_back)")
-SETTING = re.compile(r"SQUAD_[A-Z][A-Z_]*[A-Z]")
+SETTING = re.compile(r"SQUAD_[A-Z][A-Z0-9_]*[A-Z0-9]")
 # Dotted words in the past tense that are not events: file names and error
 # codes.
 NOT_EVENTS = {"code", "error"}

@@ -29,8 +29,7 @@ from agentsquad.kernel.errors import (
 from agentsquad.kernel.ports import Clock, Entropy
 from agentsquad.runtime.resilience.rate import Rate
 from agentsquad.workforce.agents.contract import (
-    Embedder,
-    Model,
+    ModelCatalogue,
     ModelLimitError,
     ModelRefusedError,
     ModelUnavailableError,
@@ -225,24 +224,12 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_minute: int | None = None
 
 
-class Models(Protocol):
-    """All models of an installation, by name.
+class Models(ModelCatalogue, Protocol):
+    """All models of an installation, and a list of them.
 
-    A name is `PROVIDER/MODEL`, or just `MODEL` when only one provider offers
-    it.
+    A name is `PROVIDER/MODEL`, just `MODEL` when only one provider offers it,
+    or `default`.
     """
-
-    def model(self, name: str) -> Model:
-        """Return a model with limits, prices and retries around it; ask it with
-        the same name.
-        """
-        ...
-
-    def embedder(self, name: str | None = None) -> Embedder:
-        """Return an embedder; without a name, the installation's only or local
-        one.
-        """
-        ...
 
     def entries(self) -> list[ModelEntry]:
         """Return everything that can be asked for, ready or not."""

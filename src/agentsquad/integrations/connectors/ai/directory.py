@@ -7,7 +7,7 @@ line in a list and not a failed start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -27,8 +27,15 @@ from agentsquad.integrations.connectors.ai.guard import (
 from agentsquad.integrations.connectors.ai.price import DatedPrices, NoPrices, OwnPrices
 from agentsquad.integrations.connectors.ai.provider import Provider, read_provider
 from agentsquad.kernel.registry import nearest
-from agentsquad.workforce.agents.contract import Embedder, Model
+from agentsquad.workforce.agents.contract import (
+    Chunk,
+    Embedder,
+    Model,
+    ModelReply,
+    ModelRequest,
+)
 
+DEFAULT = "default"
 LOCAL = Provider(name="local", protocol="local")
 RULES = Provider(name="rules", protocol="rules")
 
@@ -61,7 +68,7 @@ class ConfiguredModels:
 
     def model(self, name: str) -> Model:
         """Return a model; ModelMissingError names the nearest one."""
-        provider = self._resolve(name)
+        provider, model = self._resolve(name)
         guarded = self._models.get(provider)
         if guarded is None:
             guarded = GuardedModel(
@@ -73,7 +80,7 @@ class ConfiguredModels:
                 self._settings.entropy,
             )
             self._models[provider] = guarded
-        return guarded
+        return NamedModel(guarded, model)
 
     def embedder(self, name: str | None = None) -> Embedder:
         """Return an embedder; they run on this machine only."""
@@ -131,31 +138,60 @@ class ConfiguredModels:
         missing = [v for v in provider.authentication.variables if not environment.get(v)]
         return f"needs {', '.join(missing)}" if missing else "ready"
 
-    def _resolve(self, name: str) -> Provider:
+    def _resolve(self, name: str) -> tuple[Provider, str]:
+        """Return the provider that a name means, and what the model is called
+        there.
+        """
+        if name == DEFAULT:
+            name = self._default()
         providers = self._providers()
-        head, slash, _ = name.partition("/")
+        head, slash, rest = name.partition("/")
         if slash and head in providers:
-            return self._offering(providers[head], name)
+            return providers[head], self._checked(providers[head], rest)
         owners = [p for p in providers.values() if name in self._offered(p)]
         if len(owners) == 1:
-            return owners[0]
-        names = [entry.name for entry in self.entries()]
+            return owners[0], self._checked(owners[0], name)
         if owners:
             raise ModelMissingError(
                 f"{name!r} is offered by several providers",
                 hint=f"write {' or '.join(f'{p.name}/{name}' for p in owners)}",
             )
+        names = [entry.name for entry in self.entries()]
         raise ModelMissingError(f"no model named {name!r}", hint=nearest(name, names))
 
-    def _offering(self, provider: Provider, name: str) -> Provider:
-        offered = self._offered(provider)
-        if name.partition("/")[2] not in offered:
+    def _default(self) -> str:
+        """Return what SQUAD_MODEL names, else the first that is configured and
+        ready.
+        """
+        named = self._settings.environment.get("SQUAD_MODEL")
+        if named and named != DEFAULT:
+            return named
+        ready = [
+            entry
+            for entry in self.entries()
+            if entry.status == "ready" and entry.protocol != "rules" and not entry.embeds
+        ]
+        ready.sort(key=lambda entry: entry.protocol == "local")
+        if not ready:
             raise ModelMissingError(
-                f"provider {provider.name!r} does not list {name.partition('/')[2]!r}",
-                hint=nearest(name, [f"{provider.name}/{model}" for model in offered])
-                or "add it to 'models' of the provider",
+                "no model is ready to be the default one",
+                hint="apply a ModelProvider, set SQUAD_MODEL, or install 'agentsquad[local]'",
             )
-        return provider
+        return ready[0].name
+
+    def _checked(self, provider: Provider, model: str) -> str:
+        """Return the model's name if the provider offers it for answering."""
+        offered = self._offered(provider)
+        if model not in offered:
+            raise ModelMissingError(
+                f"provider {provider.name!r} does not list {model!r}",
+                hint=nearest(model, offered) or "add it to 'models' of the provider",
+            )
+        if provider.protocol == "local" and model in self._builders.embedders():
+            raise ModelMissingError(
+                f"{model!r} embeds and does not answer", hint=nearest("", self._builders.offered())
+            )
+        return model
 
     def _gate(self, provider: Provider) -> Gate:
         """Keep one gate a provider, so that its rate is one however often it is
@@ -165,6 +201,31 @@ class ConfiguredModels:
         if key not in self._gates:
             self._gates[key] = Gate(provider.limits, self._settings.clock)
         return self._gates[key]
+
+
+class NamedModel:
+    """A Model that asks its provider for one model, whatever name the request
+    has for it.
+    """
+
+    def __init__(self, guarded: GuardedModel, model: str) -> None:
+        self.provider = guarded.provider
+        self._guarded = guarded
+        self._model = model
+
+    async def complete(
+        self, request: ModelRequest, *, deadline_ms: int | None = None
+    ) -> ModelReply:
+        """Answer once."""
+        named = msgspec.structs.replace(request, model=self._model)
+        return await self._guarded.complete(named, deadline_ms=deadline_ms)
+
+    def stream(
+        self, request: ModelRequest, *, deadline_ms: int | None = None
+    ) -> AsyncIterator[Chunk]:
+        """Answer in pieces."""
+        named = msgspec.structs.replace(request, model=self._model)
+        return self._guarded.stream(named, deadline_ms=deadline_ms)
 
 
 def _prices(provider: Provider) -> DatedPrices | OwnPrices | NoPrices:

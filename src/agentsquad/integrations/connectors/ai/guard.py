@@ -128,7 +128,6 @@ class GuardedModel:
         allows.
         """
         end = self._end(deadline_ms)
-        request = self._bare(request)
         attempt = 0
         while True:
             attempt += 1
@@ -145,7 +144,6 @@ class GuardedModel:
     ) -> AsyncIterator[Chunk]:
         """Answer in pieces."""
         end = self._end(deadline_ms)
-        request = self._bare(request)
         attempt = 0
         while True:
             attempt += 1
@@ -175,15 +173,6 @@ class GuardedModel:
         if left <= 0:
             raise ModelDeadlineError("time ran out before the model was asked")
         return left
-
-    def _bare(self, request: ModelRequest) -> ModelRequest:
-        """Take our own name off the model's: `openai/gpt-4` is `gpt-4` to the
-        provider.
-        """
-        prefix = f"{self.provider}/"
-        if not request.model.startswith(prefix):
-            return request
-        return msgspec.structs.replace(request, model=request.model[len(prefix) :])
 
     async def _admit(self, request: ModelRequest, end_ms: float) -> Grant:
         tokens = estimate(request) if self.gate.limits.tokens is not None else 0

@@ -10,7 +10,6 @@ from agentsquad.integrations.connectors.ai import actions
 from agentsquad.integrations.connectors.ai.contract import (
     Environment,
     ModelMissingError,
-    Models,
     ProviderSettings,
     Transport,
 )
@@ -125,5 +124,4 @@ def build_models(settings: ProviderSettings) -> ConfiguredModels:
 plugin = Plugin(
     name="models",
     actions=(actions.list_models, actions.test_models, actions.ask_model),
-    ports={Models: build_models},
 )

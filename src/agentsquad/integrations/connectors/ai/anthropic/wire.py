@@ -17,7 +17,7 @@ from agentsquad.integrations.connectors.ai.contract import ModelReplyError
 from agentsquad.integrations.connectors.ai.failure import Failure
 from agentsquad.integrations.connectors.ai.fold import BlockFold, Finish
 from agentsquad.integrations.connectors.ai.naming import ToolNames
-from agentsquad.integrations.connectors.ai.shape import closed
+from agentsquad.integrations.connectors.ai.shape import closed, rooted
 from agentsquad.workforce.agents.contract import (
     Message,
     ModelReply,
@@ -70,9 +70,9 @@ class Conversation:
             body["tool_choice"] = (
                 {"type": "tool", "name": self.answer_tool} if only else {"type": "any"}
             )
-        if self._native:
+        if self._native and request.output_schema is not None:
             body["output_config"] = {
-                "format": {"type": "json_schema", "schema": request.output_schema}
+                "format": {"type": "json_schema", "schema": rooted(request.output_schema)}
             }
         if request.temperature is not None:
             body["temperature"] = request.temperature
@@ -87,16 +87,16 @@ class Conversation:
             {
                 "name": self.names.outward(tool.name),
                 "description": tool.description,
-                "input_schema": tool.schema,
+                "input_schema": rooted(tool.schema),
             }
             for tool in self.request.tools
         ]
-        if self.answer_tool is not None:
+        if self.answer_tool is not None and self.request.output_schema is not None:
             tools.append(
                 {
                     "name": self.answer_tool,
                     "description": "Give the final answer in this shape.",
-                    "input_schema": self.request.output_schema,
+                    "input_schema": rooted(self.request.output_schema),
                 }
             )
         return tools

@@ -17,7 +17,7 @@ from agentsquad.integrations.connectors.ai.contract import ModelReplyError
 from agentsquad.integrations.connectors.ai.failure import Failure
 from agentsquad.integrations.connectors.ai.fold import BlockFold, Finish
 from agentsquad.integrations.connectors.ai.naming import ToolNames
-from agentsquad.integrations.connectors.ai.shape import decode_object
+from agentsquad.integrations.connectors.ai.shape import decode_object, rooted
 from agentsquad.workforce.agents.contract import Message, ModelReply, ModelRequest, Usage
 
 _FINISH: dict[str, Finish] = {
@@ -81,7 +81,13 @@ class Conversation:
                 )
             )
         return [
-            {"toolSpec": {"name": name, "description": text, "inputSchema": {"json": schema}}}
+            {
+                "toolSpec": {
+                    "name": name,
+                    "description": text,
+                    "inputSchema": {"json": rooted(schema)},
+                }
+            }
             for name, text, schema in offered
         ]
 

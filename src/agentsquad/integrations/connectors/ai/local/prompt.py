@@ -16,7 +16,7 @@ import msgspec
 from agentsquad.integrations.connectors.ai.contract import ModelReplyError
 from agentsquad.integrations.connectors.ai.fold import Finish
 from agentsquad.integrations.connectors.ai.naming import ToolNames
-from agentsquad.integrations.connectors.ai.shape import decode_object
+from agentsquad.integrations.connectors.ai.shape import decode_object, inlined, rooted
 from agentsquad.kernel.canonical import dumps
 from agentsquad.workforce.agents.contract import (
     Message,
@@ -73,13 +73,15 @@ class Prompt:
 
     def _schema(self) -> Mapping[str, Any] | None:
         if not self.chooses:
-            return self.request.output_schema
+            schema = self.request.output_schema
+            return None if schema is None else inlined(schema)
         final = self.request.output_schema or _object({"text": {"type": "string"}})
         choices = [(self.names.outward(tool.name), tool.schema) for tool in self.request.tools]
         choices.append((self.answer, final))
         return {
             "oneOf": [
-                _object({"tool": {"const": name}, "args": schema}) for name, schema in choices
+                _object({"tool": {"const": name}, "args": inlined(schema)})
+                for name, schema in choices
             ]
         }
 
@@ -98,7 +100,7 @@ class Prompt:
             'Reply with one JSON object {"tool": NAME, "args": ARGUMENTS}. The tools are:',
         ]
         for tool in self.request.tools:
-            names = ", ".join(tool.schema.get("properties", ()))
+            names = ", ".join(rooted(tool.schema).get("properties", ()))
             lines.append(f"- {self.names.outward(tool.name)}({names}): {tool.description}")
         lines.append(f"- {self.answer}: reply to the user when no other tool is needed")
         return "\n".join(lines)

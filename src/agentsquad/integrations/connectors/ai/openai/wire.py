@@ -15,7 +15,7 @@ import msgspec
 from agentsquad.integrations.connectors.ai.contract import ModelReplyError
 from agentsquad.integrations.connectors.ai.failure import Failure
 from agentsquad.integrations.connectors.ai.naming import ToolNames
-from agentsquad.integrations.connectors.ai.shape import closed, decode_object
+from agentsquad.integrations.connectors.ai.shape import closed, decode_object, rooted
 from agentsquad.workforce.agents.contract import (
     Message,
     ModelReply,
@@ -52,7 +52,7 @@ def encode(
                 "function": {
                     "name": names.outward(tool.name),
                     "description": tool.description,
-                    "parameters": tool.schema,
+                    "parameters": rooted(tool.schema),
                 },
             }
             for tool in request.tools
@@ -62,7 +62,7 @@ def encode(
             "type": "json_schema",
             "json_schema": {
                 "name": "answer",
-                "schema": request.output_schema,
+                "schema": rooted(request.output_schema),
                 "strict": closed(request.output_schema),
             },
         }

@@ -56,7 +56,7 @@ class Weight(NamedTuple):
 
 
 SUBJECTS = (
-    Subject("agentsquad", str(ROOT), "agentsquad", "agentsquad.assembly", "squad"),
+    Subject("agentsquad", str(ROOT), "agentsquad", "agentsquad.assembly.squad", "squad"),
     Subject("langgraph", "langgraph", "langgraph", "langgraph.graph", None),
     Subject("dbos", "dbos", "dbos", "dbos", "dbos"),
     Subject(

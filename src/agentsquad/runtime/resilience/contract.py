@@ -1,0 +1,45 @@
+"""What others may know of resilience: the errors and events of budgets.
+
+Event payloads, each in the stream `budget/<scope>`:
+    budget.set       scope, currency, period, micros (null: no limit), unknown
+    budget.reserved  scope, id, currency, micros (null: unknown price), day
+    budget.settled   scope, id, currency, micros (null: unknown cost)
+    budget.released  scope, id, reason
+"""
+
+from __future__ import annotations
+
+from agentsquad.kernel.errors import InvalidError, LimitError
+
+STREAM = "budget/"
+"""Prefix of the streams that hold budgets."""
+
+TYPES = ("budget.set", "budget.reserved", "budget.settled", "budget.released")
+"""All there is to know about budgets."""
+
+PERIODS = ("total", "day", "month")
+"""Over what a limit counts; days and months are those of UTC."""
+
+
+class BudgetExceededError(LimitError):
+    """A budget does not cover what was asked."""
+
+    code = "budget.exceeded"
+
+
+class BudgetUnknownPriceError(LimitError):
+    """The price is unknown, and a budget does not allow that."""
+
+    code = "budget.unknown_price"
+
+
+class BudgetCurrencyError(LimitError):
+    """A budget is kept in another currency than was asked."""
+
+    code = "budget.currency"
+
+
+class BudgetInvalidError(InvalidError):
+    """A budget or amount is not valid."""
+
+    code = "budget.invalid"

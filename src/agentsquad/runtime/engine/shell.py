@@ -169,6 +169,10 @@ class EmbeddedEngine(Answers, Performer):
         """Apply events that follow on the instance's last one, and carry out
         what it then asks."""
         instance = drive.instance
+        there = self.drives.setdefault(instance.run_id, drive)
+        if there is not drive:  # it was let go of and has been loaded again since
+            self._later(self._catch_up(there), there)
+            return
         for event in events:
             if event.stream_seq <= instance.state.version:
                 continue

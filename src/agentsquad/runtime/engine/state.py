@@ -43,6 +43,7 @@ class EffectState(msgspec.Struct, kw_only=True):
     input: Any
     status: str = "planned"
     planned_seq: int = 0
+    sends: int = 0
     output: Any = None
     error: Any = None
 
@@ -102,6 +103,7 @@ def evolve(state: RunState, event: Event) -> None:
         entry = state.effects.get(body["position"])
         if entry is not None:
             entry.status = kind.partition(".")[2]
+            entry.sends += kind == "effect.sent"
             entry.error = body.get("error", entry.error)
     elif kind in ("timer.set", "signal.waiting"):
         if body.get("due_ms") is not None:

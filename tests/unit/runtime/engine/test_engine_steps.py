@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agentsquad.kernel.action import Effect, RetryPolicy, action
-from agentsquad.kernel.errors import InvalidError, UnavailableError
+from agentsquad.kernel.errors import InvalidError, SquadError, UnavailableError
 from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Plugin, Registry
 from agentsquad.runtime.engine.contract import (
@@ -66,6 +66,7 @@ async def pay(ctx, value: N) -> N:
     if BANK.hang is not None:
         BANK.received.append((ctx.idempotency_key, value.n))
         await BANK.hang.wait()
+        return value
     if BANK.fail_before:
         BANK.fail_before -= 1
         raise UnavailableError("no answer")
@@ -170,7 +171,7 @@ async def flaky_flow(ctx, value: N) -> N:
 async def patient(ctx, value: dict) -> str:
     try:
         return await ctx.signal("answer", timeout_ms=1000)
-    except Exception as error:
+    except SquadError as error:
         return type(error).__name__
 
 
@@ -412,3 +413,18 @@ async def test_policy_is_asked_in_a_step_and_its_decision_recorded():
     events = await s.ledger.store.read_stream(f"run/{outcome.run}")
     assert events[1].payload["action"] == DECIDE
     assert events[1].payload["output"]["clauses"] == ["test.allow"]
+
+
+async def test_two_engines_on_one_log_never_both_send():
+    s = squad()
+    BANK.hang = asyncio.Event()
+    run = await s.engine.start("pay", N(7))
+    await settle()
+    other = s._engine()
+    assert (await s.events(run))[-1] == "effect.sent"
+    await other.recover()
+    await settle()
+    BANK.hang.set()
+    await settle()
+    assert {key for key, _ in BANK.received} and len(BANK.received) == 1
+    await other.close()

@@ -15,6 +15,7 @@ import msgspec
 from agentsquad.kernel import errors
 from agentsquad.kernel.errors import (
     BugError,
+    ConflictError,
     DeadlineError,
     IntegrityError,
     SquadError,
@@ -66,8 +67,7 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
         found = await reconcile(world, step)
         if found is not None:
             return found
-    await _note(world, step, "effect.sent", {})
-    state.status = "sent"
+    await _send(world, step, state)
     try:
         return await proceed(step)
     except SquadError as error:
@@ -81,8 +81,7 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
     found = await reconcile(world, step)
     if found is not None:
         return found
-    await _note(world, step, "effect.sent", {"again": True})
-    state.status = "sent"
+    await _send(world, step, state)
     try:
         return await proceed(step)
     except Exception as error:
@@ -90,6 +89,35 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
             raise
         await _note(world, step, "effect.ambiguous", {"error": errors.record(error)})
         raise _unknown(step) from error
+
+
+async def _send(world: World, step: Step, state: EffectState) -> None:
+    """Write down, durably, that it is about to leave; only one writer can.
+
+    The claim is a stream of its own that must be exactly as long as this run's
+    journal says, so two drivers of one run, in any processes, can never both
+    send.
+    """
+    claim = f"effect/{step.idempotency_key}"
+    again = {"again": True} if state.sends else {}
+    try:
+        await world.store.append(
+            [
+                _event(step, "effect.sent", again),
+                NewEvent(
+                    stream=claim,
+                    type="effect.claimed",
+                    payload={"run": step.run, "position": step.position},
+                    actor=str(step.actor),
+                    correlation=step.correlation,
+                ),
+            ],
+            expect={claim: state.sends},
+        )
+    except ConflictError as error:
+        raise _unknown(step) from error
+    state.sends += 1
+    state.status = "sent"
 
 
 async def reconcile(world: World, step: Step) -> Any:
@@ -127,15 +155,15 @@ def _unknown(step: Step) -> EffectAmbiguousError:
 
 
 async def _note(world: World, step: Step, kind: str, body: dict[str, Any]) -> None:
-    await world.store.append(
-        [
-            NewEvent(
-                stream=f"run/{step.run}",
-                type=kind,
-                payload={"position": step.position, "key": step.idempotency_key, **body},
-                actor=str(step.actor),
-                cause=step.cause,
-                correlation=step.correlation,
-            )
-        ]
+    await world.store.append([_event(step, kind, body)])
+
+
+def _event(step: Step, kind: str, body: dict[str, Any]) -> NewEvent:
+    return NewEvent(
+        stream=f"run/{step.run}",
+        type=kind,
+        payload={"position": step.position, "key": step.idempotency_key, **body},
+        actor=str(step.actor),
+        cause=step.cause,
+        correlation=step.correlation,
     )

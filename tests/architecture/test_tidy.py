@@ -62,7 +62,9 @@ TEXTS = {
 
 @pytest.fixture(autouse=True)
 def no_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The exceptions of this project are not those of the projects made here."""
+    """The exceptions of this project are not those of the projects made
+    here.
+    """
     monkeypatch.setattr(tidy, "LONG_FILES", {})
     monkeypatch.setattr(tidy, "LARGE_FUNCTIONS", {})
 

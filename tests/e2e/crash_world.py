@@ -1,8 +1,8 @@
 """The program that `test_kill.py` kills: ten cases of reading, computing and
 paying.
 
-The bank is a file: a payment is one appended and synced line with its key, so what
-really left survives the kill and can be counted.
+The bank is a file: a payment is one appended and synced line with its key, so
+what really left survives the kill and can be counted.
 """
 
 from __future__ import annotations

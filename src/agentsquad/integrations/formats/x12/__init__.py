@@ -3,8 +3,12 @@ documents.
 
 Everything here is a pure function of bytes and values:
 
-- `parse(data) -> Document`, `iter_transactions(file)` for large files,
-  `write(document) -> bytes`
+- `parse(data) -> Document`, `iter_transactions(file)` for large files
+- `write(document) -> bytes`, byte for byte what was read if it was conforming
+- `check(data | document) -> Report` with findings in X12 acknowledgement codes
+- `acknowledge(data | report, control=, at=, kind=) -> bytes` as TA1, 997 or 999
+- `show(document) -> str` for people, `to_json(document)` and `from_json(value)`
+  without loss
 - `compose(envelope, drafts) -> Interchange` with the drafts of
   `documents.write_850` and its kin
 
@@ -14,6 +18,7 @@ invoice and payment order.
 
 from __future__ import annotations
 
+from agentsquad.integrations.formats.x12.acknowledgement import acknowledge
 from agentsquad.integrations.formats.x12.builder import (
     Draft,
     Endpoint,
@@ -22,7 +27,9 @@ from agentsquad.integrations.formats.x12.builder import (
     compose_bytes,
     segment,
 )
+from agentsquad.integrations.formats.x12.conversion import from_json, to_json
 from agentsquad.integrations.formats.x12.delimiter import Delimiters
+from agentsquad.integrations.formats.x12.display import show
 from agentsquad.integrations.formats.x12.interchange import (
     Document,
     Group,
@@ -31,6 +38,7 @@ from agentsquad.integrations.formats.x12.interchange import (
     Transaction,
 )
 from agentsquad.integrations.formats.x12.reader import iter_transactions, parse
+from agentsquad.integrations.formats.x12.validation import Report, check, check_transaction
 from agentsquad.integrations.formats.x12.writer import write
 
 __all__ = [
@@ -41,12 +49,19 @@ __all__ = [
     "Envelope",
     "Group",
     "Interchange",
+    "Report",
     "Segment",
     "Transaction",
+    "acknowledge",
+    "check",
+    "check_transaction",
     "compose",
     "compose_bytes",
+    "from_json",
     "iter_transactions",
     "parse",
     "segment",
+    "show",
+    "to_json",
     "write",
 ]

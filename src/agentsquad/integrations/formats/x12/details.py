@@ -434,6 +434,7 @@ _READERS = {
     "TD1": ("packaging", _read_packaging),
     "AMT": ("amounts", lambda one: Amount(qualifier=one.get(1), value=one.get(2))),
     "MSG": ("notes", lambda one: one.get(1)),
+    "MTX": ("notes", lambda one: one.get(2)),
     "NTE": ("notes", lambda one: one.get(2)),
     "PID": ("descriptions", lambda one: one.get(5) or one.get(4)),
     "MAN": ("marks", lambda one: one.get(2)),
@@ -533,10 +534,11 @@ def packaging_rows(packaging: Iterable[Packaging]) -> list[Row]:
     ]
 
 
-def note_rows(notes: Iterable[str], qualifier: str = _LETTER) -> list[Row]:
-    """Write texts as one N9 loop with an MSG each."""
-    rows = [segment("MSG", note) for note in notes]
-    return [segment("N9", qualifier, "NOTE"), *rows] if rows else []
+def note_rows(notes: Iterable[str], version: str) -> list[Row]:
+    """Write texts as one N9 loop with an MSG each, from 005010 on an MTX."""
+    modern = version >= "005010"
+    rows = [segment("MTX", "", note) if modern else segment("MSG", note) for note in notes]
+    return [segment("N9", _LETTER, "NOTE"), *rows] if rows else []
 
 
 def description_rows(descriptions: Iterable[str]) -> list[Row]:

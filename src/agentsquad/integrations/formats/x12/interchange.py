@@ -66,6 +66,16 @@ def split_segment(text: str, element: str, *, position: int = 0, offset: int = 0
     return Segment(tag, elements, position=position, offset=offset + len(lead), lead=lead)
 
 
+def decode(pieces: Sequence[bytes]) -> tuple[list[str], str]:
+    """Decode pieces together: UTF-8 if all of them are, else Latin-1, which
+    never fails.
+    """
+    try:
+        return [piece.decode("utf-8") for piece in pieces], "utf-8"
+    except UnicodeDecodeError:
+        return [piece.decode("latin-1") for piece in pieces], "latin-1"
+
+
 class Transaction:
     """One transaction set from ST to SE; `segments` includes both when they
     are there.
@@ -121,10 +131,10 @@ class Transaction:
     def segments(self) -> tuple[Segment, ...]:
         """Every segment in order, ST first and SE last."""
         if self._segments is None:
-            element, encoding, offset = self.delimiters.element, self.encoding, self.offset
+            element, offset = self.delimiters.element, self.offset
+            texts, self.encoding = decode(self._pieces)
             found = []
-            for position, piece in enumerate(self._pieces, 1):
-                text = piece.decode(encoding)
+            for position, (piece, text) in enumerate(zip(self._pieces, texts, strict=True), 1):
                 found.append(split_segment(text, element, position=position, offset=offset))
                 offset += len(piece) + 1
             self._segments = tuple(found)
@@ -133,8 +143,11 @@ class Transaction:
 
     @property
     def header(self) -> Segment:
-        """The ST segment."""
-        return self.segments[0]
+        """The ST segment; asking for it does not split the others."""
+        if self._segments is not None:
+            return self._segments[0]
+        (text,), _ = decode(self._pieces[:1])
+        return split_segment(text, self.delimiters.element, position=1, offset=self.offset)
 
     @property
     def trailer(self) -> Segment | None:

@@ -194,9 +194,10 @@ def _read_line(line: list[Segment]) -> OrderLine:
     )
 
 
-def write_850(order: PurchaseOrder) -> Draft:
-    """Write a purchase order; the line count is computed unless the order
-    states one.
+def write_850(order: PurchaseOrder, version: str = "004010") -> Draft:
+    """Write a purchase order; the line count is computed unless it states one.
+
+    `version` is the release of the envelope it goes into.
     """
     rows: list[d.Row] = [
         segment(
@@ -210,17 +211,17 @@ def write_850(order: PurchaseOrder) -> Draft:
         *d.terms_rows(order.terms),
         *d.moment_rows(order.dates),
         *d.carrier_rows(order.carriers),
-        *d.note_rows(order.notes),
+        *d.note_rows(order.notes, version),
         *d.party_rows(order.parties),
     ]  # fmt: skip
     for line in order.lines:
-        rows += _line_rows(line)
+        rows += _line_rows(line, version)
     rows.append(segment("CTT", order.line_count or str(len(order.lines)), order.hash_total))
     rows += d.amount_rows(order.amounts)
     return Draft(set_id="850", segments=tuple(rows))
 
 
-def _line_rows(line: OrderLine) -> list[d.Row]:
+def _line_rows(line: OrderLine, version: str) -> list[d.Row]:
     return [
         segment(
             "PO1", line.number, line.quantity, line.unit, line.price, line.price_basis,
@@ -231,7 +232,7 @@ def _line_rows(line: OrderLine) -> list[d.Row]:
         *d.charge_rows(line.charges),
         *d.moment_rows(line.dates),
         *d.tax_rows(line.taxes),
-        *d.note_rows(line.notes),
+        *d.note_rows(line.notes, version),
         *d.party_rows(line.parties),
     ]  # fmt: skip
 
@@ -289,9 +290,10 @@ def _read_answer(one: Segment) -> LineAnswer:
     )
 
 
-def write_855(ack: PurchaseOrderAck) -> Draft:
-    """Write an acknowledgement; the line count is computed unless it states
-    one.
+def write_855(ack: PurchaseOrderAck, version: str = "004010") -> Draft:
+    """Write an acknowledgement; the line count is computed unless stated.
+
+    `version` is the release of the envelope it goes into.
     """
     rows: list[d.Row] = [
         segment(
@@ -302,7 +304,7 @@ def write_855(ack: PurchaseOrderAck) -> Draft:
         *d.reference_rows(ack.references),
         *d.contact_rows(ack.contacts),
         *d.moment_rows(ack.dates),
-        *d.note_rows(ack.notes),
+        *d.note_rows(ack.notes, version),
         *d.party_rows(ack.parties),
     ]  # fmt: skip
     for line in ack.lines:

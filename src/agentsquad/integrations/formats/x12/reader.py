@@ -68,6 +68,7 @@ class _Reader:
         self._index = 0
         self._junk_bytes = 0
         self._junk_offset = 0
+        self._repairs = 0
         self._done: list[Transaction] = []
 
     def run(self, file: BinaryIO, block_bytes: int) -> Iterator[Transaction]:
@@ -176,13 +177,19 @@ class _Reader:
         after = rb"(?=[ \t]*[A-Z][A-Z0-9]{1,2}" + re.escape(element) + rb")"
         missing = re.compile(before + rb"(\r?\n)" + after)
         repaired, count = missing.subn(lambda m: mark if len(m[1]) == 1 else mark + b"\n", chunk)
-        if count:
+        self._repairs += count
+        if self._interchange is not None:
+            self._report_repairs()
+        return repaired
+
+    def _report_repairs(self) -> None:
+        if self._repairs and self._delimiters is not None:
             self._note(
-                f"{count} segment(s) end at a line break without the terminator "
-                f"{delimiters.segment!r}",
+                f"{self._repairs} segment(s) end at a line break without the terminator "
+                f"{self._delimiters.segment!r}",
                 code="004",
             )
-        return repaired
+        self._repairs = 0
 
     def _unterminated(self, *, last: bool) -> bool:
         data = self._pending
@@ -319,6 +326,7 @@ class _Reader:
         else:
             self.interchanges[-1] = interchange
         self._interchange = interchange
+        self._report_repairs()
 
     def _end_transaction(self, *, closed: bool) -> None:
         if self._body is None:

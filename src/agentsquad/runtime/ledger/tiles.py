@@ -9,6 +9,7 @@ so a store writes each once and an export can be copied incrementally.
 
 from __future__ import annotations
 
+import base64
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -100,3 +101,12 @@ def decode_bundle(data: bytes) -> list[bytes]:
             f"a bundle holds 1 to 256 entries, not {len(entries)}", code="tiles.bundle"
         )
     return entries
+
+
+def tlog_proof(index: int, proof: Sequence[bytes], checkpoint: bytes) -> bytes:
+    """Return an inclusion proof under a signed head as a C2SP
+    tlog-proof file.
+    """
+    lines = ["c2sp.org/tlog-proof@v1", f"index {index}"]
+    lines += [base64.b64encode(step).decode() for step in proof]
+    return "\n".join([*lines, "", ""]).encode() + checkpoint

@@ -1,0 +1,123 @@
+"""Heads: signing the log's head, and never one that forgets what was signed.
+
+Every question about growth is asked here: does the log extend the head it was
+last signed at, the heads a witness keeps, the heads recorded in the log itself?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from agentsquad.kernel.errors import IntegrityError
+from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.runtime.ledger.checkpoint import Checkpoint, extends, split_witnessed
+from agentsquad.runtime.ledger.contract import RecordStore
+from agentsquad.runtime.ledger.merkle import TileNodes, consistency_proof
+from agentsquad.runtime.ledger.note import open_note, sign
+from agentsquad.trust.attestation.contract import CHECKPOINTED, ForkedError, Notary, OriginError
+
+STREAM = "log"
+
+
+class SignedHead(msgspec.Struct, frozen=True):
+    """A head and the note that signs it."""
+
+    checkpoint: Checkpoint
+    note: bytes
+
+
+async def sign_head(
+    store: RecordStore, notary: Notary, kept: Iterable[SignedHead] = ()
+) -> SignedHead:
+    """Sign the log's head as it stands.
+
+    Raises ForkedError when the log does not extend the head signed last, or one
+    of those `kept`: it was rolled back or rewritten since.
+    """
+    head = await store.head()
+    signer = notary.signer()
+    checkpoint = Checkpoint(signer.key.name, head.size, head.root)
+    last = notary.last()
+    for before in [*kept, *([] if last is None else [read_head(last, notary)])]:
+        prove_growth(store, before, checkpoint)
+    note = sign(checkpoint.text(), signer).encode()
+    notary.remember(note)
+    return SignedHead(checkpoint, note)
+
+
+async def record_head(
+    store: RecordStore, head: SignedHead, *, actor: str, witness: str | None = None
+) -> Event:
+    """Write a signed head into the log, where the next head covers it."""
+    checkpoint = head.checkpoint
+    payload = {
+        "checkpoint": head.note.decode(),
+        "size": checkpoint.size,
+        "root": f"sha256:{checkpoint.root.hex()}",
+        "witness": witness,
+    }
+    new = NewEvent(stream=STREAM, type=CHECKPOINTED, payload=payload, actor=actor)
+    return (await store.append([new]))[0]
+
+
+async def recorded_heads(store: RecordStore, notary: Notary) -> list[SignedHead]:
+    """Return the heads in the log that its present key signed, oldest first."""
+    key, found, after = notary.signer().key, [], 0
+    while events := await store.read_sealed(after=after, types=[CHECKPOINTED]):
+        after = events[-1].seq
+        for event in events:
+            note = event.payload["checkpoint"].encode()
+            try:
+                opened = open_note(note, [key], notary.check)
+            except IntegrityError:
+                continue  # signed by a key that was replaced
+            found.append(SignedHead(Checkpoint.of(opened), note))
+    return found
+
+
+def read_head(note: bytes, notary: Notary) -> SignedHead:
+    """Return a head this log's key signed; IntegrityError for any other."""
+    return SignedHead(Checkpoint.of(open_note(note, [notary.signer().key], notary.check)), note)
+
+
+def read_witnessed(data: bytes, notary: Notary) -> list[SignedHead]:
+    """Return the heads of a witness file, each signed by this log's key."""
+    return [read_head(note, notary) for note in split_witnessed(data)]
+
+
+def prove_growth(store: RecordStore, old: SignedHead, new: Checkpoint) -> list[bytes]:
+    """Return the proof that the log at `new` extends an older head.
+
+    Raises OriginError for a head of another log and ForkedError when the log
+    does not extend it.
+    """
+    before = old.checkpoint
+    if before.origin != new.origin:
+        raise OriginError(
+            f"the head is of {before.origin}, this log is {new.origin}",
+            hint="use the witness file of this log, or the key the log had before",
+        )
+    if before.size > new.size:
+        raise _forked(before, f"it has only {new.size} events now")
+    proof = consistency_proof(before.size, new.size, TileNodes(store, new.size))
+    if not extends(new, before, proof):
+        raise _forked(before, "what it held then has been changed")
+    return proof
+
+
+def older(heads: Iterable[SignedHead], than: Checkpoint) -> list[SignedHead]:
+    """Return each head below a checkpoint once, oldest first, empty logs left
+    out.
+    """
+    by_note = {head.note: head for head in heads if 0 < head.checkpoint.size < than.size}
+    return sorted(by_note.values(), key=lambda head: head.checkpoint.size)
+
+
+def _forked(before: Checkpoint, why: str) -> ForkedError:
+    return ForkedError(
+        f"the log does not extend its head of {before.size} events: {why}",
+        hint="stop and compare with the backups; nothing is signed until this is resolved",
+        details={"size": before.size, "root": before.root.hex()},
+    )

@@ -36,13 +36,14 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     spec, and further checks.
 
     `check(spec)` returns (JSON Pointer, message, hint) for what a schema cannot
-    say.
+    say. `block` is another name that manifests may give the spec.
     """
 
     name: str
     schema: Mapping[str, Any]
     summary: str
     plural: str = ""
+    block: str = ""
     check: Callable[[Mapping[str, Any]], list[tuple[str, str, str]]] | None = None
 
     @property

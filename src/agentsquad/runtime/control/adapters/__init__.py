@@ -1,0 +1,1 @@
+"""The world outside control: files and the expression language."""

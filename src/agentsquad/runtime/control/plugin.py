@@ -1,0 +1,45 @@
+"""What control offers: resources and their actions, and the workflow kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentsquad.kernel.registry import Plugin
+from agentsquad.runtime.control import actions
+from agentsquad.runtime.control.adapters.cel import CelExpressions
+from agentsquad.runtime.control.adapters.files import FileSource
+from agentsquad.runtime.control.contract import Expressions, TextSource
+from agentsquad.runtime.control.kinds import agent_workflow
+
+_OPERATORS = """package control.operators
+
+actions := {"resources.apply", "resources.delete"}
+
+allow contains {"clause": "control.operators.person", "reason": "a person sets what should be"} if {
+	startswith(input.actor, "person:")
+}
+"""
+
+
+def file_source(settings: Any) -> FileSource:
+    """Return the reader of manifest files."""
+    return FileSource()
+
+
+def cel_expressions(settings: Any) -> CelExpressions:
+    """Return the expression language of manifests."""
+    return CelExpressions()
+
+
+plugin = Plugin(
+    name="control",
+    actions=(
+        actions.apply_resources,
+        actions.get_resources,
+        actions.delete_resource,
+        actions.explain_kind,
+    ),
+    kinds=(agent_workflow(CelExpressions()),),
+    policies={"control/operators.rego": _OPERATORS},
+    ports={TextSource: file_source, Expressions: cel_expressions},
+)

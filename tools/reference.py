@@ -99,7 +99,10 @@ def fields(title: str, type_: Any) -> str:
     """Return the table of a Struct's fields, or one line for another type."""
     if type_ is None or type_ is type(None):
         return ""
-    (schema,), parts = msgspec.json.schema_components([type_], ref_template="#/{name}")
+    try:
+        (schema,), parts = msgspec.json.schema_components([type_], ref_template="#/{name}")
+    except TypeError as error:
+        raise SystemExit(f"{type_.__module__}.{type_.__qualname__}: {error}") from error
     body = parts.get(schema.get("$ref", "").rpartition("/")[2], schema)
     rows = []
     for name, part in body.get("properties", {}).items():

@@ -25,7 +25,7 @@ from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ports import BlobStore, EventStore
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """An event as bytes, which is what proofs are made of.
 
     `header` is canonical JSON and `leaf` SHA-256(0x00 || header); the header's
@@ -40,7 +40,7 @@ class Record(msgspec.Struct, frozen=True):
     leaf: bytes
 
 
-class Head(msgspec.Struct, frozen=True):
+class Head(msgspec.Struct, frozen=True, gc=False):
     """The state of the log: how many events, and the RFC 6962 root over their
     headers.
     """
@@ -49,7 +49,7 @@ class Head(msgspec.Struct, frozen=True):
     root: bytes
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One event as a volume keeps it.
 
     `back` is the `seq` of the previous event of the same stream (0: none). It
@@ -65,7 +65,7 @@ class Row(msgspec.Struct, frozen=True):
     payload: bytes
 
 
-class StreamHead(msgspec.Struct):
+class StreamHead(msgspec.Struct, gc=False):
     """The end of one stream: the second place that says how long it is.
 
     `id` is the `seq` of its first event, `last` of its last, `leaf` the
@@ -187,19 +187,26 @@ class Volume(Protocol):
 class KeyRing(Protocol):
     """The keys of data subjects, kept apart from the log: dropping one erases a
     person.
+
+    Keys never leave the ring; it encrypts and decrypts for those who ask.
     """
 
-    def key(self, subject: str) -> bytes | None:
-        """Return the subject's 32-byte key, None when there is none."""
+    def encrypt(self, subject: str, data: bytes) -> bytes:
+        """Return a box only the subject's key opens; a new key is made durable
+        first.
+        """
         ...
 
-    def ensure(self, subject: str) -> bytes:
-        """Return the subject's key, making it durable first when it is new."""
+    def decrypt(self, subject: str, box: bytes) -> bytes | None:
+        """Return what is in a box, None when its key was destroyed.
+
+        Raises KeyLostError when the key is gone though nobody destroyed it.
+        """
         ...
 
     def destroy(self, subject: str) -> int:
-        """Overwrite and forget the subject's keys for good and return how many
-        there were.
+        """Overwrite and forget the subject's key for good, remember that it was
+        destroyed, and say how many there were (0 or 1).
         """
         ...
 
@@ -310,6 +317,12 @@ class DamagedError(IntegrityError):
     code = "ledger.damaged"
 
 
+class KeyLostError(DamagedError):
+    """A subject's key is gone, though the subject was never erased."""
+
+    code = "ledger.key_lost"
+
+
 class LostError(DamagedError):
     """Events that were acknowledged are gone."""
 
@@ -360,6 +373,7 @@ __all__ = [
     "ExpectError",
     "FullError",
     "Head",
+    "KeyLostError",
     "KeyRing",
     "Ledger",
     "LostError",

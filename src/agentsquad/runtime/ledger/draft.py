@@ -74,7 +74,7 @@ class Drafter:
         _check(event)
         plain = payload = dumps(event.payload)
         if event.personal:
-            sealed = seal(event.payload, event.personal, self._keyring.ensure, self._entropy.token)
+            sealed = seal(event.payload, event.personal, self._keyring.encrypt, self._entropy.token)
             payload = dumps(sealed)
         if len(payload) > PAYLOAD_SIZE_MAX:
             raise EventInvalidError(
@@ -108,20 +108,27 @@ class Drafter:
 
 
 def _check(event: NewEvent) -> None:
-    for what, text in (("stream", event.stream), ("type", event.type), ("actor", event.actor)):
-        if not isinstance(text, str) or not 0 < len(text) <= NAME_LENGTH_MAX or "\0" in text:
-            raise EventInvalidError(
-                f"the {what} {text!r:.80} is not a name",
-                hint=f"give 1 to {NAME_LENGTH_MAX} characters",
-            )
+    if not (_named(event.stream) and _named(event.type) and _named(event.actor)):
+        raise EventInvalidError(
+            f"stream {event.stream!r:.80}, type {event.type!r:.80} and actor {event.actor!r:.80}"
+            " must be names",
+            hint=f"give each 1 to {NAME_LENGTH_MAX} characters",
+        )
     if event.correlation is not None and not isinstance(event.correlation, str):
         raise EventInvalidError("the correlation must be a string or null")
-    if not isinstance(event.payload, Mapping):
+    if not isinstance(event.payload, (dict, Mapping)):
         raise EventInvalidError(
             f"the payload of {event.type!r} is {type(event.payload).__name__}, not an object"
         )
-    for what, number in (("version", event.version), ("cause", event.cause)):
-        if number is None and what == "cause":
-            continue
-        if type(number) is not int or not 1 <= number < 2**53:
-            raise EventInvalidError(f"the {what} {number!r} is not a whole number from 1")
+    if not _counted(event.version) or not (event.cause is None or _counted(event.cause)):
+        raise EventInvalidError(
+            f"version {event.version!r} and cause {event.cause!r} must be whole numbers from 1"
+        )
+
+
+def _named(text: str) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= NAME_LENGTH_MAX and "\0" not in text
+
+
+def _counted(number: int) -> bool:
+    return type(number) is int and 1 <= number < 2**53

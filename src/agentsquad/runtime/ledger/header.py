@@ -16,7 +16,7 @@ from agentsquad.kernel.canonical import dumps
 from agentsquad.runtime.ledger.contract import DamagedError
 
 
-class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A header as values, in the order of its canonical keys."""
 
     actor: str

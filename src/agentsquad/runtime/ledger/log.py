@@ -252,13 +252,14 @@ class EventLog:
         )
 
     def _stream(self, name: str) -> StreamHead | None:
-        head = self._heads.get(name)
+        heads = self._heads
+        head = heads.get(name)
         if head is None:
             head = self._volume.stream(name)
             if head is not None:
-                self._heads[name] = head
-        else:
-            self._heads.move_to_end(name)
+                heads[name] = head
+        elif len(heads) > HEADS_MAX // 2:
+            heads.move_to_end(name)
         return head
 
     def _trim(self) -> None:

@@ -75,6 +75,8 @@ class Reader:
             digest = "sha256:" + sha256(row.salt + row.payload).hexdigest()
             if digest != header.payload_digest:
                 raise _damaged(seq, "the payload is not the one the header names")
+            if row.type != header.type:
+                raise _damaged(seq, f"it is filed as {row.type!r}, the header says {header.type!r}")
             headers.append(header)
         return headers
 
@@ -96,7 +98,7 @@ class Reader:
         for row, header in zip(rows, headers, strict=True):
             payload = _decode(row.payload)
             if opened and MARK in row.payload:
-                payload = unseal(payload, self._keyring.key)
+                payload = unseal(payload, self._keyring.decrypt)
             events.append(
                 Event(
                     seq=header.seq,

@@ -19,16 +19,14 @@ from agentsquad.runtime.ledger.contract import DamagedError, EventInvalidError
 
 SEALED = "$sealed"
 ERASED = "$erased"
-NONCE_SIZE = 12
 SALT_SIZE = 16
-KEY_SIZE = 32
 MARK = b'{"$sealed":'
 
 
 def seal(
     payload: Any,
     personal: Mapping[str, str],
-    ensure_key: Callable[[str], bytes],
+    encrypt: Callable[[str, bytes], bytes],
     token: Callable[[int], bytes],
 ) -> Any:
     """Return the payload with each value named by `personal` (pointer to
@@ -36,8 +34,6 @@ def seal(
 
     Raises EventInvalidError when a pointer names nothing or two overlap.
     """
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
     pointers = sorted(personal)
     for outer, inner in pairwise(pointers):
         if inner.startswith(outer + "/"):
@@ -58,30 +54,30 @@ def seal(
             raise EventInvalidError(
                 f"personal field {at!r} is not in the payload", hint=error.hint
             ) from None
-        salt, nonce = token(SALT_SIZE), token(NONCE_SIZE)
+        salt = token(SALT_SIZE)
         commitment = hashing.commit(salt, canonical.dumps(value))
         inside = canonical.dumps({"salt": _text(salt), "value": value})
-        box = nonce + AESGCM(ensure_key(subject)).encrypt(nonce, inside, subject.encode())
-        sealed = {"subject": subject, "commitment": commitment, "box": _text(box)}
+        box = _text(encrypt(subject, inside))
+        sealed = {"subject": subject, "commitment": commitment, "box": box}
         payload = pointer.put(payload, at, {SEALED: sealed})
     return payload
 
 
-def unseal(value: Any, key: Callable[[str], bytes | None]) -> Any:
+def unseal(value: Any, decrypt: Callable[[str, bytes], bytes | None]) -> Any:
     """Return a stored payload with every box opened whose key exists, the
     others erased.
     """
     if isinstance(value, dict):
         sealed = value.get(SEALED)
         if len(value) == 1 and isinstance(sealed, dict):
-            return open_box(sealed, key)
-        return {name: unseal(item, key) for name, item in value.items()}
+            return open_box(sealed, decrypt)
+        return {name: unseal(item, decrypt) for name, item in value.items()}
     if isinstance(value, list):
-        return [unseal(item, key) for item in value]
+        return [unseal(item, decrypt) for item in value]
     return value
 
 
-def open_box(sealed: Mapping[str, Any], key: Callable[[str], bytes | None]) -> Any:
+def open_box(sealed: Mapping[str, Any], decrypt: Callable[[str, bytes], bytes | None]) -> Any:
     """Return the value inside a seal, or {"$erased": commitment} when its key
     is gone.
 
@@ -93,17 +89,8 @@ def open_box(sealed: Mapping[str, Any], key: Callable[[str], bytes | None]) -> A
         box = base64.b64decode(sealed["box"], validate=True)
     except (KeyError, TypeError, ValueError):
         raise DamagedError("a sealed value is not readable") from None
-    secret = key(subject)
-    if secret is None:
-        return {ERASED: commitment}
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    try:
-        inside = AESGCM(secret).decrypt(box[:NONCE_SIZE], box[NONCE_SIZE:], subject.encode())
-    except InvalidTag:
-        # The digest over the box was checked, so this is an older key of the
-        # subject, destroyed before the subject came back.
+    inside = decrypt(subject, box)
+    if inside is None:
         return {ERASED: commitment}
     content = canonical.loads(inside)
     value = content["value"]

@@ -13,6 +13,8 @@ from typing import Any
 
 from agentsquad.kernel.hashing import digest_bytes
 from agentsquad.kernel.ports import Entropy
+from agentsquad.runtime.ledger.adapters import cipher
+from agentsquad.runtime.ledger.adapters.cipher import Entry
 from agentsquad.runtime.ledger.contract import (
     Batch,
     BlobMissingError,
@@ -21,7 +23,6 @@ from agentsquad.runtime.ledger.contract import (
     StreamHead,
 )
 from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
-from agentsquad.runtime.ledger.sealing import KEY_SIZE
 
 
 class MemoryVolume:
@@ -126,29 +127,33 @@ class MemoryKeyRing:
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
-        self._keys: dict[str, bytes] = {}
+        self._entries: dict[str, Entry] = {}
 
-    def key(self, subject: str) -> bytes | None:
-        """Return a subject's key."""
-        return self._keys.get(subject)
+    def encrypt(self, subject: str, data: bytes) -> bytes:
+        """Return a box only the subject's key opens."""
+        entry = self._entries.get(subject, Entry(None, 0))
+        key = entry.key or self._entropy.token(cipher.KEY_SIZE)
+        self._entries[subject] = Entry(key, entry.erasures)
+        return cipher.encrypt(key, subject, data, self._entropy)
 
-    def ensure(self, subject: str) -> bytes:
-        """Return a subject's key, new if need be."""
-        if subject not in self._keys:
-            self._keys[subject] = self._entropy.token(KEY_SIZE)
-        return self._keys[subject]
+    def decrypt(self, subject: str, box: bytes) -> bytes | None:
+        """Return what is in a box, None when its key was destroyed."""
+        return cipher.decrypt(self._entries.get(subject), subject, box)
 
     def destroy(self, subject: str) -> int:
         """Forget a subject's key."""
-        return 0 if self._keys.pop(subject, None) is None else 1
+        entry = self._entries.get(subject, Entry(None, 0))
+        if entry.key is not None or not entry.erasures:
+            self._entries[subject] = Entry(None, entry.erasures + 1)
+        return 0 if entry.key is None else 1
 
     def subjects(self) -> list[str]:
         """Return every subject with a key."""
-        return sorted(self._keys)
+        return sorted(name for name, entry in self._entries.items() if entry.key)
 
     def close(self) -> None:
         """Forget all keys."""
-        self._keys.clear()
+        self._entries.clear()
 
 
 class MemoryBlobStore:

@@ -1,0 +1,138 @@
+"""Two processes on one ledger: no gaps, nothing lost, both see everything."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from agentsquad.kernel.errors import ConflictError
+
+
+def load(name: str) -> ModuleType:
+    if name not in sys.modules:
+        path = Path(__file__).parents[1] / "conformance" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec and spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+kit = load("ledger_kit")
+
+WRITER = """
+import asyncio, json, sys
+from agentsquad.kernel.errors import ConflictError
+from agentsquad.kernel.event import NewEvent
+from agentsquad.runtime.engine.adapters.system import SystemClock, SystemEntropy
+from agentsquad.runtime.ledger.plugin import open_ledger
+
+async def main(url, name, count):
+    ledger = open_ledger(url, SystemClock(), SystemEntropy())
+    store, seqs, conflicts = ledger.store, [], 0
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(count):
+        own = await store.append(
+            [NewEvent(stream=f"own:{name}", type="a.b", payload={"n": number})] * (1 + number % 2),
+            expect={f"own:{name}": len(seqs)},
+        )
+        seqs += [e.seq for e in own]
+        shared = await store.read_stream("shared")
+        try:
+            await store.append(
+                [NewEvent(stream="shared", type="a.c", payload={"by": name, "n": number})],
+                expect={"shared": len(shared)},
+            )
+        except ConflictError:
+            conflicts += 1
+    head = await store.head()
+    print(json.dumps({"seqs": seqs, "conflicts": conflicts, "size": head.size}))
+    ledger.close()
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_append_at_once_without_gaps(tmp_path: Path) -> None:
+    url, count = kit.url_of("sqlite", tmp_path), 60
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, url, name, str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("a", "b")
+    ]
+    for writer in writers:
+        assert writer.stdout and writer.stdout.readline() == "ready\n"
+    answers = [json.loads(writer.communicate("go\n", timeout=60)[0]) for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0]
+
+    async def check() -> None:
+        ledger = kit.open_test_ledger(url)
+        events = await ledger.store.read(limit=10_000)
+        assert [e.seq for e in events] == list(range(1, len(events) + 1))
+        for name, answer in zip("ab", answers, strict=True):
+            own = await ledger.store.read_stream(f"own:{name}")
+            assert [e.seq for e in own] == answer["seqs"]
+            assert len(own) == count + count // 2
+        shared = await ledger.store.read_stream("shared")
+        assert len(shared) == 2 * count - sum(a["conflicts"] for a in answers)
+        assert len(events) == 3 * count + len(shared)
+        ledger.close()
+
+    asyncio.run(check())
+
+
+async def test_a_second_opener_sees_and_continues_what_the_first_wrote(tmp_path: Path) -> None:
+    url = kit.url_of("sqlite", tmp_path)
+    first, second = kit.open_test_ledger(url, "one"), kit.open_test_ledger(url, "two")
+    for number in range(300):
+        writer, reader = (first, second) if number % 2 else (second, first)
+        await writer.store.append([kit.event("shared", n=number)], expect={"shared": number})
+        with pytest.raises(ConflictError):
+            await reader.store.append([kit.event("shared")], expect={"shared": number})
+        assert (await reader.store.read_stream("shared", after=number))[0].payload["n"] == number
+    assert await first.store.head() == await second.store.head()
+    assert await first.store.read_stream("shared") == await second.store.read_stream("shared")
+    ats = [e.at for e in await first.store.read()]
+    assert ats == sorted(set(ats)), "readings of the clock rise over both"
+    first.close()
+    second.close()
+
+
+async def test_waiting_notices_what_another_opener_appended(tmp_path: Path) -> None:
+    url = kit.url_of("sqlite", tmp_path)
+    first, second = kit.open_test_ledger(url, "one"), kit.open_test_ledger(url, "two")
+    waiting = asyncio.create_task(first.store.wait(0, timeout_ms=100_000))
+    await asyncio.sleep(0)
+    await second.store.append([kit.event()])
+    assert await waiting == 1
+    first.close()
+    second.close()
+
+
+@pytest.mark.slow
+def test_many_processes_may_create_one_ledger_at_once(tmp_path: Path) -> None:
+    url = kit.url_of("sqlite", tmp_path)
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, url, str(number), "2"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        for number in range(4)
+    ]
+    for writer in writers:
+        writer.communicate(b"go\n", timeout=60)
+    assert [writer.returncode for writer in writers] == [0] * 4

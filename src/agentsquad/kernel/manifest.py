@@ -21,7 +21,6 @@ from agentsquad.kernel.schema import SENSITIVE, Problem, found_text, problems, s
 
 DEPTH_MAX = 64
 NODES_MAX = 200_000
-SHOWN_MAX = 20
 
 _NAME = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -61,14 +60,9 @@ class ManifestError(InvalidError):
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
         """`errors` are objects of file, line, path, expected, found and fix."""
-        shown = [_sentence(error) for error in errors[:SHOWN_MAX]]
-        if len(errors) > SHOWN_MAX:
-            shown.append(f"… and {len(errors) - SHOWN_MAX} more")
-        super().__init__(
-            "\n".join(shown),
-            hint=errors[0]["fix"] if len(errors) == 1 else None,
-            details={"errors": errors},
-        )
+        first, more = errors[0], len(errors) - 1
+        message = _sentence(first) + (f" (and {more} more)" if more else "")
+        super().__init__(message, hint=first["fix"], details={"errors": errors})
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -378,7 +372,7 @@ def _error(file: str, line: int, at: str, expected: str, found: str, fix: str) -
 
 def _sentence(error: Mapping[str, Any]) -> str:
     place = f"{error['file']}:{error['line']}: " + (f"{error['path']}: " if error["path"] else "")
-    return f"{place}expected {error['expected']}, found {error['found']} ({error['fix']})"
+    return f"{place}expected {error['expected']}, found {error['found']}"
 
 
 def _found_at(kind: Kind, spec: Mapping[str, Any], at: str) -> str:

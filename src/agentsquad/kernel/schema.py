@@ -169,11 +169,17 @@ def _unknown(at: str, name: str, inner: Mapping[str, Any]) -> Problem:
     guess = nearest(name, known)
     return Problem(
         at=at + join(name),
-        expected="one of " + ", ".join(known) if known else "no property",
+        expected=_listing(known),
         found=f"the unknown property {name!r}",
         fix=guess if guess and guess.startswith("did you") else f"remove {name!r} or rename it",
         keyword="additionalProperties",
     )
+
+
+def _listing(names: list[str]) -> str:
+    if not names:
+        return "no property"
+    return "one of " + ", ".join(names) if len(names) <= 8 else "a property that is known here"
 
 
 def _of_branches(

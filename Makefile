@@ -69,6 +69,7 @@ lint: $(STAMPS)/install $(STAMPS)/dev ## ruff, mypy strict, import contracts, ti
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet || { echo "run: make format"; exit 1; }
 	@$(BIN)/mypy
+	@$(BIN)/mypy tools/*.py
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/tidy.py
 

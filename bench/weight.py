@@ -124,12 +124,12 @@ def weigh(subject: Subject, fresh: bool) -> Weight:
     """Install one package and measure it."""
     folder = environment(subject, fresh)
     python = str(folder / "bin" / "python")
-    imports = [*probe(python, subject.package), *probe(python, subject.working)]
+    package, working = probe(python, subject.package), probe(python, subject.working)
     help_s = None
     if subject.command:
         command = str(folder / "bin" / subject.command)
         help_s = min([run(command, "--help")[0] for _ in range(RUNS)][1:])
-    return Weight(*size(folder), *imports, help_s)
+    return Weight(*size(folder), *package, *working, help_s)
 
 
 def server_room(folder: Path, ours: Weight) -> str:

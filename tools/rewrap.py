@@ -149,9 +149,9 @@ def main(arguments: list[str]) -> int:
 
 def _bare(tree: ast.Module) -> ast.Module:
     """Drop docstrings, so that two versions of a program can be compared."""
+    owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
-        owner = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if owner and ast.get_docstring(node, clean=False) is not None:
+        if isinstance(node, owners) and ast.get_docstring(node, clean=False) is not None:
             node.body[0] = ast.Pass()
     return tree
 

@@ -9,7 +9,9 @@ from agentsquad.runtime.control import actions
 from agentsquad.runtime.control.adapters.cel import CelExpressions
 from agentsquad.runtime.control.adapters.files import FileSource
 from agentsquad.runtime.control.contract import Expressions, TextSource
+from agentsquad.runtime.control.interpret import manifest_workflow
 from agentsquad.runtime.control.kinds import agent_workflow
+from agentsquad.runtime.control.manifests import find_workflow
 
 _OPERATORS = """package control.operators
 
@@ -38,8 +40,10 @@ plugin = Plugin(
         actions.get_resources,
         actions.delete_resource,
         actions.explain_kind,
+        find_workflow,
     ),
     kinds=(agent_workflow(CelExpressions()),),
+    workflows=(manifest_workflow(CelExpressions()),),
     policies={"control/operators.rego": _OPERATORS},
     ports={TextSource: file_source, Expressions: cel_expressions},
 )

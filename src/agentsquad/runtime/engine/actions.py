@@ -14,7 +14,7 @@ from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine import runs
-from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
+from agentsquad.runtime.engine.contract import Engine, InboxItem, Manifests, Outcome
 from agentsquad.runtime.engine.gate import STREAM
 from agentsquad.runtime.engine.state import ENDED
 
@@ -41,15 +41,27 @@ async def start(ctx: Context, value: StartInput) -> Outcome:
     """Start a workflow; the same input folder or key continues the run already
     there."""
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
-    workflow = ctx.port(Registry).workflow(value.workflow)
-    body, key = runs.read_input(value.input, workflow.input)
+    name, expected, manifest = await _workflow(ctx, value.workflow)
+    body, key = runs.read_input(value.input, expected)
     if value.auto and isinstance(body, dict):
         body["auto"] = True
     await engine.recover()
-    run = await engine.start(value.workflow, body, key=value.key or key, actor=str(ctx.actor))
+    if manifest is not None:
+        body = {**manifest, "input": body}
+    run = await engine.start(name, body, key=value.key or key, actor=str(ctx.actor))
     if not value.wait:
         return await engine.outcome(run)
     return await runs.watch(ctx, engine, run)
+
+
+async def _workflow(ctx: Context, name: str) -> tuple[str, Any, dict[str, Any] | None]:
+    """Return (workflow, its input type, what a manifest adds) for a name."""
+    registry = ctx.port(Registry)
+    if name not in registry.workflows:
+        found = await ctx.port(Manifests).wrap(name, None)  # type: ignore[type-abstract]
+        if found is not None:
+            return found[0], Any, found[1]
+    return name, registry.workflow(name).input, None
 
 
 class ListInput(msgspec.Struct, kw_only=True):

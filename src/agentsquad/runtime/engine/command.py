@@ -72,6 +72,7 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     workflow: str
     input: Any
     key: str | None = None
+    timeout_ms: int | None = None
 
 
 Command = Call | Sleep | WaitSignal | Ask | Child

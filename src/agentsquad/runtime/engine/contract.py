@@ -79,7 +79,9 @@ class WorkflowContext(Protocol):
         """Call an action and return its output."""
         ...
 
-    async def agent(self, name: str, value: Any, *, task: str | None = None) -> Any:
+    async def agent(
+        self, name: str, value: Any, *, task: str | None = None, timeout_ms: int | None = None
+    ) -> Any:
         """Let an agent take a turn (a child run) and return its output."""
         ...
 
@@ -106,7 +108,9 @@ class WorkflowContext(Protocol):
         runs out."""
         ...
 
-    async def run(self, workflow: str, value: Any, *, key: str | None = None) -> Any:
+    async def run(
+        self, workflow: str, value: Any, *, key: str | None = None, timeout_ms: int | None = None
+    ) -> Any:
         """Run another workflow as a child and return its output."""
         ...
 
@@ -119,6 +123,15 @@ class WorkflowContext(Protocol):
         self, fn: Callable[[Any], Awaitable[Any]], items: Iterable[Any], *, limit: int = 8
     ) -> list[Any]:
         """Run `fn` over items, at most `limit` at once, results in order."""
+        ...
+
+    def deadline(self, duration_ms: int) -> None:
+        """Fail the run if it still goes on after this time."""
+        ...
+
+    def latch(self) -> Any:
+        """Return a latch that branches of this run can wait at for one
+        another."""
         ...
 
     def saga(self) -> Any:
@@ -326,6 +339,15 @@ class EngineBusyError(ConflictError):
             "use squad inbox, approve and reject from here, or wait until it has ended",
         )
         super().__init__(message, **options)
+
+
+class Manifests(Protocol):
+    """Workflows that were applied as resources instead of installed as code."""
+
+    async def wrap(self, name: str, value: Any) -> tuple[str, Any] | None:
+        """Return (workflow, input) that run the manifest of this name, or
+        None."""
+        ...
 
 
 class Lease(Protocol):

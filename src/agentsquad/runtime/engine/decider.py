@@ -38,11 +38,12 @@ from agentsquad.runtime.engine.contract import (
     Workflow,
 )
 from agentsquad.runtime.engine.saga import Saga
-from agentsquad.runtime.engine.scheduler import Join, Scheduler, Wait
+from agentsquad.runtime.engine.scheduler import Join, Latch, Scheduler, Wait
 from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, RunState, evolve
 
 DECIDE = "policy.decide"
 QUERY = "policy.query"
+DEADLINE = "deadline"  # the position of a run's own time limit
 CHANGED = "the code changed under an open run, or it reads something outside its context"
 
 
@@ -92,7 +93,7 @@ class Instance:
             elif kind == "signal.received":
                 self._deliver(event.payload["name"])
             elif kind == "run.cancel_requested":
-                self._interrupt(event.payload.get("reason", ""))
+                self._stop(CancelSignal(event.payload.get("reason", "")))
             elif kind in END_EVENTS:
                 self._check_end(event)
             elif kind in ("effect.planned", "approval.requested"):
@@ -104,11 +105,17 @@ class Instance:
         if self.workflow.input is not Any:
             value = msgspec.convert(value, self.workflow.input, strict=False)
         coro = self.workflow.fn(self, value)
+        limit = self.state.timeout_ms or self.workflow.timeout_ms
+        if limit is not None:
+            self.deadline(limit)
         self._scheduler.spawn(coro)  # type: ignore[arg-type]
 
     def _resolve(self, position: str, event: Event) -> None:
         command = self._check(position, event)
         del self.commands[position]
+        if position == DEADLINE:
+            self._stop(StepDeadlineError("the run took longer than it may", code="run.deadline"))
+            return
         value: Any = None
         error: BaseException | None = None
         if event.type in ("step.failed", "effect.failed"):
@@ -248,11 +255,13 @@ class Instance:
         self._consumed[name] = used + 1
         return box[used]
 
-    def _interrupt(self, reason: str) -> None:
+    def _stop(self, why: BaseException) -> None:
+        """Throw into everything that waits; what was asked for is not wanted
+        any more."""
         if self.end is None and self._ending is None:
             self.commands.clear()
             self.state.timers.clear()
-            self._scheduler.interrupt(CancelSignal(reason))
+            self._scheduler.interrupt(why)
 
     def _on_end(self, value: Any, error: BaseException | None) -> None:
         if self._ending is None and error is not None and any(saga.entries for saga in self.sagas):
@@ -344,9 +353,12 @@ class Instance:
         )
         return await Wait(position)
 
-    async def agent(self, name: str, value: Any, *, task: str | None = None) -> Any:
+    async def agent(
+        self, name: str, value: Any, *, task: str | None = None, timeout_ms: int | None = None
+    ) -> Any:
         """Let an agent take a turn and return its output."""
-        return await self.run("agent-turn", {"agent": name, "input": plain(value), "task": task})
+        turn = {"agent": name, "input": plain(value), "task": task}
+        return await self.run("agent-turn", turn, timeout_ms=timeout_ms)
 
     async def decide(
         self, action: str, value: Any, *, facts: Mapping[str, Any] | None = None
@@ -402,11 +414,18 @@ class Instance:
         self.commands[position] = WaitSignal(position=position, name=name, due_ms=due)
         return await Wait(position)
 
-    async def run(self, workflow: str, value: Any, *, key: str | None = None) -> Any:
+    async def run(
+        self, workflow: str, value: Any, *, key: str | None = None, timeout_ms: int | None = None
+    ) -> Any:
         """Run another workflow as a child."""
         position = self._position()
         self.commands[position] = Child(
-            position=position, name=workflow, workflow=workflow, input=plain(value), key=key
+            position=position,
+            name=workflow,
+            workflow=workflow,
+            input=plain(value),
+            key=key,
+            timeout_ms=timeout_ms,
         )
         output = await Wait(position)
         target = self.registry.workflows.get(workflow)
@@ -437,6 +456,16 @@ class Instance:
         while limit and self._scheduler.start_next(group, path):
             limit -= 1
         return await group  # type: ignore[no-any-return]
+
+    def deadline(self, duration_ms: int) -> None:
+        """Fail the run with StepDeadlineError if it still goes on after this time."""
+        due = self.now_ms() + duration_ms
+        self.commands[DEADLINE] = Sleep(position=DEADLINE, due_ms=due, name="deadline")
+
+    def latch(self) -> Latch:
+        """Return a latch that branches of this run can wait at for one
+        another."""
+        return Latch(self._scheduler)
 
     def saga(self) -> Saga:
         """Return a saga; what its calls did is undone if the run fails or is

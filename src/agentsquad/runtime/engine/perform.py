@@ -151,7 +151,9 @@ class Performer:
     async def _child(self, drive: Drive, command: Child) -> None:
         state = drive.instance.state
         child = self.child_id(state.run, command)
-        parent = {"run": state.run, "position": command.position}
+        parent: dict[str, Any] = {"run": state.run, "position": command.position}
+        if command.timeout_ms is not None:
+            parent["timeout_ms"] = command.timeout_ms
         actor = state.actor
         if command.workflow == "agent-turn":
             actor = f"agent:{command.input['agent']}"

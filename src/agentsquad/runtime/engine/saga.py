@@ -26,13 +26,13 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One call that succeeded and how it is undone."""
+    """How one thing that was done is undone; `undoes` is its position, if
+    known."""
 
-    action: str
+    name: str
     compensate: str
-    position: str
-    input: Any
-    output: Any
+    given: Any
+    undoes: str | None = None
 
 
 class Saga:
@@ -56,16 +56,18 @@ class Saga:
             )
         position = self._ctx.peek_position()
         output = await self._ctx.call(action, value, **options)
-        self.entries.append(
-            Entry(
-                action=action,
-                compensate=compensate,
-                position=position,
-                input=msgspec.to_builtins(value),
-                output=msgspec.to_builtins(output),
-            )
+        given = Undo(
+            input=msgspec.to_builtins(value),
+            output=msgspec.to_builtins(output),
+            position=position,
         )
+        self.entries.append(Entry(name=action, compensate=compensate, given=given, undoes=position))
         return output
+
+    def remember(self, compensate: str, given: Any, name: str) -> None:
+        """Remember how to undo something that was done: this action, with this
+        input."""
+        self.entries.append(Entry(name=name, compensate=compensate, given=given))
 
     async def undo(self) -> list[dict[str, Any]]:
         """Undo everything, last first; one that fails does not keep the others
@@ -73,13 +75,10 @@ class Saga:
         report = []
         while self.entries:
             entry = self.entries.pop()
-            line: dict[str, Any] = {"action": entry.action, "by": entry.compensate}
+            line: dict[str, Any] = {"action": entry.name, "by": entry.compensate}
             try:
                 await self._ctx.call(
-                    entry.compensate,
-                    Undo(input=entry.input, output=entry.output, position=entry.position),
-                    name=f"undo {entry.action}",
-                    undoes=entry.position,
+                    entry.compensate, entry.given, name=f"undo {entry.name}", undoes=entry.undoes
                 )
                 line["undone"] = True
             except SquadError as error:

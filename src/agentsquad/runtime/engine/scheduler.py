@@ -45,6 +45,25 @@ class Join:
         return (yield self)
 
 
+class Latch:
+    """What tasks await until another task opens it; once open it stays open."""
+
+    __slots__ = ("_scheduler", "opened", "tasks")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self.opened = False
+        self.tasks: list[Task] = []
+
+    def open(self) -> None:
+        """Let everybody through, in the order they came."""
+        self.opened = True
+        self._scheduler.release(self)
+
+    def __await__(self) -> Generator[Latch, Any, Any]:
+        return (yield self)
+
+
 class Task:
     """One coroutine, its place in the workflow's order, and the group it
     belongs to."""
@@ -104,6 +123,11 @@ class Scheduler:
         for position in sorted(self.waiting, key=order):
             self._ready.append((self.waiting.pop(position), None, error))
 
+    def release(self, latch: Latch) -> None:
+        """Make every task that waits at a latch ready."""
+        self._ready.extend((task, None, None) for task in latch.tasks)
+        latch.tasks.clear()
+
     def run(self) -> None:
         """Run until no task is ready."""
         while self._ready:
@@ -123,6 +147,10 @@ class Scheduler:
         if isinstance(awaited, Wait):
             task.waiting = awaited
             self.waiting[awaited.position] = task
+        elif isinstance(awaited, Latch):
+            awaited.tasks.append(task)
+            if awaited.opened:
+                self.release(awaited)
         elif isinstance(awaited, Join):
             task.waiting = awaited
             awaited.owner = task

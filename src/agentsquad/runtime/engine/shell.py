@@ -112,6 +112,7 @@ class EmbeddedEngine(Answers, Performer):
                 "registry": self.world.registry.digest,
                 "policy": self.world.policy.revision,
                 "parent": parent,
+                "timeout_ms": (parent or {}).get("timeout_ms"),
             },
             actor=actor,
             correlation=root,

@@ -61,6 +61,7 @@ class RunState(msgspec.Struct, kw_only=True):
     actor: str = "service:squad"
     correlation: str | None = None
     policy: str | None = None
+    timeout_ms: int | None = None
     started_seq: int = 0
     version: int = 0
     now_ms: int = 0
@@ -129,6 +130,7 @@ def _started(state: RunState, event: Event, body: Any) -> None:
     state.input = body["input"]
     state.parent = body.get("parent")
     state.policy = body.get("policy")
+    state.timeout_ms = body.get("timeout_ms")
     state.actor = event.actor
     state.correlation = event.correlation
     state.started_seq = event.seq

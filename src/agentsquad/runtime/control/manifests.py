@@ -1,0 +1,66 @@
+"""Finding workflows that were applied as resources, for starting and for sub-
+workflows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel.action import Effect, action
+from agentsquad.kernel.context import Context
+from agentsquad.kernel.errors import MissingError
+from agentsquad.kernel.ports import EventStore
+from agentsquad.kernel.registry import Registry, nearest
+from agentsquad.runtime.control.interpret import NAME, spec_digest
+from agentsquad.runtime.control.resource import find, listed
+
+KIND = "AgentWorkflow"
+
+
+class StoredManifests:
+    """The engine's view of AgentWorkflow resources."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    async def wrap(self, name: str, value: Any) -> tuple[str, Any] | None:
+        """Return the interpreter and its input for a manifest, or None."""
+        try:
+            resource = await find(self._store, KIND, name)
+        except MissingError:
+            return None
+        spec = resource["spec"]
+        return NAME, {"name": name, "spec": spec, "digest": spec_digest(spec), "input": value}
+
+
+class FindInput(msgspec.Struct, kw_only=True):
+    """Which workflow."""
+
+    name: str
+
+
+class Found(msgspec.Struct, kw_only=True):
+    """A workflow: `spec` is None for one that is installed as code."""
+
+    name: str
+    spec: dict[str, Any] | None = None
+    digest: str = ""
+
+
+@action("workflows.find", effect=Effect.READ, cli=())
+async def find_workflow(ctx: Context, value: FindInput) -> Found:
+    """Find a workflow by name, installed or applied."""
+    installed = ctx.port(Registry).workflows
+    if value.name in installed:
+        return Found(name=value.name, digest=installed[value.name].digest)
+    store = ctx.port(EventStore)  # type: ignore[type-abstract]
+    wrapped = await StoredManifests(store).wrap(value.name, None)
+    if wrapped is None:
+        applied = [one["metadata"]["name"] for one in await listed(store, KIND)]
+        raise MissingError(
+            f"no workflow named {value.name!r}",
+            code="workflow.missing",
+            hint=nearest(value.name, [*installed, *applied]),
+        )
+    return Found(name=value.name, spec=wrapped[1]["spec"], digest=wrapped[1]["digest"])

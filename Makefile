@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# All steps install into one environment.
+.NOTPARALLEL:
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -4,6 +4,7 @@ the environment.
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
@@ -21,6 +22,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("explore", deadline=None, max_examples=2000, print_blob=True)
+homes = itertools.count()
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
@@ -32,4 +34,5 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     for name in list(os.environ):
         if name.startswith("SQUAD_") or name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("SQUAD_HOME", str(tmp_path_factory.getbasetemp() / "squad-home"))
+    home = tmp_path_factory.getbasetemp() / f"squad-home-{next(homes)}"
+    monkeypatch.setenv("SQUAD_HOME", str(home))

@@ -16,8 +16,8 @@ import msgspec
 from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.pointer import get, join, parse
 from agentsquad.kernel.registry import nearest
-from agentsquad.kernel.resource import API_VERSION, Kind, Metadata, Resource
-from agentsquad.kernel.schema import SENSITIVE, Problem, found_text, problems, schema_at
+from agentsquad.kernel.resource import API_VERSION, SENSITIVE, Kind, Metadata, Resource
+from agentsquad.kernel.schema import Problem, found_text, problems, schema_at
 
 DEPTH_MAX = 64
 NODES_MAX = 200_000
@@ -171,10 +171,10 @@ def path_text(pointer: str) -> str:
 
 
 _START = f"start with apiVersion: {API_VERSION}, kind, metadata and spec"
-_NULL = re.compile(r"(?:~|null|Null|NULL|)")
-_BOOL = re.compile(r"(?:true|True|TRUE|(false|False|FALSE))")
-_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_NULL = r"(?:~|null|Null|NULL|)"
+_BOOL = r"(?:true|True|TRUE|(false|False|FALSE))"
+_INT = r"[-+]?(?:0|[1-9][0-9]*)"
+_FLOAT = r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -293,19 +293,19 @@ class _Builder:
 
 
 def _plain(text: str) -> Any:
-    if _NULL.fullmatch(text):
+    if re.fullmatch(_NULL, text):
         return None
-    if found := _BOOL.fullmatch(text):
+    if found := re.fullmatch(_BOOL, text):
         return found[1] is None
     if len(text) <= 400:
-        if _INT.fullmatch(text):
+        if re.fullmatch(_INT, text):
             return int(text)
-        if _FLOAT.fullmatch(text):
+        if re.fullmatch(_FLOAT, text):
             return float(text)
     return text
 
 
-_PAIR = re.compile(r"\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_PAIR = r"\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 
 
 def _join_surrogates(text: str) -> str:
@@ -316,7 +316,7 @@ def _join_surrogates(text: str) -> str:
             return found[0]
         return chr(0x10000 + ((int(found[1], 16) & 0x3FF) << 10) + (int(found[2], 16) & 0x3FF))
 
-    return _PAIR.sub(joined, text)
+    return re.sub(_PAIR, joined, text)
 
 
 def _spec(value: Mapping[str, Any], kind: Kind | None) -> tuple[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 API_VERSION = "agentsquad.dev/v1"
+SENSITIVE = "x-sensitive"  # a schema's keyword: what stands there is never quoted in an error
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,8 +16,7 @@ import msgspec
 from agentsquad.kernel.errors import BugError
 from agentsquad.kernel.pointer import join, parse
 from agentsquad.kernel.registry import nearest
-
-SENSITIVE = "x-sensitive"  # a keyword: what stands there is never quoted in an error
+from agentsquad.kernel.resource import SENSITIVE
 
 _WORDS = {
     "string": "a string",

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from agentsquad.kernel.errors import BugError
-from agentsquad.kernel.schema import SENSITIVE, found_text, problems, schema_at
+from agentsquad.kernel.resource import SENSITIVE
+from agentsquad.kernel.schema import found_text, problems, schema_at
 
 
 def told(schema: dict[str, Any], value: Any) -> list[tuple[str, str, str, str]]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
-from agentsquad.kernel.manifest import ManifestError, load
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.control.contract import (
@@ -20,7 +19,6 @@ from agentsquad.runtime.control.contract import (
     GetInput,
     TextSource,
 )
-from agentsquad.runtime.control.explain import explain
 from agentsquad.runtime.control.resource import (
     applied_event,
     deleted_event,
@@ -45,6 +43,8 @@ async def apply_resources(ctx: Context, value: ApplyInput) -> ApplyOutput:
     Each resource is checked against its kind. One that is stored already
     exactly so is not changed. With `plan` nothing is written.
     """
+    from agentsquad.kernel.manifest import ManifestError, load  # seldom needed: loaded late
+
     kinds = ctx.port(Registry).kinds
     source = ctx.port(TextSource)  # type: ignore[type-abstract]
     resources, errors = [], []
@@ -115,5 +115,7 @@ async def delete_resource(ctx: Context, value: DeleteInput) -> Deleted:
 )
 async def explain_kind(ctx: Context, value: ExplainInput) -> Explanation:
     """Say what a kind, or a field of it, means and which fields it has."""
+    from agentsquad.runtime.control.explain import explain
+
     name, *path = value.path.split(".")
     return explain(kind_named(ctx.port(Registry).kinds, name), tuple(path))

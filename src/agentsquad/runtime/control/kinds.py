@@ -11,17 +11,22 @@ from typing import Any
 
 from agentsquad.kernel.resource import Kind
 from agentsquad.runtime.control.contract import Expressions
-from agentsquad.runtime.control.graph import graph_findings
 
 
 def agent_workflow(expressions: Expressions) -> Kind:
     """Return the kind; `expressions` checks the syntax of conditions."""
+
+    def check(spec: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        from agentsquad.runtime.control.graph import graph_findings  # loaded late
+
+        return graph_findings(spec, expressions.problem)
+
     return Kind(
         name="AgentWorkflow",
         plural="agentworkflows",
         summary="A graph of steps done by agents, actions and people.",
         schema=SCHEMA,
-        check=lambda spec: graph_findings(spec, expressions.problem),
+        check=check,
     )
 
 

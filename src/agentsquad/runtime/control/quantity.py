@@ -21,20 +21,14 @@ from agentsquad.kernel.pointer import get
 Finding = tuple[str, str, str]
 
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
-_CPU = re.compile(rf"{_NUMBER}(m?)")
-_BYTES = re.compile(rf"{_NUMBER}(Ki|Mi|Gi|Ti|Pi|Ei|k|K|M|G|T|P|E|)B?")
-_GPU = re.compile(r"(?:([a-z0-9.-]+/[A-Za-z0-9._-]+)\s*:\s*)?([0-9]{1,6})")
-_PERCENT = re.compile(rf"{_NUMBER}\s*%")
-_DURATION = re.compile(rf"(?:{_NUMBER}(ms|s|m|h|d|w))")
-_RATE = re.compile(
-    r"(?:([$€£¥])|([A-Z]{3}) )?([0-9]{1,12}(?:\.[0-9]{1,6})?)(?: ([A-Z]{3}))?\s*/\s*([a-z]+)"
-)
-_CLAUSE = re.compile(
-    r"(>=|<=|==|!=|~=|>|<|=|\^|~|)\s*v?([0-9]+(?:\.[0-9]+){0,3})([-+][0-9A-Za-z.-]+)?"
-)
-_REFERENCE = re.compile(
-    r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)(?::(v?[0-9][0-9A-Za-z.+-]*))?"
-)
+_CPU = rf"{_NUMBER}(m?)"
+_BYTES = rf"{_NUMBER}(Ki|Mi|Gi|Ti|Pi|Ei|k|K|M|G|T|P|E|)B?"
+_GPU = r"(?:([a-z0-9.-]+/[A-Za-z0-9._-]+)\s*:\s*)?([0-9]{1,6})"
+_PERCENT = rf"{_NUMBER}\s*%"
+_DURATION = rf"(?:{_NUMBER}(ms|s|m|h|d|w))"
+_RATE = r"(?:([$€£¥])|([A-Z]{3}) )?([0-9]{1,12}(?:\.[0-9]{1,6})?)(?: ([A-Z]{3}))?\s*/\s*([a-z]+)"
+_CLAUSE = r"(>=|<=|==|!=|~=|>|<|=|\^|~|)\s*v?([0-9]+(?:\.[0-9]+){0,3})([-+][0-9A-Za-z.-]+)?"
+_REFERENCE = r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)(?::(v?[0-9][0-9A-Za-z.+-]*))?"
 
 _SCALE: Final = {
     "": 1,
@@ -76,7 +70,7 @@ class Clause(msgspec.Struct, frozen=True):
 
 def cpu_millis(text: str) -> int:
     """Return thousandths of a processor: "2000m" and "2" are 2000."""
-    found = _CPU.fullmatch(text)
+    found = re.fullmatch(_CPU, text)
     value = Fraction(found[1]) * (1 if found[2] else 1000) if found else Fraction(-1)
     if value < 0 or value.denominator != 1:
         raise _refused(text, "an amount of processors", "2000m or 2")
@@ -85,7 +79,7 @@ def cpu_millis(text: str) -> int:
 
 def size_bytes(text: str) -> int:
     """Return bytes: "4Gi" is 4 * 2**30, "4G" is 4 * 10**9."""
-    found = _BYTES.fullmatch(text)
+    found = re.fullmatch(_BYTES, text)
     value = Fraction(found[1]) * _SCALE[found[2]] if found else Fraction(-1)
     if value < 0 or value.denominator != 1:
         raise _refused(text, "a size of memory", "4Gi or 512Mi")
@@ -94,7 +88,7 @@ def size_bytes(text: str) -> int:
 
 def gpus(text: str) -> tuple[str, int]:
     """Return (resource name, count) of "nvidia.com/gpu: 1" or "1"."""
-    found = _GPU.fullmatch(text)
+    found = re.fullmatch(_GPU, text)
     if found is None:
         raise _refused(text, "a number of graphics processors", "nvidia.com/gpu: 1")
     return found[1] or "nvidia.com/gpu", int(found[2])
@@ -102,7 +96,7 @@ def gpus(text: str) -> tuple[str, int]:
 
 def percent(text: str) -> Fraction:
     """Return the share that "99.9%" is, from 0 to 1, exactly."""
-    found = _PERCENT.fullmatch(text)
+    found = re.fullmatch(_PERCENT, text)
     share = Fraction(found[1]) / 100 if found else Fraction(2)
     if share > 1:
         raise _refused(text, "a percentage from 0% to 100%", "99.9%")
@@ -111,7 +105,7 @@ def percent(text: str) -> Fraction:
 
 def duration_ms(text: str) -> int:
     """Return milliseconds of "500ms", "2h" or "1h30m"."""
-    parts = _DURATION.findall(text)
+    parts = re.findall(_DURATION, text)
     total = sum((Fraction(size) * _MILLISECONDS[unit] for size, unit in parts), Fraction(0))
     whole = "".join(size + unit for size, unit in parts) == text and bool(parts)
     if not whole or total.denominator != 1:
@@ -121,7 +115,7 @@ def duration_ms(text: str) -> int:
 
 def cost(text: str) -> Cost:
     """Return what "$1000/month" or "0.50 EUR/run" allows."""
-    found = _RATE.fullmatch(text)
+    found = re.fullmatch(_RATE, text)
     currency = (_SIGNS.get(found[1]) or found[2] or found[4]) if found else None
     if found is None or currency is None or (found[4] and (found[1] or found[2])):
         raise _refused(text, "an amount of money in a period", "$1000/month or 0.50 EUR/run")
@@ -136,7 +130,7 @@ def version_range(text: str) -> tuple[Clause, ...]:
         return ()
     clauses = []
     for part in text.split(","):
-        found = _CLAUSE.fullmatch(part.strip())
+        found = re.fullmatch(_CLAUSE, part.strip())
         if found is None:
             raise _refused(text, "a version or a range of versions", ">=13.0 or >=1.2,<2")
         numbers = tuple(int(number) for number in found[2].split("."))
@@ -154,7 +148,7 @@ def in_range(version: str, text: str) -> bool:
 
 def agent_reference(text: str) -> tuple[str, str | None]:
     """Return (name, version or None) of "claude-agent:v2.1.0"."""
-    found = _REFERENCE.fullmatch(text)
+    found = re.fullmatch(_REFERENCE, text)
     if found is None:
         raise _refused(text, "an agent's name, perhaps with a version", "matcher or matcher:v1.2.3")
     return found[1], found[2].removeprefix("v") if found[2] else None

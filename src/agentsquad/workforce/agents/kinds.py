@@ -11,8 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from agentsquad.kernel.resource import Kind
-from agentsquad.kernel.schema import SENSITIVE
+from agentsquad.kernel.resource import SENSITIVE, Kind
 from agentsquad.runtime.control.kinds import ACTION_NAME, listing, record, text
 from agentsquad.runtime.control.quantity import (
     Finding,

@@ -106,7 +106,7 @@ def compose(
     _require_valid(envelope)
     delimiters = _with_repetition(envelope)
     interchange = Interchange(
-        Segment("ISA", isa_elements(envelope, delimiters)),
+        Segment.of("ISA", isa_elements(envelope, delimiters)),
         delimiters=delimiters,
         acknowledgements=[_checked(ta1, delimiters, envelope) for ta1 in acknowledgements],
     )
@@ -119,7 +119,7 @@ def compose(
         )
     count = len(interchange.groups) or len(interchange.acknowledgements)
     groups = len(interchange.groups)
-    interchange.trailer = Segment("IEA", (str(groups), f"{envelope.control:09d}"))
+    interchange.trailer = Segment.of("IEA", (str(groups), f"{envelope.control:09d}"))
     interchange.segment_count = 2 + count
     interchange.tail = delimiters.suffix
     return interchange
@@ -173,7 +173,7 @@ def _group(
         transaction.version = version
         transaction.sender, transaction.receiver = header[2], header[3]
         group.transactions.append(transaction)
-    group.trailer = Segment("GE", (str(len(drafts)), str(number)))
+    group.trailer = Segment.of("GE", (str(len(drafts)), str(number)))
     return group
 
 
@@ -210,7 +210,7 @@ def _checked(
                 hint="choose other delimiters in the envelope, or change the text",
             )
     del envelope
-    return Segment(tag, values, position=position)
+    return Segment.of(tag, values, position=position)
 
 
 def _printable(value: str) -> bool:

@@ -121,7 +121,7 @@ def _segments(rows: Sequence[Row], position: int = 1) -> list[Segment]:
 def _segment(row: Row, position: int) -> Segment:
     if not row:
         raise X12ReadError("a segment is an empty list", hint='write ["REF", "PO", "4711"]')
-    return Segment(row[0], row[1:], position=position)
+    return Segment.of(row[0], row[1:], position=position)
 
 
 def _interchange(form: InterchangeForm) -> Interchange:

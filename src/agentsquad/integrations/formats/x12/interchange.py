@@ -10,70 +10,109 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from agentsquad.integrations.formats.contract import Finding
 from agentsquad.integrations.formats.x12.delimiter import Delimiters
 
+_BLANKS = " \t\r\n"
 
-class Segment:
+
+class Segment(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One segment: its tag, its elements as written, and where it stood.
 
-    `elements[0]` is element 01. `position` counts from 1 inside the
-    transaction set (ST is 1), for envelope segments inside the interchange
-    (ISA is 1). `offset` is the byte where the tag begins. `lead` is white
-    space between the previous terminator and the tag.
+    `parts[0]` is the tag, `parts[1]` element 01. `position` counts from 1
+    inside the transaction set (ST is 1), for envelope segments inside the
+    interchange (ISA is 1). `offset` is the byte where the tag begins. `lead` is
+    white space between the previous terminator and the tag.
     """
 
-    __slots__ = ("elements", "lead", "offset", "position", "tag")
+    tag: str
+    parts: tuple[str, ...]
+    position: int = 0
+    offset: int = 0
+    lead: str = ""
 
-    def __init__(
-        self,
-        tag: str,
-        elements: Sequence[str] = (),
-        *,
-        position: int = 0,
-        offset: int = 0,
-        lead: str = "",
-    ) -> None:
-        self.tag = tag
-        self.elements = tuple(elements)
-        self.position = position
-        self.offset = offset
-        self.lead = lead
+    @classmethod
+    def of(cls, tag: str, elements: Sequence[str] = (), position: int = 0) -> Segment:
+        """Return a segment that was not read from bytes."""
+        return cls(tag, (tag, *elements), position)
 
     def __repr__(self) -> str:
-        return f"<{'*'.join((self.tag, *self.elements))} @{self.position}>"
+        return f"<{'*'.join(self.parts)} @{self.position}>"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Segment):
-            return NotImplemented
-        return self.tag == other.tag and self.elements == other.elements
+        return self.parts == other.parts if isinstance(other, Segment) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self.tag, self.elements))
+        return hash(self.parts)
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """The elements; `elements[0]` is element 01."""
+        return self.parts[1:]
 
     def get(self, number: int) -> str:
         """Return element `number` (from 1), or "" when it was not sent."""
-        return self.elements[number - 1] if 0 < number <= len(self.elements) else ""
+        return self.parts[number] if 0 < number < len(self.parts) else ""
 
 
 def split_segment(text: str, element: str, *, position: int = 0, offset: int = 0) -> Segment:
-    """Split the text between two terminators into a segment; `offset` is that
-    of the text.
-    """
-    body = text.lstrip(" \t\r\n")
+    """Split the text between two terminators; `offset` is that of the text."""
+    body = text.lstrip(_BLANKS)
     lead = text[: len(text) - len(body)]
-    tag, *elements = body.split(element)
-    return Segment(tag, elements, position=position, offset=offset + len(lead), lead=lead)
+    parts = tuple(body.split(element))
+    return Segment(parts[0], parts, position, offset + len(lead), lead)
 
 
-def decode(pieces: Sequence[bytes]) -> tuple[list[str], str]:
-    """Decode pieces together: UTF-8 if all of them are, else Latin-1, which
-    never fails.
-    """
+def decode(raw: bytes) -> tuple[str, str]:
+    """Return the text and its encoding: UTF-8, else Latin-1, which never fails."""
     try:
-        return [piece.decode("utf-8") for piece in pieces], "utf-8"
+        return raw.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
-        return [piece.decode("latin-1") for piece in pieces], "latin-1"
+        return raw.decode("latin-1"), "latin-1"
+
+
+def split_body(raw: bytes, delimiters: Delimiters, offset: int) -> tuple[list[Segment], str]:
+    """Split the bytes from ST to SE into segments; return them and the encoding."""
+    text, encoding = decode(raw)
+    mark, wide = delimiters.element, not raw.isascii()
+    if not wide and _is_regular(text, delimiters):
+        return _split_regular(text, delimiters, offset), encoding
+    found: list[Segment] = []
+    position = 0
+    for piece in text.split(delimiters.segment):
+        position += 1
+        body = piece.lstrip(_BLANKS)
+        skipped = len(piece) - len(body)
+        parts = tuple(body.split(mark))
+        found.append(Segment(parts[0], parts, position, offset + skipped, piece[:skipped]))
+        offset += (len(piece.encode(encoding)) if wide else len(piece)) + 1
+    return found, encoding
+
+
+def _is_regular(text: str, delimiters: Delimiters) -> bool:
+    """Whether each terminator is followed by the suffix and then at once by a tag."""
+    end = delimiters.segment + delimiters.suffix
+    if delimiters.suffix and text.count(delimiters.segment) != text.count(end):
+        return False
+    return not any(end + blank in text for blank in _BLANKS)
+
+
+def _split_regular(text: str, delimiters: Delimiters, offset: int) -> list[Segment]:
+    """Split text without surprises; most files are, and this is what makes them fast."""
+    mark, suffix = delimiters.element, delimiters.suffix
+    body = text.lstrip(_BLANKS)
+    lead, step = text[: len(text) - len(body)], len(delimiters.segment) + len(suffix)
+    offset += len(lead)
+    found: list[Segment] = []
+    append = found.append
+    for position, piece in enumerate(body.split(delimiters.segment + suffix), 1):
+        parts = tuple(piece.split(mark))
+        append(Segment(parts[0], parts, position, offset, lead))
+        offset += len(piece) + step
+        lead = suffix
+    return found
 
 
 class Transaction:
@@ -86,7 +125,7 @@ class Transaction:
     """
 
     __slots__ = (
-        "_pieces",
+        "_raw",
         "_segments",
         "closed",
         "delimiters",
@@ -103,14 +142,14 @@ class Transaction:
         self,
         segments: Sequence[Segment] | None = None,
         *,
-        pieces: Sequence[bytes] = (),
+        raw: bytes = b"",
         offset: int = 0,
         encoding: str = "utf-8",
         delimiters: Delimiters | None = None,
         closed: bool = True,
     ) -> None:
         self._segments = tuple(segments) if segments is not None else None
-        self._pieces = pieces
+        self._raw = raw
         self.offset = offset
         self.encoding = encoding
         self.delimiters = delimiters or Delimiters()
@@ -125,20 +164,17 @@ class Transaction:
         return f"<Transaction {self.set_id} {self.control}, {len(self)} segments>"
 
     def __len__(self) -> int:
-        return len(self._pieces) if self._segments is None else len(self._segments)
+        if self._segments is None:
+            return self._raw.count(self.delimiters.segment.encode("latin-1")) + 1
+        return len(self._segments)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """Every segment in order, ST first and SE last."""
         if self._segments is None:
-            element, offset = self.delimiters.element, self.offset
-            texts, self.encoding = decode(self._pieces)
-            found = []
-            for position, (piece, text) in enumerate(zip(self._pieces, texts, strict=True), 1):
-                found.append(split_segment(text, element, position=position, offset=offset))
-                offset += len(piece) + 1
+            found, self.encoding = split_body(self._raw, self.delimiters, self.offset)
             self._segments = tuple(found)
-            self._pieces = ()
+            self._raw = b""
         return self._segments
 
     @property
@@ -146,8 +182,8 @@ class Transaction:
         """The ST segment; asking for it does not split the others."""
         if self._segments is not None:
             return self._segments[0]
-        (text,), _ = decode(self._pieces[:1])
-        return split_segment(text, self.delimiters.element, position=1, offset=self.offset)
+        raw = self._raw.partition(self.delimiters.segment.encode("latin-1"))[0]
+        return split_body(raw, self.delimiters, self.offset)[0][0]
 
     @property
     def trailer(self) -> Segment | None:

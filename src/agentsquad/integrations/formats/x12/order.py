@@ -119,7 +119,7 @@ def require_set(transaction: Transaction, set_id: str) -> None:
 
 def first(segments: Sequence[Segment], tag: str) -> Segment:
     """Return the first segment with a tag, an empty one if there is none."""
-    return next((s for s in segments if s.tag == tag), Segment(tag))
+    return next((s for s in segments if s.tag == tag), Segment.of(tag))
 
 
 def slices(

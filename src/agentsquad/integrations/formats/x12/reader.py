@@ -117,7 +117,7 @@ class _Reader:
         if end < 0:
             return self._unterminated(last=last)
         chunk = self._split_joined_lines(self._pending[:end])
-        used = self._consume(chunk.split(terminator), last=last)
+        used = self._consume(chunk, terminator, last=last)
         self._drop(used)
         return self._delimiters is None or (last and bool(self._pending))
 
@@ -173,6 +173,9 @@ class _Reader:
             return chunk
         element = delimiters.element.encode("latin-1")
         mark = delimiters.segment.encode("latin-1")
+        breaks = chunk.count(b"\n") - chunk.startswith((b"\n", b"\r\n"))
+        if breaks == chunk.count(mark + b"\n") + chunk.count(mark + b"\r\n"):
+            return chunk  # every line ends properly: the usual case, found at the speed of memory
         before = rb"(?<=[^\s" + re.escape(mark) + rb"])"
         after = rb"(?=[ \t]*[A-Z][A-Z0-9]{1,2}" + re.escape(element) + rb")"
         missing = re.compile(before + rb"(\r?\n)" + after)
@@ -214,32 +217,46 @@ class _Reader:
         self._note("the last segment has no terminator", code="004")
         return False
 
-    def _consume(self, pieces: list[bytes], *, last: bool) -> int:
-        """Take pieces in order; return how many bytes were used, terminators
-        included.
+    def _consume(self, chunk: bytes, terminator: bytes, *, last: bool) -> int:
+        """Take complete segments; return how many bytes were used.
+
+        Only envelope segments are looked at one by one; what lies between them
+        is taken in one piece.
         """
+        cursor = 0
+        for match in self._envelope_pattern(terminator).finditer(terminator + chunk):
+            start = match.start()  # of the text in `chunk`; the prefix makes up for the terminator
+            if start > cursor:
+                self._between(chunk[cursor : start - 1], terminator, self._offset + cursor)
+            if match[1] == b"ISA" and (self._interchange is not None or self._count):
+                self._end_interchange()
+                if not self._same_delimiters(match.start(1) - 1, last=last):
+                    self._delimiters = None
+                    return start
+            end = chunk.find(terminator, start)
+            end = len(chunk) if end < 0 else end
+            self._piece(chunk[start:end], self._offset + start)
+            cursor = end + 1
+        if cursor <= len(chunk):
+            self._between(chunk[cursor:], terminator, self._offset + cursor)
+        return len(chunk) + 1
+
+    def _envelope_pattern(self, terminator: bytes) -> re.Pattern[bytes]:
+        """Match a terminator and the envelope tag that follows it."""
         assert self._delimiters is not None
-        mark = self._delimiters.element.encode("latin-1")
-        envelope = {b"ST" + mark, b"SE" + mark, b"GS" + mark, b"GE" + mark, b"ISA", b"IEA"}
-        place = 0
-        body = self._body
-        for piece in pieces:
-            if piece.lstrip()[:3] in envelope or body is None:
-                head = piece.lstrip()
-                if (_ISA.match(head) and self._interchange is not None) or (
-                    head[:3] == b"ISA" and self._interchange is None and self._count
-                ):
-                    self._end_interchange()
-                    if not self._same_delimiters(place + len(piece) - len(head), last=last):
-                        self._delimiters = None
-                        return place
-                self._piece(piece, self._offset + place)
-                body = self._body
-            else:
-                body.append(piece)
-                self._count += 1
-            place += len(piece) + 1
-        return place
+        mark = re.escape(self._delimiters.element.encode("latin-1"))
+        tags = rb"([SG][TE]|IEA|TA1|ISA)(?:" + mark + rb"|(?<=ISA)[^A-Za-z0-9\s])"
+        return re.compile(re.escape(terminator) + rb"[ \t\r\n]*" + tags)
+
+    def _between(self, region: bytes, terminator: bytes, offset: int) -> None:
+        """Take the segments between two envelope segments."""
+        if self._body is not None:
+            self._body.append(region)
+            self._count += region.count(terminator) + 1
+            return
+        for piece in region.split(terminator):
+            self._piece(piece, offset)
+            offset += len(piece) + 1
 
     def _same_delimiters(self, place: int, *, last: bool) -> bool:
         head = self._pending[place : place + _LOOKAHEAD_BYTES]
@@ -332,8 +349,9 @@ class _Reader:
         if self._body is None:
             return
         assert self._group is not None
+        assert self._delimiters is not None
         transaction = Transaction(
-            pieces=self._body,
+            raw=self._delimiters.segment.encode("latin-1").join(self._body),
             offset=self._body_offset,
             delimiters=self._delimiters,
             closed=closed,

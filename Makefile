@@ -104,7 +104,9 @@ recording: $(STAMPS)/install $(STAMPS)/local ## record docs/assets/first-minute.
 
 .PHONY: bench
 bench: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## run the benchmarks and print their tables
-	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@failed=0; for script in bench/[a-z]*.py; do \
+	  echo "== $$script"; $(BIN)/python $$script || failed=1; \
+	done; exit $$failed
 
 # --- upkeep -------------------------------------------------------------------------------------
 

@@ -14,4 +14,4 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.runtime.policy.plugin import plugin as policy
     from agentsquad.workforce.agents.plugin import plugin as agents
 
-    return (policy, engine, determinism, control, agents, analytics)
+    return (policy, engine, control, determinism, control, agents, analytics)

@@ -12,6 +12,7 @@ from agentsquad.runtime.control.contract import Expressions, TextSource
 from agentsquad.runtime.control.interpret import manifest_workflow
 from agentsquad.runtime.control.kinds import agent_workflow
 from agentsquad.runtime.control.manifests import find_workflow
+from agentsquad.runtime.control.schedules import list_schedules, run_schedules
 
 _OPERATORS = """package control.operators
 
@@ -41,6 +42,8 @@ plugin = Plugin(
         actions.delete_resource,
         actions.explain_kind,
         find_workflow,
+        list_schedules,
+        run_schedules,
     ),
     kinds=(agent_workflow(CelExpressions()),),
     workflows=(manifest_workflow(CelExpressions()),),

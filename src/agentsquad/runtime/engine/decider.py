@@ -458,7 +458,7 @@ class Instance:
         return await group  # type: ignore[no-any-return]
 
     def deadline(self, duration_ms: int) -> None:
-        """Fail the run with StepDeadlineError if it still goes on after this time."""
+        """Fail the run if it still goes on after this time."""
         due = self.now_ms() + duration_ms
         self.commands[DEADLINE] = Sleep(position=DEADLINE, due_ms=due, name="deadline")
 

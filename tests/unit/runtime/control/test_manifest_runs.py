@@ -1,4 +1,4 @@
-"""AgentWorkflow manifests run as the engine's own workflows: every kind of node."""
+"""AgentWorkflow manifests run as the engine's own: every kind of node."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from agentsquad.kernel.pointer import get, join, parse
 from agentsquad.kernel.registry import nearest
 from agentsquad.kernel.resource import API_VERSION, SENSITIVE, Kind, Metadata, Resource
 from agentsquad.kernel.schema import Problem, found_text, problems, schema_at
+
+T = TypeVar("T")
 
 DEPTH_MAX = 64
 NODES_MAX = 200_000
@@ -132,7 +134,8 @@ def read(text: str, file: str = "<text>") -> list[Document]:
     """Return the documents of YAML or JSON; ManifestError if it is neither.
 
     Duplicate keys, unknown tags, aliases that explode and deep nesting are
-    refused. Empty documents are skipped.
+    refused. Empty documents are skipped; a list, as `squad get` prints one, is
+    read as its items.
     """
     import yaml
 
@@ -141,7 +144,7 @@ def read(text: str, file: str = "<text>") -> list[Document]:
         text = _join_surrogates(text)
     try:
         events = yaml.parse(text, Loader=loader)
-        return list(_Builder(iter(events), file).documents())
+        documents = list(_Builder(iter(events), file).documents())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -155,6 +158,7 @@ def read(text: str, file: str = "<text>") -> list[Document]:
         raise ManifestError(
             [_error(file, 1, "", "YAML or JSON", str(error), "save the file as UTF-8 text")]
         ) from None
+    return [part for document in documents for part in _items(document)]
 
 
 def path_text(pointer: str) -> str:
@@ -317,6 +321,35 @@ def _join_surrogates(text: str) -> str:
         return chr(0x10000 + ((int(found[1], 16) & 0x3FF) << 10) + (int(found[2], 16) & 0x3FF))
 
     return re.sub(_PAIR, joined, text)
+
+
+def _items(document: Document) -> list[Document]:
+    """Return the resources inside a list of them, else the document."""
+    value = document.value
+    if not isinstance(value, dict) or list(value) != ["items"] or type(value["items"]) is not list:
+        return [document]
+    parts = []
+    for index, item in enumerate(value["items"]):
+        prefix = f"/items/{index}"
+        parts.append(
+            Document(
+                file=document.file,
+                line=document.line_of(prefix),
+                value=item,
+                lines=_under(prefix, document.lines),
+                raw=_under(prefix, document.raw),
+            )
+        )
+    return parts
+
+
+def _under(prefix: str, table: Mapping[str, T]) -> dict[str, T]:
+    """Return the entries at and below a pointer, seen from there."""
+    return {
+        at.removeprefix(prefix): entry
+        for at, entry in table.items()
+        if at == prefix or at.startswith(prefix + "/")
+    }
 
 
 def _spec(value: Mapping[str, Any], kind: Kind | None) -> tuple[str, Any]:

@@ -46,8 +46,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 def problems(schema: Mapping[str, Any], value: Any) -> list[Problem]:
     """Return everything wrong with a JSON value, in order of place."""
     validator = _compiled(msgspec.json.encode(schema))
-    if validator.is_valid(value):
-        return []
+    try:
+        if validator.is_valid(value):
+            return []
+    except ValueError as error:  # bytes, keys that are not strings, lone surrogates
+        return [Problem(at="", expected="JSON", found=str(error), fix="give plain JSON values")]
     found = [problem for error in validator.iter_errors(value) for problem in _told(error, schema)]
     return sorted(_without_echoes(found), key=lambda problem: problem.at)
 

@@ -193,3 +193,13 @@ def test_paths_are_written_as_people_write_them() -> None:
     assert path_text("/spec/nodes/1/dependsOn/0") == "spec.nodes[1].dependsOn[0]"
     assert path_text("/metadata/labels/a.b~1c") == 'metadata.labels["a.b/c"]'
     assert path_text("") == ""
+
+
+def test_a_printed_list_is_read_as_its_items() -> None:
+    head = '{"apiVersion": "agentsquad.dev/v1", "kind": "Thing", "metadata": {"name": '
+    text = f'{{"items": [\n{head}"a"}}, "spec": {{"size": "x"}}}},\n'
+    text += f'{head}"b"}}, "spec": {{"sise": "y"}}}}]}}'
+    (error,) = errors(text)
+    assert (error["line"], error["path"]) == (3, "spec.sise")
+    good = load(text.replace("sise", "size"), file="f", kinds=KINDS)
+    assert [resource.metadata.name for resource in good] == ["a", "b"]

@@ -115,3 +115,8 @@ def test_values_are_named_in_a_few_words() -> None:
 def test_a_broken_schema_is_our_bug() -> None:
     with pytest.raises(BugError):
         problems({"type": "strin"}, 1)
+
+
+def test_what_is_not_json_is_a_problem_and_no_crash() -> None:
+    for value in ({"x": b"bytes"}, {1: 2}):
+        assert told({"additionalProperties": {"type": "string"}}, value)[0][1] == "JSON"

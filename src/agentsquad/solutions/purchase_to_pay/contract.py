@@ -50,6 +50,10 @@ class Outbox(Protocol):
         """
         ...
 
+    def holds(self, box: str, name: str) -> bool:
+        """Whether a document has left."""
+        ...
+
 
 class Remitted(msgspec.Struct, frozen=True, kw_only=True):
     """One invoice (or credit note, then negative) that a payment settles."""
@@ -57,6 +61,15 @@ class Remitted(msgspec.Struct, frozen=True, kw_only=True):
     invoice: str
     amount: Money
     total: Money
+
+
+class Payer(msgspec.Struct, frozen=True, kw_only=True):
+    """Ourselves, as the bank and partners know us."""
+
+    name: str = ""
+    identity: str = ""
+    routing: str = ""
+    account: str = ""
 
 
 class Instruction(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +87,7 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     amount: Money
     remitted: tuple[Remitted, ...]
+    payer: Payer = Payer()
     buyer: str = ""
 
 
@@ -97,12 +111,50 @@ class Payments(Protocol):
         """
         ...
 
-    def find(self, reference: str) -> Receipt | None:
-        """Return the receipt for a reference, None if it never arrived."""
+    def find(self, instruction: Instruction) -> Receipt | None:
+        """Return the receipt for a payment, None if it never arrived."""
         ...
 
     def settled(self, po: str, vendor: str) -> Sequence[Remitted]:
         """Return what was paid on an order so far, in the order it was sent."""
+        ...
+
+
+class FixtureFolder(Protocol):
+    """Where the shipped orders lie, and how generated ones are written."""
+
+    def shipped(self) -> str:
+        """Return the folder of the orders that ship with the product."""
+        ...
+
+    def write(self, folder: str, files: Mapping[str, bytes]) -> str:
+        """Write files into an empty or new folder and return its path.
+
+        FolderError if it holds something else.
+        """
+        ...
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the person at the terminal said."""
+
+    approve: bool
+    approver: str
+    reason: str
+
+
+class Approver(Protocol):
+    """The person at the terminal."""
+
+    def present(self) -> bool:
+        """Whether there is one to ask."""
+        ...
+
+    async def ask(self, text: str, people: Sequence[str]) -> Verdict | None:
+        """Show a question; None leaves it to the inbox.
+
+        `people` are those who may answer.
+        """
         ...
 
 

@@ -12,7 +12,15 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from agentsquad.integrations.formats.contract import Finding
-from agentsquad.integrations.formats.x12 import Group, Interchange, Transaction
+from agentsquad.integrations.formats.x12 import (
+    Document,
+    Group,
+    Interchange,
+    Transaction,
+    acknowledge,
+    parse,
+)
+from agentsquad.integrations.formats.x12.acknowledgement import status_of
 from agentsquad.integrations.formats.x12.validation import Report, check
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.solutions.purchase_to_pay.case import Contents, Rejection
@@ -66,9 +74,9 @@ def take(file: FileFound, data: bytes) -> Taken:
     accepted: list[Read] = []
     rejections: list[Rejection] = []
     count = 0
-    for index, interchange in enumerate(document.interchanges, start=1):
-        faults = [f for f in report.errors if f.interchange == index]
-        for at, transaction, wrong in _transactions(file, interchange, faults):
+    for interchange in document.interchanges:
+        part = judged(Document([interchange]))
+        for at, transaction, wrong in _transactions(file, interchange, part):
             count += 1
             if wrong:
                 rejections.append(_rejection(at, transaction, wrong))
@@ -80,7 +88,7 @@ def take(file: FileFound, data: bytes) -> Taken:
             except InvalidError as error:
                 kind = "unreadable_document"
                 rejections.append(_rejected(at, transaction, kind, error.message))
-        rejections += _empty(file, interchange, faults)
+        rejections += _empty(file, interchange, part.errors)
     return Taken(
         headers=tuple(_header(i) for i in document.interchanges),
         contents=_contents(accepted, rejections),
@@ -89,16 +97,16 @@ def take(file: FileFound, data: bytes) -> Taken:
     )
 
 
-def judged(data: bytes) -> Report:
+def judged(data: bytes | Document) -> Report:
     """Return the report on a file; a line count (CTT) that disagrees is an
     error here.
 
-    X12 leaves that to the partners; for invoices it is a control total, so the
-    acknowledgement rejects it as an invalid value of CTT01.
+    X12 leaves that to the partners; on an invoice it is a control total, so
+    the acknowledgement rejects the transaction set for it.
     """
     report = check(data)
     findings = tuple(
-        msgspec.structs.replace(f, warning=False, code="7")
+        msgspec.structs.replace(f, warning=False, level="segment", code="8")
         if f.warning and f.segment == "CTT"
         else f
         for f in report.findings
@@ -106,11 +114,41 @@ def judged(data: bytes) -> Report:
     return Report(findings=findings, document=report.document)
 
 
+def repeated(report: Report) -> Report:
+    """Return the report with the finding that its number was used before."""
+    extra = tuple(
+        Finding(
+            segment="ISA",
+            position=1,
+            element=13,
+            code="025",
+            message="the interchange control number was used before",
+            level="interchange",
+            counted_in="interchange",
+            interchange=number,
+        )
+        for number, _ in enumerate(report.document.interchanges, start=1)
+    )
+    return Report(findings=(*report.findings, *extra), document=report.document)
+
+
+def answer(report: Report, *, control: int, at: str) -> bytes:
+    """Return the TA1, 997 or 999 to a report; nothing when nobody can be
+    answered."""
+    if not report.document.interchanges:
+        return b""
+    return acknowledge(report, control=control, at=at)
+
+
 def _transactions(
-    file: FileFound, interchange: Interchange, faults: Sequence[Finding]
+    file: FileFound, interchange: Interchange, report: Report
 ) -> Iterator[tuple[Setting, Transaction, list[Finding]]]:
-    """Yield each transaction set with its place and what speaks against it."""
+    """Yield each transaction set with its place and what it is rejected for,
+    exactly as its acknowledgement says."""
+    faults = report.errors
     outer = [f for f in faults if f.level == "interchange"]
+    if not _envelope_rejected(report):
+        outer = []
     header = _header(interchange)
     for number, group in enumerate(interchange.groups, start=1):
         around = outer + [f for f in faults if f.level == "group" and f.group == number]
@@ -121,7 +159,16 @@ def _transactions(
                 if f.level in ("transaction", "segment", "element")
                 and (f.group, f.transaction) == (number, index)
             ]
-            yield _setting(file, header, group, transaction), transaction, around + own
+            wrong = around + (own if status_of(own) == "R" else [])
+            yield _setting(file, header, group, transaction), transaction, wrong
+
+
+def _envelope_rejected(report: Report) -> bool:
+    """Whether the TA1 for an interchange says R."""
+    if not any(f.level == "interchange" for f in report.errors):
+        return False
+    reply = parse(acknowledge(report, control=1, at="2000-01-01T00:00", kind="ta1"))
+    return any(ta1.get(4) == "R" for i in reply.interchanges for ta1 in i.acknowledgements)
 
 
 def _setting(file: FileFound, header: Header, group: Group, transaction: Transaction) -> Setting:

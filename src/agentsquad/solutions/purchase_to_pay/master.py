@@ -6,12 +6,10 @@ file, and a folder without one makes every partner unknown, which pays nobody.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from agentsquad.kernel.errors import InvalidError
-from agentsquad.solutions.purchase_to_pay.contract import MasterError
+from agentsquad.solutions.purchase_to_pay.contract import MasterError, Payer
 
 FILE = "master.json"
 
@@ -33,20 +31,11 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     city: str = ""
 
 
-class Buyer(msgspec.Struct, frozen=True, kw_only=True):
-    """Ourselves."""
-
-    name: str = ""
-    identity: str = ""
-    routing: str = ""
-    account: str = ""
-
-
 class Master(msgspec.Struct, frozen=True, kw_only=True):
     """Everything agreed beforehand."""
 
     vendors: tuple[Vendor, ...] = ()
-    buyer: Buyer = Buyer()
+    buyer: Payer = Payer()
 
     def vendor(self, identity: str) -> Vendor | None:
         """Return the vendor that writes under an interchange id."""
@@ -73,8 +62,3 @@ def read_master(data: bytes) -> Master:
 
 
 _HINT = "see the example that `squad demo data --out DIR` writes"
-
-
-def plain(value: Any) -> Any:
-    """Return plain JSON of a value."""
-    return msgspec.to_builtins(value, str_keys=True)

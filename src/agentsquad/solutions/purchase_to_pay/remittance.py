@@ -6,13 +6,12 @@ from __future__ import annotations
 import datetime
 
 from agentsquad.integrations.formats.x12 import Endpoint, Envelope, compose_bytes, documents
-from agentsquad.solutions.purchase_to_pay.contract import Instruction
-from agentsquad.solutions.purchase_to_pay.master import Buyer
+from agentsquad.solutions.purchase_to_pay.contract import Instruction, Payer
 
 BANK = "SQUADBANK"
 
 
-def write_payment(instruction: Instruction, buyer: Buyer, now_ms: int) -> bytes:
+def write_payment(instruction: Instruction, buyer: Payer, now_ms: int) -> bytes:
     """Return the interchange for one payment; its numbers follow from the
     reference."""
     moment = datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC)

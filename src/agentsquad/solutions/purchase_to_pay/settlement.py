@@ -14,7 +14,7 @@ import msgspec
 
 from agentsquad.kernel.hashing import digest
 from agentsquad.kernel.money import Money
-from agentsquad.solutions.purchase_to_pay.contract import Instruction, Remitted
+from agentsquad.solutions.purchase_to_pay.contract import Instruction, Payer, Remitted
 from agentsquad.solutions.purchase_to_pay.master import Vendor
 from agentsquad.solutions.purchase_to_pay.result import Judged
 
@@ -85,12 +85,16 @@ def _new(lines: Sequence[Remitted], settled: Sequence[Remitted]) -> list[Remitte
     return rest
 
 
-def instruction(po: str, buyer: str, vendor: Vendor, settlement: Settlement) -> Instruction:
+def instruction(
+    case: tuple[str, str], vendor: Vendor, payer: Payer, settlement: Settlement
+) -> Instruction:
     """Return the payment of what is due, to the account on file.
 
     The reference follows from vendor, order and what is settled, so the same
-    payment asked for by two runs is one payment.
+    payment asked for by two runs is one payment. `case` is the order number and
+    the name of who placed it.
     """
+    po, buyer = case
     body = {
         "vendor": vendor.key,
         "po": po,
@@ -108,6 +112,7 @@ def instruction(po: str, buyer: str, vendor: Vendor, settlement: Settlement) -> 
         account=vendor.account,
         amount=settlement.due,
         remitted=settlement.remitted,
+        payer=payer,
         buyer=buyer,
     )
 

@@ -1,0 +1,248 @@
+"""The first thing a newcomer runs: the shipped orders from envelope to payment,
+checked against the known answer.
+
+Thin: it starts the process through the engine, answers what waits (at the
+prompt, or by the rule `p2p.auto` in the place of the demo's people) and
+compares the totals with `truth.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from agentsquad.kernel import canonical
+from agentsquad.kernel.action import Effect, action
+from agentsquad.kernel.context import Context
+from agentsquad.kernel.errors import ConflictError, DeadlineError, MissingError
+from agentsquad.kernel.hashing import digest
+from agentsquad.kernel.policy import PolicyEngine
+from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
+from agentsquad.solutions.purchase_to_pay.contract import (
+    Approver,
+    FileSource,
+    FixtureFolder,
+    FolderError,
+)
+from agentsquad.solutions.purchase_to_pay.generator import generate
+from agentsquad.solutions.purchase_to_pay.result import RunResult
+from agentsquad.solutions.purchase_to_pay.tally import Tally, compare, tally
+from agentsquad.solutions.purchase_to_pay.workflow import NAME, FolderInput
+
+TICK_MS = 200
+
+
+class DemoInput(msgspec.Struct, kw_only=True):
+    """What to run."""
+
+    folder: Annotated[
+        str | None,
+        Meta(description="a folder with orders; the shipped ones if left out", examples=["orders"]),
+    ] = None
+    auto: Annotated[
+        bool, Meta(description="answer approvals by rule instead of asking at the prompt")
+    ] = False
+
+
+class DemoResult(msgspec.Struct, kw_only=True):
+    """What came of it. Money by currency as decimal strings."""
+
+    orders: int
+    runs: int
+    matched: int
+    exceptions: dict[str, int]
+    paid: dict[str, str]
+    held: dict[str, str]
+    ground_truth: str
+    differences: list[dict[str, Any]]
+    cost: dict[str, str]
+    events: int
+    head: Any
+    models: list[str]
+    approvals: int
+    auto: bool
+    run: str
+    outcomes: dict[str, int]
+
+    @property
+    def exit_code(self) -> int:
+        """0 only when every cent is as known beforehand."""
+        return 0 if self.ground_truth == "matches" else 1
+
+
+@action("demo.run", effect=Effect.WRITE, cli=("demo",))
+async def run(ctx: Context, value: DemoInput) -> DemoResult:
+    """Run purchase to pay over the shipped orders and check every cent."""
+    source = ctx.port(FileSource)  # type: ignore[type-abstract]
+    folder = value.folder or ctx.port(FixtureFolder).shipped()  # type: ignore[type-abstract]
+    engine = ctx.port(Engine)  # type: ignore[type-abstract]
+    listing = source.list(folder)
+    key = digest([[f.name, f.digest] for f in listing.files]).removeprefix("sha256:")[:24]
+    approver = ctx.port(Approver)  # type: ignore[type-abstract]
+    auto = value.auto or not approver.present()
+    if auto and not value.auto:
+        ctx.progress("no terminal to ask at: approvals are answered by rule (--auto)")
+    await engine.recover()
+    started = await engine.start(NAME, FolderInput(folder=folder), key=key, actor=str(ctx.actor))
+    outcome = await _drive(ctx, engine, started, None if auto else approver)
+    if outcome.status != "completed":
+        raise DemoFailedError(
+            f"run {started} ended {outcome.status}",
+            hint=f"squad runs show {started}",
+            details=dict(outcome.error or {}),
+        )
+    result = msgspec.convert(outcome.output, RunResult, strict=False)
+    differences = compare(result, _truth(source, folder))
+    counted = await tally(ctx, started)
+    return _result(started, result, (differences, counted), auto=auto)
+
+
+def _result(
+    run_id: str, result: RunResult, known: tuple[list[dict[str, Any]], Tally], *, auto: bool
+) -> DemoResult:
+    differences, counted = known
+    return DemoResult(
+        orders=result.orders,
+        runs=counted.runs,
+        matched=result.matched,
+        exceptions=result.exceptions,
+        paid=result.paid,
+        held=result.held,
+        ground_truth="differs" if differences else "matches",
+        differences=differences,
+        cost=counted.cost,
+        events=counted.events,
+        head=counted.head,
+        models=counted.models,
+        approvals=sum(len(case.approvals) for case in result.cases),
+        auto=auto,
+        run=run_id,
+        outcomes=result.outcomes,
+    )
+
+
+async def _drive(ctx: Context, engine: Engine, run_id: str, approver: Approver | None) -> Outcome:
+    """Wait for the end; answer what waits on the way."""
+    later: set[str] = set()
+    while True:
+        try:
+            return await engine.wait(run_id, timeout_ms=TICK_MS)
+        except DeadlineError:
+            waiting = [i for i in await engine.inbox(run_id) if i.id not in later]
+        for item in waiting:
+            if approver is None:
+                await _by_rule(ctx, engine, item)
+            elif not await _at_prompt(ctx, engine, item, approver):
+                later.add(item.id)
+        outcome = await engine.outcome(run_id)
+        ctx.progress(f"{outcome.status}, {len(waiting) + len(later)} questions met")
+
+
+async def _by_rule(ctx: Context, engine: Engine, item: InboxItem) -> None:
+    """Answer as the rule `p2p.auto` says, in the name of the person it
+    names."""
+    policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
+    said = policy.query("data.p2p.auto.answer", _question(item))
+    if not said or not said["approver"]:
+        raise NobodyError(
+            f"nobody may answer {item.id}: {item.because}",
+            hint="add people with the roles to the policy data, or answer in the inbox",
+            details={"roles": list(item.roles)},
+        )
+    await engine.answer(
+        item.id, approve=said["approve"], approver=said["approver"], reason=said["reason"]
+    )
+
+
+async def _at_prompt(ctx: Context, engine: Engine, item: InboxItem, approver: Approver) -> bool:
+    policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
+    people = policy.query("data.p2p.auto.eligible", _question(item)) or []
+    if not people:
+        return False
+    verdict = await approver.ask(_shown(item), people)
+    if verdict is None:
+        return False
+    await engine.answer(
+        item.id, approve=verdict.approve, approver=verdict.approver, reason=verdict.reason
+    )
+    return True
+
+
+def _question(item: InboxItem) -> dict[str, Any]:
+    return {
+        "action": item.action,
+        "input": item.input,
+        "roles": list(item.roles),
+        "requester": item.requester,
+        "evidence": item.evidence,
+    }
+
+
+def _shown(item: InboxItem) -> str:
+    """Return the question as lines for a terminal."""
+    evidence = item.evidence if isinstance(item.evidence, Mapping) else {}
+    lines = [f"{item.id}  {item.action}: {item.because}"]
+    for key, shown in evidence.items():
+        if shown not in ("", [], {}):
+            text = shown if isinstance(shown, str) else canonical.dumps(shown).decode()
+            lines.append(f"  {key}: {text}")
+    return "\n".join(lines)
+
+
+def _truth(source: FileSource, folder: str) -> dict[str, Any] | None:
+    try:
+        value = canonical.loads(source.read(folder, "truth.json"))
+    except FolderError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+class DataInput(msgspec.Struct, kw_only=True):
+    """How many orders, from which seed, to where."""
+
+    out: Annotated[str, Meta(description="a new folder for the files", examples=["orders"])]
+    orders: Annotated[int, Meta(description="how many purchase orders", examples=[25])] = 25
+    seed: Annotated[int, Meta(description="the same seed gives the same files")] = 7
+
+
+class DataResult(msgspec.Struct, kw_only=True):
+    """What was written."""
+
+    folder: str
+    orders: int
+    files: int
+    bytes: int
+    paid: dict[str, str]
+    held: dict[str, str]
+
+
+@action("demo.data", effect=Effect.WRITE, cli=("demo", "data"))
+def data(ctx: Context, value: DataInput) -> DataResult:
+    """Write any number of orders of invented partners, with the known answer
+    beside them."""
+    made = generate(value.orders, value.seed)
+    folder = ctx.port(FixtureFolder).write(value.out, made.files)  # type: ignore[type-abstract]
+    truth = made.truth
+    return DataResult(
+        folder=folder,
+        orders=value.orders,
+        files=len(made.files),
+        bytes=sum(map(len, made.files.values())),
+        paid=msgspec.convert(truth["paid"], dict[str, str]),
+        held=msgspec.convert(truth["held"], dict[str, str]),
+    )
+
+
+class DemoFailedError(ConflictError):
+    """The run did not complete."""
+
+    code = "demo.failed"
+
+
+class NobodyError(MissingError):
+    """Nobody has the role to answer."""
+
+    code = "p2p.nobody"

@@ -118,6 +118,7 @@ class WireServer:
             await reader.read()  # returns when the other side hangs up
             self.hung_up.set()
             return False
+        fault = self.dialect.objection(request) or fault
         status, kind, data = fault.status, "application/json", fault.body
         if data is None and status == 200:
             kind, data = self.dialect.reply(request, fault)
@@ -177,6 +178,10 @@ class Dialect:
 
     def error(self, status: int) -> bytes:
         raise NotImplementedError
+
+    def objection(self, request: Seen) -> Fault | None:
+        """Return what the provider would refuse about a request."""
+        return None
 
 
 def pieces(text: str) -> list[str]:
@@ -274,6 +279,13 @@ class Anthropic(Dialect):
         "output_tokens": OUTPUT_TOKENS,
     }
 
+    def objection(self, request: Seen) -> Fault | None:
+        version = request.headers.get("anthropic-version")
+        if version not in ("2023-06-01", "2026-10-21"):
+            return Fault(status=400)
+        sampled = "temperature" in request.json
+        return Fault(status=400) if version == "2026-10-21" and sampled else None
+
     def error(self, status: int) -> bytes:
         kinds = {
             400: "invalid_request_error",
@@ -291,7 +303,6 @@ class Anthropic(Dialect):
     def reply(self, request: Seen, fault: Fault) -> tuple[str, bytes]:
         body = request.json
         assert request.path.endswith("/messages"), request.path
-        assert request.headers["anthropic-version"] == "2023-06-01"
         assert body["max_tokens"] > 0
         last = body["messages"][-1]["content"]
         told = last if isinstance(last, str) else str(last)

@@ -269,6 +269,13 @@ async def test_a_shape_and_tools_go_together(subject: Subject) -> None:
     assert reply.tool_calls == ()
 
 
+async def test_a_temperature_and_a_stop_are_accepted(remote: Subject) -> None:
+    request = remote.ask(temperature=0.2, max_tokens=50, stop=("END",))
+    assert (await remote.model.complete(request)).text == wire.TEXT
+    sent = remote.server.seen[-1]
+    assert b"0.2" in sent.body and b"END" in sent.body and b"50" in sent.body
+
+
 async def test_what_runs_here_costs_nothing_and_says_so() -> None:
     for kind in HERE:
         async for subject in build(kind):

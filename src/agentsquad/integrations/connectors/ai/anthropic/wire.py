@@ -26,6 +26,8 @@ from agentsquad.workforce.agents.contract import (
 )
 
 MAX_TOKENS = 4096
+VERSION = "2026-10-21"
+VERSION_WITH_SAMPLING = "2023-06-01"  # the last one that takes a temperature
 _LEGACY = re.compile(r"^claude-(v?[12]|instant|3)\b")
 _FINISH: dict[str, Finish] = {
     "end_turn": "stop",
@@ -50,6 +52,11 @@ class Conversation:
             self.names.reserve("answer") if schema is not None and not native else None
         )
         self._native = native
+
+    @property
+    def version(self) -> str:
+        """The API version to name: the latest that accepts this request."""
+        return VERSION if self.request.temperature is None else VERSION_WITH_SAMPLING
 
     def encode(self, *, stream: bool) -> dict[str, Any]:
         """Return the body to post."""

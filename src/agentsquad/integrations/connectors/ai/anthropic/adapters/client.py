@@ -20,8 +20,6 @@ from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.ports import Clock
 from agentsquad.workforce.agents.contract import Chunk, ModelReply, ModelRequest
 
-API_VERSION = "2023-06-01"
-
 
 class AnthropicModel:
     """A Model. `headers` authenticate; they are sent to `endpoint` and nowhere
@@ -43,7 +41,6 @@ class AnthropicModel:
         self._secrets = tuple(headers.values())
         self._headers = {
             "content-type": "application/json",
-            "anthropic-version": API_VERSION,
             **{name: secret.reveal() for name, secret in headers.items()},
         }
 
@@ -55,7 +52,7 @@ class AnthropicModel:
     ) -> ModelReply:
         """Answer once."""
         conversation = Conversation(request)
-        post = self._post(conversation.encode(stream=False))
+        post = self._post(conversation, stream=False)
         reply = await self._transport.send(post, timeout_ms=deadline_ms)
         if reply.status != 200:
             raise self._error(reply)
@@ -66,7 +63,7 @@ class AnthropicModel:
     ) -> AsyncIterator[Chunk]:
         """Answer in pieces; the last one carries the whole."""
         conversation = Conversation(request)
-        post = self._post(conversation.encode(stream=True))
+        post = self._post(conversation, stream=True)
         parser, fold = SseParser(), StreamFold(self.provider, conversation)
         async with self._transport.stream(post, timeout_ms=deadline_ms) as answer:
             if answer.status != 200:
@@ -91,9 +88,12 @@ class AnthropicModel:
             raise error_of(added, now_ms=self._clock.now_ms(), secrets=self._secrets)
         return added
 
-    def _post(self, body: Mapping[str, object]) -> HttpRequest:
+    def _post(self, conversation: Conversation, *, stream: bool) -> HttpRequest:
         return HttpRequest(
-            method="POST", url=self._url, headers=self._headers, body=msgspec.json.encode(body)
+            method="POST",
+            url=self._url,
+            headers={**self._headers, "anthropic-version": conversation.version},
+            body=msgspec.json.encode(conversation.encode(stream=stream)),
         )
 
     def _error(self, reply: HttpReply) -> SquadError:

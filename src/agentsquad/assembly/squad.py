@@ -13,16 +13,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentsquad.assembly.catalogue import plugins
+from agentsquad.assembly.catalogue import plugins, shipped_agents, shipped_rules
+from agentsquad.assembly.resources import Providing, Shelf
 from agentsquad.assembly.settings import Settings
+from agentsquad.integrations.connectors.ai.contract import Models
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Plugin, Registry
-from agentsquad.runtime.engine.contract import Engine, Lease
+from agentsquad.runtime.control.manifests import StoredManifests
+from agentsquad.runtime.engine.contract import Engine, Lease, Manifests
 from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.interceptors import STANDARD
+from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 
 
 class Squad:
@@ -53,15 +58,19 @@ class Squad:
         ports.provide(BlobStore, lambda: self.ledger.blobs)
         ports.provide(Gate, lambda: Gate(self.world.store))
         ports.provide(Engine, self._engine)
+        ports.provide(Manifests, lambda: StoredManifests(self.world.store))
+        ports.provide(Ledger, lambda: self.ledger)
+        ports.provide(Shelf, lambda: Shelf(self.world.store, shipped_agents()))
+        ports.provide(AgentCatalogue, lambda: ports.get(Shelf))
+        ports.provide(Models, self._models)
+        ports.provide(ModelCatalogue, lambda: ports.get(Models))
         if settings.store.startswith("sqlite:"):
             ports.provide(Lease, lambda: engine.file_lease(settings.home / "engine.lock"))
 
     @property
     def ledger(self) -> Any:
         """The ledger, opened on first use."""
-        from agentsquad.runtime.ledger.contract import Ledger
-
-        if not self.ports.has(Ledger):
+        if not self.ports.made(Ledger):
             from agentsquad.runtime.ledger.plugin import open_ledger
 
             ledger = open_ledger(self.settings.store, self.world.clock, self.world.entropy)
@@ -75,6 +84,15 @@ class Squad:
         folder = self.settings.policy
         return load_policy(self.registry.plugins, None if folder is None else str(folder))
 
+    def _models(self) -> Any:
+        from agentsquad.integrations.connectors.ai.plugin import build_models
+
+        world = self.world
+        providing = Providing(
+            self.settings, self.ports.get(Shelf), world.clock, world.entropy, shipped_rules()
+        )
+        return build_models(providing)
+
     def _engine(self) -> Any:
         from agentsquad.runtime.engine.shell import EmbeddedEngine
 
@@ -83,6 +101,8 @@ class Squad:
     async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
         """Call one action as a surface does and return its typed output."""
         found = self.registry.action(action)
+        if action.startswith("models."):
+            await self.ports.get(Shelf).refresh()
         return await self.path.run(Step(found, value, actor=actor or self.settings.actor))
 
     async def close(self) -> None:

@@ -492,7 +492,7 @@ def approval_of(event: Event) -> Approval:
 def plain(value: Any) -> Any:
     """Return plain JSON for a value: dict, list, str, int, float, bool or
     None."""
-    return msgspec.to_builtins(value, str_keys=True)
+    return msgspec.json.decode(msgspec.json.encode(value))  # tuples become lists, as in the log
 
 
 def _recorded_name(event: Event) -> str | None:

@@ -11,8 +11,39 @@ from agentsquad.runtime.engine.adapters.lease import FileLease
 from agentsquad.runtime.engine.adapters.system import SystemClock, SystemEntropy
 from agentsquad.runtime.engine.contract import Lease
 
+_OPERATORS = """package engine.operators
+
+actions := {
+	"runs.*", "approvals.approve", "approvals.reject", "effects.resolve", "control.*",
+	"schedules.run", "log.erase", "readings.rebuild",
+}
+
+person if startswith(input.actor, "person:")
+
+allow contains {"clause": "engine.operators.person", "reason": "a person operates"} if person
+"""
+
+_APPROVALS = """package engine.approvals
+
+actions := {"approvals.give"}
+
+deny contains {"clause": "engine.approvals.person", "reason": "only a person can answer"} if {
+	not startswith(input.actor, "person:")
+}
+
+deny contains {"clause": "engine.approvals.segregation", "reason": "nobody answers himself"} if {
+	input.actor == input.facts.requester
+}
+
+allow contains {"clause": "engine.approvals.proceed", "reason": "a step of a manifest"} if {
+	input.input.action == "workflows.proceed"
+	startswith(input.actor, "person:")
+}
+"""
+
 plugin = Plugin(
     name="engine",
+    policies={"engine/operators.rego": _OPERATORS, "engine/approvals.rego": _APPROVALS},
     actions=(
         actions.start,
         actions.list_runs,

@@ -1,0 +1,90 @@
+"""Agents and model providers of an installation: applied resources, then
+shipped ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from agentsquad.assembly.settings import Settings
+from agentsquad.integrations.connectors.ai.contract import Environment
+from agentsquad.kernel.errors import MissingError
+from agentsquad.kernel.ports import Clock, Entropy, EventStore
+from agentsquad.kernel.registry import nearest
+from agentsquad.runtime.control.resource import find, listed
+
+
+class Variables:
+    """The environment as the model providers see it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._variables = dict(settings.environment)
+        if settings.local_model:
+            self._variables["SQUAD_LOCAL_MODEL"] = settings.local_model
+
+    def get(self, name: str) -> str | None:
+        """Return one variable."""
+        return self._variables.get(name)
+
+
+class Shelf:
+    """What was applied, read from the log, over what this distribution
+    ships."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        shipped: Iterable[Mapping[str, Any]],
+    ) -> None:
+        self._store = store
+        self._shipped = {one["metadata"]["name"]: one for one in shipped}
+        self._providers: list[tuple[str, Mapping[str, Any]]] = []
+
+    async def agent(self, name: str) -> Mapping[str, Any]:
+        """Return an Agent resource; an applied one goes before a shipped
+        one."""
+        await self.refresh()
+        try:
+            return await find(self._store, "Agent", name)
+        except MissingError:
+            if name in self._shipped:
+                return self._shipped[name]
+        applied = [one["metadata"]["name"] for one in await listed(self._store, "Agent")]
+        raise MissingError(
+            f"no agent named {name!r}",
+            code="agent.missing",
+            hint=nearest(name, [*applied, *self._shipped]),
+        )
+
+    async def refresh(self) -> None:
+        """Read the model providers anew."""
+        self._providers = [
+            (one["metadata"]["name"], one["spec"])
+            for one in await listed(self._store, "ModelProvider")
+        ]
+
+    def providers(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return (name, spec) of every provider as last read."""
+        return list(self._providers)
+
+
+class Providing:
+    """What the models plugin needs of an installation (`ProviderSettings`)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        shelf: Shelf,
+        clock: Clock,
+        entropy: Entropy,
+        rules: Mapping[str, Any],
+    ) -> None:
+        self.environment: Environment = Variables(settings)
+        self.clock = clock
+        self.entropy = entropy
+        self.rules = rules
+        self._shelf = shelf
+
+    def providers(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """Return (name, spec) of every ModelProvider resource."""
+        return self._shelf.providers()

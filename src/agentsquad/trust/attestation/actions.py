@@ -97,23 +97,22 @@ class ProveInput(msgspec.Struct, frozen=True, kw_only=True):
     """One event, or two sizes of the log."""
 
     seq: Annotated[
-        int | None, msgspec.Meta(description="Number of the event to prove.", examples=[42], ge=1)
+        int | None, msgspec.Meta(description="Number of the event to prove.", examples=[42])
     ] = None
     size: Annotated[
         int | None,
         msgspec.Meta(
             description="Prove it under the head of this many events; without, under the "
             "newest signed head that covers it.",
-            ge=1,
         ),
     ] = None
     from_: Annotated[
         int | None,
-        msgspec.Meta(description="Prove that the log grew from this many events…", ge=0),
-    ] = msgspec.field(default=None, name="from")
+        msgspec.Meta(description="Prove that the log grew from this many events…"),
+    ] = None
     to: Annotated[
         int | None,
-        msgspec.Meta(description="…to this many; without, to all there are.", ge=1),
+        msgspec.Meta(description="…to this many; without, to all there are."),
     ] = None
 
 
@@ -155,7 +154,7 @@ async def prove_log(ctx: Context, input: ProveInput) -> ProofOutput:
     if input.seq is not None:
         return await _inclusion(store, _notary(ctx), input.seq, input.size)
     size = await store.size()
-    old, new = cast(int, input.from_), input.to or size
+    old, new = cast(int, input.from_), size if input.to is None else input.to
     _within(new, size)
     nodes = TileNodes(store, new)
     proof = consistency_proof(old, new, nodes)
@@ -176,7 +175,7 @@ async def _inclusion(store: RecordStore, notary: Notary, seq: int, size: int | N
         if head.checkpoint.size >= seq and size in (None, head.checkpoint.size):
             signed = head
     total = await store.size()
-    chosen = signed.checkpoint.size if signed else (size or total)
+    chosen = signed.checkpoint.size if signed else total if size is None else size
     _within(chosen, total)
     nodes = TileNodes(store, chosen)
     proof = inclusion_proof(seq - 1, chosen, nodes)
@@ -349,9 +348,9 @@ def _policies(ctx: Context) -> dict[str, list[list[Any]]]:
 
 
 def _within(size: int, total: int) -> None:
-    if size > total:
+    if not 1 <= size <= total:
         raise InvalidError(
-            f"the log has {total} events, not {size}",
+            f"the log has {total} events; it has no head of {size}",
             code="log.prove",
             hint="give a size it has had",
         )

@@ -255,14 +255,14 @@ class Case:
 
 def report(case: Case, key: str | None, kept: set[str]) -> list[str]:
     """Run every check; say what was verified and what cannot be."""
-    origin, size, root = case.check_heads()
-    case.check_events(size, root)
-    case.check_effects()
-    case.check_parts()
     owner, about, complete = (case.manifest[name] for name in ("key", "about", "complete"))
     _need(key in (None, owner), "the case is signed by another key than --key")
+    origin, size, root = case.check_heads()
+    case.check_events(size, root)
     there = int(about.get("event", 0)) in case.events or f"run/{about.get('run')}" in complete
     _need(there and set(complete) <= set(case.streams), "what the case is about is not in it")
+    case.check_effects()
+    case.check_parts()
     _need(kept <= set(case.heads), "a head you kept is not in the case: ask for one with it")
     ends = {name: case.events[seqs[-1]][0]["type"] for name, seqs in case.streams.items()}
     text = b"".join(canon(body) for _, _, body in case.events.values())

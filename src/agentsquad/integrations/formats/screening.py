@@ -34,14 +34,20 @@ LEGAL_FORMS = frozenset(
 
 FILLERS = frozenset(
     re.findall(
-        r"\w+", "a al and bin bint de del der di do el for ibn la le of the ul und van von y"
+        r"\w+",
+        "a abi abou abu al and ar ash az bin bint de del der di do el for ibn la le of the ul um"
+        " umm und van von y",
     )
 )
 """Words that hardly tell names apart; they count a little."""
 
-_CYRILLIC = {
-    letter: latin
-    for letter, latin in zip(
+_SHORT = {
+    "assn": "association", "centre": "center", "dept": "department", "govt": "government",
+    "inds": "industries", "intl": "international", "mfg": "manufacturing", "natl": "national",
+    "org": "organization", "univ": "university",
+}  # fmt: skip
+_CYRILLIC = dict(
+    zip(
         "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґ",
         re.findall(
             r"[a-z.]+",
@@ -49,19 +55,22 @@ _CYRILLIC = {
         ),
         strict=True,
     )
-}
+)
 _LATIN = {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"}
 _LETTERS = str.maketrans({key: text.strip(".") for key, text in (_CYRILLIC | _LATIN).items()})
 _INITIALS = re.compile(r"\b(?:\w\.){2,}")
+_SERVANT = re.compile(r"\babd(?:[ -]?(?:[aeu]l|ur|us|as|ar))?[ -]?(\w{3,})")  # Abd al-Karim
 _SOUNDS = (
-    ("kh", "k"), ("gh", "g"), ("ph", "f"), ("sch", "s"), ("sh", "s"), ("ch", "c"), ("dh", "d"),
-    ("th", "t"), ("tz", "z"), ("ts", "z"), ("ck", "k"), ("q", "k"), ("w", "v"), ("j", "y"),
+    ("x", "ks"), ("kh", "k"), ("gh", "g"), ("ph", "f"), ("sch", "s"), ("sh", "s"), ("ch", "c"),
+    ("dh", "d"), ("th", "t"), ("tz", "z"), ("ts", "z"), ("ck", "k"), ("q", "k"), ("w", "v"), ("j", "y"),
     ("c", "k"),
 )  # fmt: skip
+_PREFIX_SCALE = 0.05  # at the usual 0.1 Tropical passes for Tropicana
 _WORD_MIN = 0.86  # words less alike are different words
-_SOUND_ALIKE = 0.94
+_SOUND_ALIKE = 0.95
+_SOUND_MIN = 0.7
 _FILLER_WEIGHT = 0.15
-_CANDIDATES_MAX = 150
+_CANDIDATES_MAX = 100
 _COMMON_SHARE = 0.03
 _CACHE_MAX = 4096
 _JOINED_MIN = 8
@@ -108,8 +117,8 @@ def normalise(name: str) -> tuple[str, ...]:
     text = "".join(char for char in text if not unicodedata.combining(char)).translate(_LETTERS)
     text = _INITIALS.sub(lambda found: found[0].replace(".", ""), text)
     text = re.sub(r"['’`ʼ´]", "", text)
-    words = tuple(re.findall(r"[^\W_]+", text))
-    kept = tuple(word for word in words if word not in LEGAL_FORMS)
+    words = tuple(re.findall(r"[^\W_]+", _SERVANT.sub(r"abd\1", text)))
+    kept = tuple(_SHORT.get(word, word) for word in words if word not in LEGAL_FORMS)
     return kept or words
 
 
@@ -136,7 +145,7 @@ def jaro(left: str, right: str) -> float:
     return (count / len(left) + count / len(right) + (count - moved) / count) / 3
 
 
-def jaro_winkler(left: str, right: str) -> float:
+def jaro_winkler(left: str, right: str, *, scale: float = 0.1) -> float:
     """Return Jaro's similarity raised for up to four equal first letters."""
     plain = jaro(left, right)
     prefix = 0
@@ -144,7 +153,7 @@ def jaro_winkler(left: str, right: str) -> float:
         if a != b:
             break
         prefix += 1
-    return plain + prefix * 0.1 * (1 - plain)
+    return plain + prefix * scale * (1 - plain)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -162,9 +171,9 @@ def alike(left: str, right: str) -> float:
         return 1.0
     if min(len(left), len(right)) < 4 or left.isdigit() or right.isdigit():
         return 0.0
-    score = jaro_winkler(left, right)
-    if len(sound(left)) >= 3 and sound(left) == sound(right):
-        score = max(score, _SOUND_ALIKE)
+    score = jaro_winkler(left, right, scale=_PREFIX_SCALE)
+    if score >= _SOUND_MIN and len(sound(left)) >= 2 and sound(left) == sound(right):
+        score = max(_SOUND_ALIKE, (1 + score) / 2)
     return score if score >= _WORD_MIN else 0.0
 
 
@@ -263,7 +272,7 @@ class Screen:
         tried = {
             at
             for at, count in shared.items()
-            if count >= 3 and count * 5 >= len(grams) + self._sizes[at]  # Dice at least 0.4
+            if count >= 3 and count * 4 >= len(grams) + self._sizes[at]  # Dice at least 0.5
         }
         tried.update(self._sounds.get(sound(word), ()))
         found = {}
@@ -293,7 +302,7 @@ class Screen:
         mine = [self.weight(word) for word in words]
         theirs = [self.weight(word) for word in name.words]
         left, right = set(range(len(words))), set(range(len(name.words)))
-        pairs, got_mine, got_theirs, telling = [], 0.0, 0.0, 0
+        pairs, got_mine, got_theirs, telling, rarest = [], 0.0, 0.0, 0, 0.0
         for negative, a, b in ranked:
             if a in left and b in right:
                 score = -negative
@@ -303,8 +312,10 @@ class Screen:
                 got_mine += mine[a] * score * score  # doubt weighs more
                 got_theirs += theirs[b] * score * score
                 telling += name.words[b] not in FILLERS
+                rarest = max(rarest, min(1.0, theirs[b]))
         covers = sorted((got_mine / (sum(mine) or 1), got_theirs / (sum(theirs) or 1)))
-        trust = 0.65 if telling >= 2 else 0.5  # one word alone is weak evidence
+        # One word alone is weak evidence, and so are many common ones.
+        trust = 0.5 + (0.15 * rarest if telling >= 2 else 0.0)
         score = trust * covers[1] + (1 - trust) * covers[0]
         joined = "".join(words)
         if min(len(joined), len(name.joined)) >= _JOINED_MIN:  # words run together or split

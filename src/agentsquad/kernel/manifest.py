@@ -15,9 +15,9 @@ import msgspec
 
 from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.pointer import get, join, parse
-from agentsquad.kernel.registry import nearest
 from agentsquad.kernel.resource import API_VERSION, SENSITIVE, Kind, Metadata, Resource
 from agentsquad.kernel.schema import Problem, found_text, problems, schema_at
+from agentsquad.kernel.spelling import closest
 
 T = TypeVar("T")
 
@@ -104,14 +104,13 @@ def check(document: Document, kinds: Mapping[str, Kind]) -> list[dict[str, Any]]
     found = problems(ENVELOPE, _enveloped(value, at, spec))
     if isinstance(name, str) and name not in kinds:
         known = ", ".join(sorted(kinds))
-        by_case = next((kind for kind in kinds if kind.lower() == name.lower()), None)
-        guess = f"did you mean {by_case!r}?" if by_case else nearest(name, kinds)
+        meant = closest(name, sorted(kinds))
         found.append(
             Problem(
                 at="/kind",
                 expected=f"one of {known}",
                 found=found_text(name),
-                fix=guess or f"choose one of {known}",
+                fix=f"did you mean {meant!r}?" if meant else f"choose one of {known}",
             )
         )
     elif isinstance(name, str) and isinstance(spec, Mapping):

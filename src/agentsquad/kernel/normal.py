@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -184,9 +184,9 @@ def _from_zone(local: datetime, zone: str | None, fold: Fold | None) -> datetime
         raise ValueError("it has no offset: add Z or an offset, or declare the zone")
     moments = {}
     for index, name in enumerate(("earlier", "later")):
-        aware = local.replace(tzinfo=_zone(zone), fold=index)
+        aware = local.replace(tzinfo=time_zone(zone), fold=index)
         back = aware.astimezone(UTC)
-        if back.astimezone(_zone(zone)).replace(tzinfo=None, fold=0) == local:
+        if back.astimezone(time_zone(zone)).replace(tzinfo=None, fold=0) == local:
             moments[name] = back.replace(tzinfo=None)
     if not moments:
         raise ValueError(f"clocks in {zone} skipped it")
@@ -195,18 +195,20 @@ def _from_zone(local: datetime, zone: str | None, fold: Fold | None) -> datetime
     return moments[fold or "earlier"]
 
 
-def _zone(name: str) -> Any:
+def time_zone(name: str) -> tzinfo:
+    """Return an IANA time zone, else InvalidError `normal.zone`."""
     import zoneinfo
 
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        from agentsquad.kernel.registry import nearest
+        from agentsquad.kernel.spelling import closest
 
+        meant = closest(name, sorted(zoneinfo.available_timezones()))
         raise InvalidError(
             f"{name!r} is not a time zone",
             code="normal.zone",
-            hint=nearest(name, zoneinfo.available_timezones()) or "e.g. Europe/Berlin",
+            hint=f"did you mean {meant!r}?" if meant else "e.g. Europe/Berlin",
         ) from None
 
 

@@ -15,8 +15,8 @@ import msgspec
 
 from agentsquad.kernel.errors import BugError
 from agentsquad.kernel.pointer import join, parse
-from agentsquad.kernel.registry import nearest
 from agentsquad.kernel.resource import SENSITIVE
+from agentsquad.kernel.spelling import closest
 
 _WORDS = {
     "string": "a string",
@@ -141,9 +141,7 @@ def _wish(rule: str, error: Any, inner: Mapping[str, Any]) -> tuple[str, str]:
             options = list(error.kind.options)
             expected = "one of " + ", ".join(map(_short, options))
             texts = [option for option in options if isinstance(option, str)]
-            guess = nearest(str(error.instance), texts) if texts else None
-            close = guess if guess and guess.startswith("did you") else None
-            return expected, close or f"choose {expected}"
+            return expected, _guess(str(error.instance), texts) or f"choose {expected}"
         case "const":
             expected = _short(error.kind.expected_value)
             return expected, f"write {expected}"
@@ -168,14 +166,18 @@ def _wish(rule: str, error: Any, inner: Mapping[str, Any]) -> tuple[str, str]:
 
 def _unknown(at: str, name: str, inner: Mapping[str, Any]) -> Problem:
     known = [key for key, rule in (inner.get("properties") or {}).items() if rule is not False]
-    guess = nearest(name, known)
     return Problem(
         at=at + join(name),
         expected=_listing(known),
         found=f"the unknown property {name!r}",
-        fix=guess if guess and guess.startswith("did you") else f"remove {name!r} or rename it",
+        fix=_guess(name, known) or f"remove {name!r} or rename it",
         keyword="additionalProperties",
     )
+
+
+def _guess(name: str, known: list[str]) -> str | None:
+    meant = closest(name, known)
+    return f"did you mean {meant!r}?" if meant is not None else None
 
 
 def _listing(names: list[str]) -> str:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from agentsquad.kernel.errors import InvalidError
+from agentsquad.kernel.normal import time_zone
 from agentsquad.kernel.pointer import join
-from agentsquad.kernel.registry import nearest
+from agentsquad.kernel.spelling import closest
 from agentsquad.runtime.control.contract import ExpressionError
 from agentsquad.runtime.control.expression import condition, expressions
 from agentsquad.runtime.control.quantity import (
@@ -36,6 +38,11 @@ def graph_findings(spec: Mapping[str, Any], problem: Problem) -> list[Finding]:
     found = _timing(spec, "")
     if "schedule" in spec:
         found += _schedule(spec)
+    if "timezone" in spec:
+        try:
+            time_zone(spec["timezone"])
+        except InvalidError as error:
+            found.append(("/timezone", "an IANA time zone", error.hint or ""))
     listed = list(_walk(spec["graph"]["nodes"], "/graph/nodes"))
     seen: dict[str, str] = {}
     for at, node in listed:
@@ -111,7 +118,8 @@ def _dependencies(at: str, nodes: Sequence[Node]) -> list[Finding]:
         for place, name in enumerate(node.get("dependsOn", ())):
             if name not in known:
                 others = [other for other in known if other != node["id"]]
-                fix = nearest(name, others) or "name a node of the same list"
+                meant = closest(name, others)
+                fix = f"did you mean {meant!r}?" if meant else "name a node of the same list"
                 found.append((f"{at}/{index}/dependsOn/{place}", "the id of a node beside it", fix))
     ring = cycle(nodes)
     if ring:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 import pytest
@@ -237,3 +238,42 @@ def test_an_agent_may_say_who_it_is() -> None:
         only(text.replace('"openness": 0.2', '"openness": 1.2'))
     (error,) = caught.value.details["errors"]
     assert (error["path"], error["expected"]) == ("spec.personality.openness", "at most 1")
+
+
+def keys_of(block: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r"^[ -]*([A-Za-z_]+):", block, re.M)))
+
+
+def slips(word: str) -> dict[str, str]:
+    """Every word one exchange or one doubled letter away."""
+    exchanged = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)}
+    doubled = {word[: i + 1] + word[i:] for i in range(len(word))}
+    return {slip: word for slip in exchanged | doubled if slip != word}
+
+
+@pytest.mark.parametrize(
+    ("kind", "block"),
+    [
+        ("Agent", AGENT),
+        ("AgentWorkflow", WORKFLOW),
+        ("AgentGroup", GROUP),
+        ("ModelProvider", OPENAI),
+        ("ModelProvider", ANTHROPIC),
+        ("ModelProvider", BEDROCK),
+    ],
+)
+def test_every_slip_in_every_printed_name_is_answered_with_the_right_one(
+    kind: str, block: str
+) -> None:
+    text = manifest(kind, block.replace("Configuration:", "spec:"))
+    # labels are the user's own words
+    names = [name for name in keys_of(text) if name not in ("team", "environment")]
+    assert len(names) > 8
+    for name in names:
+        pattern = re.compile(rf"^([ -]*){name}:", re.M)
+        for slip in slips(name):
+            with pytest.raises(ManifestError) as caught:
+                only(pattern.sub(rf"\g<1>{slip}:", text, count=1))
+            line = text[: pattern.search(text).end()].count("\n") + 1  # type: ignore[union-attr]
+            told = [(e["line"], e["fix"]) for e in caught.value.details["errors"]]
+            assert (line, f"did you mean {name!r}?") in told, (slip, told)

@@ -180,6 +180,7 @@ def test_an_id_used_twice_is_found_across_groups() -> None:
             "a 'when'",
         ),
         ({**node(sleep="1s"), "schedule": "61 * * * *"}, "schedule", "(bad minute)"),
+        ({**node(sleep="1s"), "timezone": "Europe/Berln"}, "timezone", "an IANA time zone"),
         ({**node(sleep="1s"), "timeout": "2 hours"}, "timeout", "a duration"),
         (
             {**node(sleep="1s"), "retryPolicy": {"initialDelay": "1m", "maxDelay": "1s"}},

@@ -113,7 +113,7 @@ bench: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## run the benchmarks and
 .PHONY: lock
 lock: .venv-lock/bin/uv ## pin and hash the dependencies again (UPGRADE=1 takes newer releases)
 	@$(LOCK) pyproject.toml -o requirements/base.txt
-	@$(LOCK) pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra dev --extra judges -c requirements/base.txt -o requirements/dev.txt
 	@$(LOCK) pyproject.toml --extra docs -c requirements/dev.txt -o requirements/docs.txt
 	@$(LOCK) --no-deps requirements/local.in -o requirements/local.txt
 	@$(LOCK) requirements/build.in -o requirements/build.txt

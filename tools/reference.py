@@ -31,7 +31,8 @@ PAGES = ROOT / "docs" / "reference"
 SOURCE = ROOT / "src" / "agentsquad"
 HEAD = "<!-- Written by tools/reference.py (`make docs`); change the code, not this page. -->\n"
 
-EVENT = re.compile(r"[a-z][a-z_]*\.[a-z_]+(?:ed|sent|held|lost|met|read_back)")
+# "proceed" ends like the past tense and is not.
+EVENT = re.compile(r"(?!.*proceed$)[a-z][a-z_]*\.[a-z_]+(?:ed|sent|held|lost|met|read_back)")
 SETTING = re.compile(r"SQUAD_[A-Z][A-Z0-9_]*[A-Z0-9]")
 # Dotted words in the past tense that are not events: file names and error
 # codes.

@@ -12,6 +12,8 @@ from agentsquad.kernel.errors import MissingError
 from agentsquad.kernel.ports import Clock, Entropy, EventStore
 from agentsquad.kernel.registry import nearest
 from agentsquad.runtime.control.resource import find, listed
+from agentsquad.runtime.resilience.contract import Quote
+from agentsquad.workforce.agents.contract import ModelCatalogue, ModelRequest
 
 
 class Variables:
@@ -88,3 +90,19 @@ class Providing:
     def providers(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """Return (name, spec) of every ModelProvider resource."""
         return self._shelf.providers()
+
+
+class ModelAppraiser:
+    """What a model call can cost, from the prices around the model."""
+
+    def __init__(self, models: ModelCatalogue) -> None:
+        self._models = models
+
+    def appraise(self, action: str, value: Any) -> Quote | None:
+        """Return a quote for a model call; anything else is free."""
+        if not isinstance(value, ModelRequest):
+            return None
+        model: Any = self._models.model(value.model)
+        if model.provider in ("rules", "local"):
+            return None
+        return Quote(*model.ceiling(value))

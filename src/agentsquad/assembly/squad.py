@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agentsquad.assembly.catalogue import plugins, shipped_agents, shipped_rules
-from agentsquad.assembly.resources import Providing, Shelf
+from agentsquad.assembly.resources import ModelAppraiser, Providing, Shelf
 from agentsquad.assembly.settings import Settings
 from agentsquad.integrations.connectors.ai.contract import Models
 from agentsquad.kernel.actor import Actor
@@ -27,6 +27,8 @@ from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
+from agentsquad.runtime.resilience.contract import Appraiser
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 
 
@@ -58,6 +60,8 @@ class Squad:
         ports.provide(BlobStore, lambda: self.ledger.blobs)
         ports.provide(Gate, lambda: Gate(self.world.store))
         ports.provide(Engine, self._engine)
+        ports.provide(BudgetKeeper, lambda: BudgetKeeper(self.world.store))
+        ports.provide(Appraiser, lambda: ModelAppraiser(ports.get(Models)))
         ports.provide(Manifests, lambda: StoredManifests(self.world.store))
         ports.provide(Ledger, lambda: self.ledger)
         ports.provide(Shelf, lambda: Shelf(self.world.store, shipped_agents()))

@@ -11,12 +11,16 @@ from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Manifests, Outcome
 from agentsquad.runtime.engine.gate import STREAM
+from agentsquad.runtime.engine.ids import keyed_id
 from agentsquad.runtime.engine.state import ENDED
+from agentsquad.runtime.resilience.budget import Limit
+from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 
 
 def described(text: str, *examples: Any) -> Meta:
@@ -32,6 +36,9 @@ class StartInput(msgspec.Struct, kw_only=True):
         str | None, described("a folder, a JSON file, or JSON text", "orders/", '{"n": 1}')
     ] = None
     key: Annotated[str | None, described("runs with the same key are the same run")] = None
+    budget: Annotated[str | None, described("most it may cost, with its currency", "5.00USD")] = (
+        None
+    )
     wait: Annotated[bool, described("wait until the run has ended")] = True
     auto: Annotated[bool, described("answer approvals by rule instead of asking")] = False
 
@@ -48,10 +55,23 @@ async def start(ctx: Context, value: StartInput) -> Outcome:
     await engine.recover()
     if manifest is not None:
         body = {**manifest, "input": body}
-    run = await engine.start(name, body, key=value.key or key, actor=str(ctx.actor))
+    key = value.key or key
+    if value.budget is not None:
+        key = key or ctx.token(16).hex()
+        await _limit(ctx, keyed_id(name, key), value.budget)
+    run = await engine.start(name, body, key=key, actor=str(ctx.actor))
     if not value.wait:
         return await engine.outcome(run)
     return await runs.watch(ctx, engine, run)
+
+
+async def _limit(ctx: Context, run: str, text: str) -> None:
+    """Set the budget of a run before it starts."""
+    amount, currency = text[:-3].strip(), text[-3:].upper()
+    limit = Limit(
+        scope=f"run:{run}", currency=currency, micros=Money.parse(amount, currency).micros
+    )
+    await ctx.port(BudgetKeeper).set(limit, actor=str(ctx.actor))
 
 
 async def _workflow(ctx: Context, name: str) -> tuple[str, Any, dict[str, Any] | None]:

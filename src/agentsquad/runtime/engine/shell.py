@@ -10,8 +10,6 @@ back.
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +36,7 @@ from agentsquad.runtime.engine.contract import (
 from agentsquad.runtime.engine.decider import Instance, plain
 from agentsquad.runtime.engine.door import CallPath, Step, World
 from agentsquad.runtime.engine.gate import Gate
+from agentsquad.runtime.engine.ids import keyed_id
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.engine.perform import Drive, Performer
 from agentsquad.runtime.engine.state import END_EVENTS, ENDED
@@ -493,16 +492,6 @@ class EmbeddedEngine(Answers, Performer):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.drives.clear()
-
-
-def keyed_id(workflow: str, key: str) -> str:
-    """Return the run id that a workflow's key always gives."""
-    digest = hashlib.sha256(f"{workflow}\n{key}".encode()).digest()
-    return "k" + base64.b32encode(digest).decode().lower()[:25]
-
-
-def _actor(text: str) -> Actor:
-    return Actor.parse(text)
 
 
 def _ours(error: BaseException | None) -> SquadError:

@@ -1,13 +1,14 @@
 """What others may know of resilience: the errors and events of budgets.
 
-Event payloads, each in the stream `budget/<scope>`:
-    budget.set       scope, currency, period, micros (null: no limit), unknown
-    budget.reserved  scope, id, currency, micros (null: unknown price), day
-    budget.settled   scope, id, currency, micros (null: unknown cost)
-    budget.released  scope, id, reason
+Event payloads, each in the stream `budget/<scope>`:     budget.set       scope,
+currency, period, micros (null: no limit), unknown     budget.reserved  scope,
+id, currency, micros (null: unknown price), day     budget.settled   scope, id,
+currency, micros (null: unknown cost)     budget.released  scope, id, reason
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
 
 from agentsquad.kernel.errors import InvalidError, LimitError
 
@@ -19,6 +20,21 @@ TYPES = ("budget.set", "budget.reserved", "budget.settled", "budget.released")
 
 PERIODS = ("total", "day", "month")
 """Over what a limit counts; days and months are those of UTC."""
+
+
+class Quote(NamedTuple):
+    """The most a call can cost; `micros` None means the price is unknown."""
+
+    currency: str
+    micros: int | None
+
+
+class Appraiser(Protocol):
+    """Says what a call can cost before it is made."""
+
+    def appraise(self, action: str, value: Any) -> Quote | None:
+        """Return a quote, or None for a call that never costs anything."""
+        ...
 
 
 class BudgetExceededError(LimitError):

@@ -121,12 +121,26 @@ class GuardedModel:
         self._clock = clock
         self._entropy = entropy
 
+    def ceiling(self, request: ModelRequest) -> tuple[str, int | None]:
+        """Return (currency, micro-units) a call can cost at most; None if
+        unknown.
+
+        A token is at least one byte, so the request's length bounds its tokens;
+        a request without `max_tokens` is taken to ask for 4,096.
+        """
+        price = self._prices.price(request.model.rpartition("/")[2])
+        if price is None:
+            return "USD", None
+        tokens = len(msgspec.json.encode(request))
+        priced = price.at(tokens)
+        micros = tokens * priced.input + (request.max_tokens or 4096) * priced.output
+        return priced.currency, -(-micros // 1_000_000)
+
     async def complete(
         self, request: ModelRequest, *, deadline_ms: int | None = None
     ) -> ModelReply:
         """Answer once, after as many attempts as it takes and the policy
-        allows.
-        """
+        allows."""
         end = self._end(deadline_ms)
         attempt = 0
         while True:
@@ -180,8 +194,7 @@ class GuardedModel:
 
     async def _back_off(self, attempt: int, error: SquadError, end_ms: float) -> None:
         """Wait before the next attempt, or raise the error when there is
-        none.
-        """
+        none."""
         delay = next_delay_ms(self._retry, attempt, error, self._chance)
         if delay is None or self._clock.monotonic_ms() + delay >= end_ms:
             raise error
@@ -218,8 +231,7 @@ class GuardedEmbedder:
 
 def estimate(request: ModelRequest) -> int:
     """Guess a request's tokens before they are counted: four bytes each, and
-    room to answer.
-    """
+    room to answer."""
     total = request.max_tokens or 0
     for message in request.messages:
         total += 4 + _tokens(message.content)

@@ -1,25 +1,80 @@
 """Admit: the kill switch and the budgets have their say before anything is
-spent or sent."""
+spent.
+
+What a call can cost at most is reserved for its root run, its action, its agent
+and the tenant before it is made, and settled with what it did cost; where
+nobody set a budget this costs nothing. A crash leaves the reservation: the
+resumed step finds it by the same key.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from agentsquad.kernel.action import Effect
+from agentsquad.kernel.money import Money
 from agentsquad.runtime.engine.contract import HaltedError
 from agentsquad.runtime.engine.door import Proceed, Step, World
 from agentsquad.runtime.engine.gate import Gate
+from agentsquad.runtime.resilience.budget import Request
+from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
+from agentsquad.runtime.resilience.contract import Appraiser, Quote
 
 
 async def admit(world: World, step: Step, proceed: Proceed) -> Any:
-    """Refuse while halted; reserve what the call may cost and settle what it
-    did cost."""
-    if step.action.spec.effect is Effect.PURE:
+    """Refuse while halted; reserve what the call may cost, settle what it
+    did."""
+    spec = step.action.spec
+    if spec.effect is Effect.PURE:
         return await proceed(step)
-    gate = world.ports.get(Gate)
-    if step.action.spec.effect.outward and await gate.halted():
-        raise HaltedError(
-            f"{step.action.name} is refused: the kill switch is on ({gate.reason})",
-            hint="squad resume-effects --reason … lifts it",
-        )
-    return await proceed(step)
+    if spec.effect.outward:
+        gate = world.ports.get(Gate)
+        if await gate.halted():
+            raise HaltedError(
+                f"{spec.name} is refused: the kill switch is on ({gate.reason})",
+                hint="squad lift --reason … turns it off",
+            )
+    quote = None
+    if world.ports.has(Appraiser):
+        quote = world.ports.get(Appraiser).appraise(spec.name, step.value)
+    if quote is None:
+        return await proceed(step)
+    return await _within_budget(world, step, proceed, quote)
+
+
+async def _within_budget(world: World, step: Step, proceed: Proceed, quote: Quote) -> Any:
+    request = Request(
+        id=step.idempotency_key if step.run else world.entropy.token(16).hex(),
+        currency=quote.currency,
+        micros=quote.micros,
+        scopes=scopes(step),
+        at_ms=world.clock.now_ms(),
+        actor=str(step.actor),
+    )
+    keeper: BudgetKeeper = world.ports.get(BudgetKeeper)
+    async with keeper.hold(request) as hold:
+        output = await proceed(step)
+        hold.settle(spent(step, quote.currency))
+        return output
+
+
+def scopes(step: Step) -> tuple[str, ...]:
+    """Return whose budgets a step draws on."""
+    found = [f"step:{step.action.name}", "tenant:default"]
+    if step.correlation:
+        found.insert(0, f"run:{step.correlation}")
+    if step.actor.kind == "agent":
+        found.append(f"agent:{step.actor.name}")
+    return tuple(found)
+
+
+def spent(step: Step, currency: str) -> Money | None:
+    """Return what a step metered; None when any part has no known price."""
+    total = 0
+    for usage in step.usage:
+        if "cost_micros" not in usage:
+            continue
+        if usage["cost_micros"] is None or usage.get("currency", currency) != currency:
+            return None
+        total += usage["cost_micros"]
+    return Money(total, currency)

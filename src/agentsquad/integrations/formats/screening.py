@@ -62,8 +62,8 @@ _INITIALS = re.compile(r"\b(?:\w\.){2,}")
 _SERVANT = re.compile(r"\babd(?:[ -]?(?:[aeu]l|ur|us|as|ar))?[ -]?(\w{3,})")  # Abd al-Karim
 _SOUNDS = (
     ("x", "ks"), ("kh", "k"), ("gh", "g"), ("ph", "f"), ("sch", "s"), ("sh", "s"), ("ch", "c"),
-    ("dh", "d"), ("th", "t"), ("tz", "z"), ("ts", "z"), ("ck", "k"), ("q", "k"), ("w", "v"), ("j", "y"),
-    ("c", "k"),
+    ("dh", "d"), ("th", "t"), ("tz", "z"), ("ts", "z"), ("ck", "k"), ("q", "k"), ("w", "v"),
+    ("j", "y"), ("c", "k"),
 )  # fmt: skip
 _PREFIX_SCALE = 0.05  # at the usual 0.1 Tropical passes for Tropicana
 _WORD_MIN = 0.86  # words less alike are different words
@@ -189,6 +189,8 @@ class Screen:
             for word in set(name.words):
                 self._postings[word].append(at)
         self._vocabulary = sorted(self._postings)
+        self._weights = {word: self._rarity(len(seen)) for word, seen in self._postings.items()}
+        self._weights.update(dict.fromkeys(FILLERS, _FILLER_WEIGHT))
         self._grams: dict[str, list[int]] = defaultdict(list)
         self._sounds: dict[str, list[int]] = defaultdict(list)
         for at, word in enumerate(self._vocabulary):
@@ -208,10 +210,12 @@ class Screen:
 
     def weight(self, word: str) -> float:
         """Return how much a word tells: rare ones more, fillers hardly."""
-        if word in FILLERS:
-            return _FILLER_WEIGHT
-        seen = len(self._postings.get(word, ()))
-        return log(1 + len(self._names) / (1 + seen)) / log(1 + len(self._names) / 2 + 1)
+        known = self._weights.get(word)
+        return self._rarity(0) if known is None else known
+
+    def _rarity(self, seen: int) -> float:
+        count = len(self._names)
+        return log(1 + count / (1 + seen)) / log(2 + count / 2)
 
     def screen(self, party: Party, *, minimum: float = 0.7, limit: int = 5) -> list[Match]:
         """Return the listed parties most like this one, best first."""

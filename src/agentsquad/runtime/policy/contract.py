@@ -15,7 +15,7 @@ from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.policy import Decision, PolicyEngine, Question
 
 DECISION = "data.squad.decision"
-"""The rule every decision is read from; `rules/base.rego` defines it."""
+"""The rule every decision is read from; `rules/decision.rego` defines it."""
 
 
 class PolicyFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -181,7 +181,7 @@ def test_show_names_every_file_in_force(ctx: Ports, folder: Path) -> None:
     shown = show(ctx, ShowInput())
     assert shown.revision == policy.revision
     assert [(file.name, file.layer) for file in shown.files] == [
-        ("squad/base.rego", 0),
+        ("squad/decision.rego", 0),
         ("limits.json", 2),
         ("limits.rego", 2),
     ]

@@ -204,8 +204,8 @@ class RegoCompiler:
 def shipped() -> tuple[PolicyFile, ...]:
     """Return the rules every policy stands on."""
     room = resource_files("agentsquad.runtime.policy")
-    text = room.joinpath("rules/base.rego").read_text("utf-8")
-    return (PolicyFile(name="squad/base.rego", text=text, origin="agentsquad", layer=0),)
+    text = room.joinpath("rules/decision.rego").read_text("utf-8")
+    return (PolicyFile(name="squad/decision.rego", text=text, origin="agentsquad", layer=0),)
 
 
 def _compile(book: Rulebook) -> RegoPolicy:

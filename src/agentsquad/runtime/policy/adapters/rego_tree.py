@@ -2,7 +2,7 @@
 
 Catches at load what the engine would only notice when a rule is reached:
 unknown functions, functions of time and chance, and parts of another shape than
-the base rules expect.
+the decision rules expect.
 """
 
 from __future__ import annotations

@@ -55,3 +55,11 @@ async def resolve(value: Any, blobs: BlobStore) -> Any:
 def is_reference(value: Any) -> bool:
     """Say whether a value refers to a blob."""
     return isinstance(value, dict) and value.keys() == {BLOB, "size", "media_type"}
+
+
+def references(value: Any) -> set[str]:
+    """Return the digests of all blobs a value refers to."""
+    if is_reference(value):
+        return {str(value[BLOB])}
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set().union(*(references(item) for item in items))

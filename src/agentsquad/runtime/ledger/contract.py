@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -222,6 +222,11 @@ class KeyRing(Protocol):
 class RecordStore(EventStore, Protocol):
     """An event store that also gives out what proofs and readings need."""
 
+    @property
+    def volume(self) -> Volume:
+        """The volume below, for those who check or weigh it."""
+        ...
+
     async def head(self) -> Head:
         """Return size and root of the log as it stands, events of other
         processes included.
@@ -263,6 +268,46 @@ class RecordStore(EventStore, Protocol):
         ...
 
 
+class RebuildReport(msgspec.Struct, kw_only=True):
+    """What was rebuilt or compared: digests of tables after so many events."""
+
+    events: int
+    tables: dict[str, str]
+
+
+class ReadingSet(Protocol):
+    """The projections of a ledger (`projection.Readings`)."""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all projections."""
+        ...
+
+    def add(self, *projections: Any) -> None:
+        """Offer more projections."""
+        ...
+
+    async def rows(self, projection: str, table: str | None = None) -> list[dict[str, Any]]:
+        """Return a table as of the newest event, in the order of its key."""
+        ...
+
+    async def follow(self, *names: str) -> int:
+        """Take in what was appended; return the log's size then."""
+        ...
+
+    async def rebuild(self, *names: str) -> RebuildReport:
+        """Drop projections and build them from the first event on."""
+        ...
+
+    async def check(self, *names: str) -> RebuildReport:
+        """Compare projections with a fresh build; ReadingDiffersError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the tables."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ledger:
     """One opened ledger: the log, its blobs, its keys, and where its readings
@@ -273,10 +318,12 @@ class Ledger:
     store: RecordStore
     blobs: BlobStore
     keyring: KeyRing
+    readings: ReadingSet
     files: Mapping[str, str] = field(default_factory=dict)
 
     def close(self) -> None:
-        """Close the log and the keys."""
+        """Close the readings, the log and the keys."""
+        self.readings.close()
         self.store.close()
         self.keyring.close()
 
@@ -321,6 +368,18 @@ class KeyLostError(DamagedError):
     """A subject's key is gone, though the subject was never erased."""
 
     code = "ledger.key_lost"
+
+
+class ReadingDiffersError(IntegrityError):
+    """A reading is not what the log says it should be."""
+
+    code = "readings.differ"
+
+
+class VerifyFailedError(DamagedError):
+    """The ledger is not what its own hashes say."""
+
+    code = "ledger.invalid"
 
 
 class LostError(DamagedError):
@@ -380,10 +439,14 @@ __all__ = [
     "NewEvent",
     "PoisonedError",
     "ReadFailedError",
+    "ReadingDiffersError",
+    "ReadingSet",
+    "RebuildReport",
     "Record",
     "RecordStore",
     "Row",
     "StreamHead",
     "UrlInvalidError",
+    "VerifyFailedError",
     "Volume",
 ]

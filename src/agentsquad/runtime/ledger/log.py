@@ -440,10 +440,6 @@ class EventLog:
         """
         return self._reader.tile(level, index)[: width * HASH_SIZE]
 
-    def stored_types(self) -> dict[str, int]:
-        """Return how many events of each type there are."""
-        return self._volume.types()
-
     @property
     def volume(self) -> Volume:
         """The volume below, for those who check or weigh it."""

@@ -1,12 +1,16 @@
-"""What the ledger offers: opening one by its address."""
+"""What the ledger offers: opening one by its address, and its actions."""
 
 from __future__ import annotations
 
 import os
 
 from agentsquad.kernel.ports import Clock, Entropy
+from agentsquad.kernel.registry import Plugin
+from agentsquad.runtime.ledger.actions import erase, rebuild, show, stats, verify
 from agentsquad.runtime.ledger.contract import Ledger, UrlInvalidError
 from agentsquad.runtime.ledger.log import EventLog
+from agentsquad.runtime.ledger.projection import Readings, ReadingStore
+from agentsquad.runtime.ledger.standard import STANDARD
 
 _SQLITE = "sqlite:///"
 
@@ -38,7 +42,7 @@ def _open_memory(url: str, clock: Clock, entropy: Entropy) -> Ledger:
 
     keyring = MemoryKeyRing(entropy)
     store = EventLog(MemoryVolume(), clock, entropy, keyring)
-    return Ledger(url, store, MemoryBlobStore(), keyring)
+    return Ledger(url, store, MemoryBlobStore(), keyring, _readings(store, ":memory:"))
 
 
 def _open_sqlite(url: str, clock: Clock, entropy: Entropy) -> Ledger:
@@ -57,4 +61,16 @@ def _open_sqlite(url: str, clock: Clock, entropy: Entropy) -> Ledger:
         raise
     files = {"log": path, "keys": stem + ".keys.db", "readings": stem + ".readings.db"}
     blobs = FileBlobStore(os.path.join(folder, "blobs"))
-    return Ledger(url, store, blobs, keyring, files)
+    return Ledger(url, store, blobs, keyring, _readings(store, files["readings"]), files)
+
+
+def _readings(store: EventLog, path: str) -> Readings:
+    def opened() -> ReadingStore:
+        from agentsquad.runtime.ledger.adapters.readings import SqliteReadingStore
+
+        return SqliteReadingStore(path)
+
+    return Readings(store, opened, STANDARD)
+
+
+plugin = Plugin(name="ledger", actions=(show, stats, verify, erase, rebuild))

@@ -1,0 +1,233 @@
+"""The actions of the ledger: look at it, weigh it, check it, erase a person,
+rebuild what is read from it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from agentsquad.kernel.action import Effect, action
+from agentsquad.kernel.context import Context
+from agentsquad.kernel.errors import InvalidError, MissingError
+from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.runtime.ledger import verification
+from agentsquad.runtime.ledger.contract import Ledger, RebuildReport, RecordStore, VerifyFailedError
+from agentsquad.runtime.ledger.verification import ERASED_TYPE, Verified
+
+LIMIT_MAX = 10_000
+
+
+def described(text: str, *examples: Any) -> msgspec.Meta:
+    """Return what help and documentation say of a field."""
+    return msgspec.Meta(description=text, examples=list(examples) or None)
+
+
+class ShowInput(msgspec.Struct, kw_only=True):
+    """Which events; without `after` the newest ones."""
+
+    stream: Annotated[str | None, described("Only events of this stream.", "run/01jd")] = None
+    run: Annotated[str | None, described("Only events of this run and its children.")] = None
+    type: Annotated[str | None, described("Only events of this type.", "run.started")] = None
+    after: Annotated[
+        int | None, described("Only events with a greater number (seq), oldest first.", 100)
+    ] = None
+    limit: Annotated[int, described("At most this many.", 20)] = 50
+
+
+class ShowOutput(msgspec.Struct, kw_only=True):
+    """Events in the order of the log, and how many the log has."""
+
+    items: list[Event]
+    size: int
+
+
+@action(
+    "log.show",
+    effect=Effect.READ,
+    cli=("log", "show"),
+    examples=("squad log show --type run.started", "squad log show --after 100 --limit 20"),
+)
+async def show(ctx: Context, value: ShowInput) -> ShowOutput:
+    """Show events of the log, each checked against its proof."""
+    if not 0 <= value.limit <= LIMIT_MAX:
+        raise InvalidError(f"the limit is 0 to {LIMIT_MAX}", code="ledger.limit")
+    store = _ledger(ctx).store
+    size = await store.size()
+    if value.stream is not None or value.run is not None:
+        events = await _of_streams(store, value)
+    elif value.type is not None:
+        after = value.after or 0
+        if value.after is None:
+            places = store.volume.typed([value.type], 0, size)
+            after = places[-value.limit :][0] - 1 if places and value.limit else 0
+        events = await store.read(after=after, limit=value.limit, types=[value.type])
+    else:
+        after = max(0, size - value.limit) if value.after is None else value.after
+        events = await store.read(after=after, limit=value.limit)
+    return ShowOutput(items=events, size=size)
+
+
+async def _of_streams(store: RecordStore, value: ShowInput) -> list[Event]:
+    names = [value.stream] if value.stream is not None else []
+    if value.run is not None:
+        run = f"run/{value.run}"
+        names = [name for name, _ in await store.streams(run) if (name + "/").startswith(run + "/")]
+        if not names:
+            raise MissingError(f"no run {value.run!r}", code="run.missing", hint="squad runs list")
+    events = [event for name in names for event in await store.read_stream(name)]
+    events = sorted(
+        (e for e in events if value.type in (None, e.type) and e.seq > (value.after or 0)),
+        key=lambda e: e.seq,
+    )
+    if value.after is None:
+        return events[max(0, len(events) - value.limit) :]
+    return events[: value.limit]
+
+
+class StatsInput(msgspec.Struct, kw_only=True):
+    """Nothing to ask for."""
+
+
+class StatsOutput(msgspec.Struct, kw_only=True):
+    """The log in numbers."""
+
+    events: int
+    streams: int
+    bytes: int
+    bytes_per_event: float
+    types: dict[str, int]
+    root: str
+    last: str | None
+
+
+@action("log.stats", effect=Effect.READ, cli=("log", "stats"), examples=("squad log stats",))
+async def stats(ctx: Context, value: StatsInput) -> StatsOutput:
+    """Count events, streams, types and bytes, and give the head."""
+    store = _ledger(ctx).store
+    head = await store.head()
+    weight = store.volume.weight()
+    last = await store.read(after=head.size - 1, limit=1) if head.size else []
+    return StatsOutput(
+        events=head.size,
+        streams=len(await store.streams()),
+        bytes=weight,
+        bytes_per_event=round(weight / head.size, 1) if head.size else 0.0,
+        types=store.volume.types(),
+        root="sha256:" + head.root.hex(),
+        last=last[0].at if last else None,
+    )
+
+
+class VerifyInput(msgspec.Struct, kw_only=True):
+    """Nothing to ask for: everything is looked at."""
+
+
+@action("log.verify", effect=Effect.READ, cli=("log", "verify"), examples=("squad log verify",))
+async def verify(ctx: Context, value: VerifyInput) -> Verified:
+    """Recompute every hash, chain, tile and index of the ledger and compare.
+
+    Exit code 11 and the list of what is wrong when anything is.
+    """
+
+    def progress(done: int, total: int) -> None:
+        ctx.progress("verifying events", done=done, total=total)
+
+    found = await verification.verify(_ledger(ctx), progress)
+    if not found.valid:
+        first = found.findings[0]
+        where = "" if first.seq is None else f"event {first.seq}: "
+        raise VerifyFailedError(
+            f"{len(found.findings)} things are wrong, first {where}{first.what}",
+            hint="restore the ledger from a backup, or show an auditor both",
+            details=msgspec.to_builtins(found),
+        )
+    return found
+
+
+class EraseInput(msgspec.Struct, kw_only=True):
+    """Whom, and why."""
+
+    subject: Annotated[str, described("The data subject to erase.", "person:4711")]
+    reason: Annotated[str, described("Why, for the record.", "asked to be forgotten")]
+
+
+class EraseOutput(msgspec.Struct, kw_only=True):
+    """What was destroyed, and the event that says so."""
+
+    subject: str
+    keys: int
+    event: int
+
+
+@action(
+    "log.erase",
+    effect=Effect.IRREVERSIBLE,
+    cli=("erase",),
+    positional=("subject",),
+    examples=("squad erase person:4711 --reason 'asked to be forgotten'",),
+)
+async def erase(ctx: Context, value: EraseInput) -> EraseOutput:
+    """Erase a person: destroy the key that opens their values, for good.
+
+    The values stay unreadable in every copy of the log; every proof still
+    verifies. Erasing again changes nothing.
+    """
+    if not value.subject.strip() or not value.reason.strip():
+        raise InvalidError("erasing needs a subject and a reason", code="ledger.erase")
+    ledger = _ledger(ctx)
+    keys = ledger.keyring.destroy(value.subject)
+    stream = f"subject/{value.subject}"
+    said = await ledger.store.read_stream(stream)
+    if keys == 0 and said and said[-1].type == ERASED_TYPE:
+        return EraseOutput(subject=value.subject, keys=0, event=said[-1].seq)
+    [event] = await ledger.store.append(
+        [
+            NewEvent(
+                stream=stream,
+                type=ERASED_TYPE,
+                payload={"subject": value.subject, "keys": keys, "reason": value.reason},
+                actor=str(ctx.actor),
+            )
+        ]
+    )
+    return EraseOutput(subject=value.subject, keys=keys, event=event.seq)
+
+
+class RebuildInput(msgspec.Struct, kw_only=True):
+    """Which readings, and whether only to compare."""
+
+    names: Annotated[
+        tuple[str, ...], described("Only these readings; without, all of them.", ["runs"])
+    ] = ()
+    check: Annotated[bool, described("Change nothing: build beside, and compare every byte.")] = (
+        False
+    )
+
+
+@action(
+    "readings.rebuild",
+    effect=Effect.READ,
+    cli=("rebuild",),
+    examples=("squad rebuild", "squad rebuild --check"),
+)
+async def rebuild(ctx: Context, value: RebuildInput) -> RebuildReport:
+    """Delete the tables read from the log and build them again.
+
+    With `--check` exit code 11 when what was kept differs from a fresh build.
+    """
+    readings = _ledger(ctx).readings
+    for name in value.names:
+        if name not in readings.names:
+            raise MissingError(
+                f"no reading {name!r}",
+                code="readings.missing",
+                hint=f"known: {', '.join(readings.names)}",
+            )
+    ctx.progress("comparing readings" if value.check else "rebuilding readings")
+    return await (readings.check if value.check else readings.rebuild)(*value.names)
+
+
+def _ledger(ctx: Context) -> Ledger:
+    return ctx.port(Ledger)

@@ -1,0 +1,95 @@
+"""The projections every ledger has: its streams, and its runs.
+
+Readings like any other: deletable, rebuilt by `squad rebuild`. The engine does
+not rest on them; lists and totals do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentsquad.kernel.event import Event
+from agentsquad.runtime.ledger.projection import Projection, Table, Tables
+
+RUN_PREFIX = "run/"
+ENDS = {"run.completed": "completed", "run.failed": "failed", "run.cancelled": "cancelled"}
+WAITS = ("approval.requested", "signal.waiting", "timer.set")
+RESUMES = ("approval.given", "approval.refused", "signal.received", "timer.fired")
+
+
+def fold_stream(tables: Tables, event: Event) -> None:
+    """Keep the first and last event of each stream, and its length."""
+    row = tables.get("streams", event.stream) or {
+        "stream": event.stream,
+        "first_seq": event.seq,
+        "first_at": event.at,
+    }
+    tables.put(
+        "streams",
+        {**row, "events": event.stream_seq, "last_seq": event.seq, "last_at": event.at},
+    )
+
+
+def fold_run(tables: Tables, event: Event) -> None:
+    """Keep how each run stands and what its own steps cost, by currency."""
+    if not event.stream.startswith(RUN_PREFIX):
+        return
+    identity = event.stream.removeprefix(RUN_PREFIX)
+    body = event.payload
+    row = tables.get("runs", identity)
+    if event.type == "run.started":
+        parent = body.get("parent")
+        row = {
+            "id": identity,
+            "workflow": body.get("workflow"),
+            "status": "running",
+            "started": event.time,
+            "ended": None,
+            "parent": parent.get("run") if isinstance(parent, dict) else parent,
+            "waits": 0,
+            "cost": {},
+        }
+    if row is None:
+        return
+    if event.type in ENDS:
+        row |= {"status": ENDS[event.type], "ended": event.time}
+    elif event.type in WAITS:
+        row["waits"] += 1
+    elif event.type in RESUMES:
+        row["waits"] = max(0, row["waits"] - 1)
+    if row["ended"] is None:
+        row["status"] = "waiting" if row["waits"] else "running"
+    row["cost"] = _spent(dict(row["cost"]), body.get("usage"))
+    tables.put("runs", row)
+
+
+def _spent(cost: dict[str, int], usage: Any) -> dict[str, int]:
+    """Add what a step's usage says it cost; an unknown price adds nothing."""
+    for one in usage if isinstance(usage, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("cost_micros"), int):
+            currency = str(one.get("currency", "USD"))
+            cost[currency] = cost.get(currency, 0) + one["cost_micros"]
+    return cost
+
+
+STREAMS = Projection(
+    "streams",
+    1,
+    (Table("streams", ("stream",), ("events", "first_seq", "first_at", "last_seq", "last_at")),),
+    fold_stream,
+)
+RUNS = Projection(
+    "runs",
+    1,
+    (
+        Table(
+            "runs",
+            ("id",),
+            ("workflow", "status", "started", "ended", "parent", "waits", "cost"),
+        ),
+    ),
+    fold_run,
+    ("run.started", *ENDS, *WAITS, *RESUMES, "step.completed", "step.failed",
+     "effect.confirmed", "effect.failed"),
+)  # fmt: skip
+STANDARD = (RUNS, STREAMS)

@@ -1,8 +1,10 @@
-"""How fast X12 is read, checked and written here, with pyx12 beside it where it is installed.
+"""How fast X12 is read, checked and written here, with pyx12 beside it where
+it is installed.
 
-One core, one process, best of three. `parse` finds every envelope and transaction set; `split` also
-splits every segment into its elements; `read` builds the typed purchase orders; `check` validates
-everything; `write` makes the bytes again. The target is 20 MB/s for parse and split together.
+One core, one process, best of three. `parse` finds every envelope and
+transaction set; `split` also splits every segment into its elements; `read`
+builds the typed purchase orders; `check` validates everything; `write` makes
+the bytes again. The target is 20 MB/s for parse and split together.
 
     python bench/edi.py [--megabytes 20]
 """

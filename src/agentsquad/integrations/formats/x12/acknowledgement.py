@@ -26,7 +26,9 @@ from agentsquad.integrations.formats.x12.content import (
     MISSING,
     TOO_MANY_COMPONENTS,
     TOO_MANY_REPETITIONS,
+    judge,
 )
+from agentsquad.integrations.formats.x12.definition import Element, release
 from agentsquad.integrations.formats.x12.delimiter import ISA_WIDTHS, Delimiters
 from agentsquad.integrations.formats.x12.interchange import Group, Interchange, Transaction
 from agentsquad.integrations.formats.x12.validation import Report, check
@@ -38,7 +40,10 @@ IMPLEMENTATION_999 = "005010X231A1"
 # TA105 codes after which nothing of the interchange may be relied on.
 _REJECTING = ("023", "001", "021", "018", "017", "016", "024", "026")
 _FOLDED = {TOO_MANY_REPETITIONS: "3", TOO_MANY_COMPONENTS: "3"}
+_DATE = Element("I08", "DT", 6, 6, "date")
+_TIME = Element("I09", "TM", 4, 4, "time")
 _ELEMENTS_MAX = 99
+_UNKNOWN_GROUP = "ZZ"
 _CODES_MAX = 5
 
 
@@ -117,13 +122,20 @@ def _endpoint(
     ISA cannot carry.
     """
     code = _clean(interchange.header.get(qualifier), 2)
+    use = release("004010").segments["ISA"].uses[4]
+    if len(code) != 2 or use.element is None or not use.element.allows(code):
+        code = "ZZ"
     name = _clean(interchange.header.get(qualifier + 1), 15)
     known = _clean(group.header.get(application), 15) if group else ""
     return Endpoint(
         id=name or "UNKNOWN",
-        qualifier=code if len(code) == 2 else "ZZ",
+        qualifier=code,
         group_code=known if len(known) >= 2 else (name or "UNKNOWN").ljust(2, "0"),
     )
+
+
+def _is_number(text: str, size: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= size
 
 
 def _clean(text: str, size: int) -> str:
@@ -153,9 +165,9 @@ def _ta1(interchange: Interchange, faults: Sequence[Finding]) -> tuple[str, ...]
     control, date, clock = (header.get(n).strip() for n in (13, 9, 10))
     return segment(
         "TA1",
-        control.zfill(9) if control.isdigit() and len(control) <= 9 else "000000000",
-        date if date.isdigit() and len(date) == 6 else "000101",
-        clock if clock.isdigit() and len(clock) == 4 else "0000",
+        control.zfill(9) if _is_number(control, 9) else "000000000",
+        date if _is_number(date, 6) and not list(judge(date, _DATE)) else "000101",
+        clock if _is_number(clock, 4) and not list(judge(clock, _TIME)) else "0000",
         status,
         code,
     )
@@ -164,8 +176,10 @@ def _ta1(interchange: Interchange, faults: Sequence[Finding]) -> tuple[str, ...]
 def _draft(group: Group, findings: Sequence[Finding], *, modern: bool) -> Draft:
     """Return the 997 or 999 for one functional group."""
     version = _clean(group.version, 12)
-    control = _clean(group.control, 9) or "0"
-    rows = [segment("AK1", _clean(group.functional_id, 2), control, version if modern else "")]
+    control = group.control if _is_number(group.control, 9) else "0"
+    family = _clean(group.functional_id, 2)
+    family = family if len(family) == 2 else _UNKNOWN_GROUP
+    rows = [segment("AK1", family, control, version if modern else "")]
     statuses = []
     for number, transaction in enumerate(group.transactions, 1):
         inside = [f for f in findings if f.transaction == number]
@@ -256,6 +270,6 @@ def _summary(group: Group, statuses: Sequence[str], errors: Sequence[str]) -> tu
     else:
         status = "E" if "E" in statuses else "A"
     stated = group.trailer.get(1).strip() if group.trailer is not None else ""
-    included = stated if stated.isdigit() and len(stated) <= 6 else str(received)
+    included = stated if _is_number(stated, 6) else str(received)
     codes = list(dict.fromkeys(errors))[:_CODES_MAX]
     return segment("AK9", status, included, str(received), str(accepted), *codes)

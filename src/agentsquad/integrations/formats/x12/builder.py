@@ -220,7 +220,9 @@ def _printable(value: str) -> bool:
 def _with_repetition(envelope: Envelope) -> Delimiters:
     delimiters = envelope.delimiters
     if envelope.version >= "004020" and not delimiters.repetition:
-        return msgspec.structs.replace(delimiters, repetition="^")
+        used = (delimiters.element, delimiters.component, delimiters.segment)
+        free = next(mark for mark in "^!&%" if mark not in used)
+        return msgspec.structs.replace(delimiters, repetition=free)
     if envelope.version < "004020" and delimiters.repetition:
         return msgspec.structs.replace(delimiters, repetition="")
     return delimiters

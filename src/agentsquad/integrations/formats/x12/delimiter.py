@@ -43,6 +43,8 @@ class Delimiters(msgspec.Struct, frozen=True, kw_only=True):
             return "a separator is neither a letter, a digit nor a space"
         if len(set(used)) != len(used):
             return "the separators are not all different"
+        if self.suffix.strip("\r\n") or self.segment in self.suffix:
+            return "the suffix is a line break that does not hold the terminator"
         if not self.element or not self.segment:
             return "an element separator and a segment terminator are needed"
         return None
@@ -62,8 +64,9 @@ def _repetition(isa11: bytes, version: bytes, used: bytes) -> str:
 
 
 def _line_break(data: bytes, at: int) -> bytes:
+    """Return the line break at `at`, without the terminator doubled."""
     end = at
-    while end < len(data) and end < at + 2 and data[end] in _BREAKS:
+    while end < len(data) and end < at + 2 and data[end] in _BREAKS and data[end] != data[at - 1]:
         end += 1
     return data[at:end]
 

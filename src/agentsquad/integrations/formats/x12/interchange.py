@@ -66,7 +66,7 @@ def split_segment(text: str, element: str, *, position: int = 0, offset: int = 0
 
 
 def decode(raw: bytes) -> tuple[str, str]:
-    """Return the text and its encoding: UTF-8, else Latin-1, which never fails."""
+    """Return the text and its encoding: UTF-8, else Latin-1 (never fails)."""
     try:
         return raw.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
@@ -74,15 +74,13 @@ def decode(raw: bytes) -> tuple[str, str]:
 
 
 def split_body(raw: bytes, delimiters: Delimiters, offset: int) -> tuple[list[Segment], str]:
-    """Split the bytes from ST to SE into segments; return them and the encoding."""
+    """Split the bytes from ST to SE; return the segments and the encoding."""
     text, encoding = decode(raw)
     mark, wide = delimiters.element, not raw.isascii()
     if not wide and _is_regular(text, delimiters):
         return _split_regular(text, delimiters, offset), encoding
     found: list[Segment] = []
-    position = 0
-    for piece in text.split(delimiters.segment):
-        position += 1
+    for position, piece in enumerate(text.split(delimiters.segment), 1):
         body = piece.lstrip(_BLANKS)
         skipped = len(piece) - len(body)
         parts = tuple(body.split(mark))
@@ -92,7 +90,7 @@ def split_body(raw: bytes, delimiters: Delimiters, offset: int) -> tuple[list[Se
 
 
 def _is_regular(text: str, delimiters: Delimiters) -> bool:
-    """Whether each terminator is followed by the suffix and then at once by a tag."""
+    """Whether each terminator is followed by the suffix and then a tag."""
     end = delimiters.segment + delimiters.suffix
     if delimiters.suffix and text.count(delimiters.segment) != text.count(end):
         return False
@@ -100,7 +98,7 @@ def _is_regular(text: str, delimiters: Delimiters) -> bool:
 
 
 def _split_regular(text: str, delimiters: Delimiters, offset: int) -> list[Segment]:
-    """Split text without surprises; most files are, and this is what makes them fast."""
+    """Split text without surprises; most files are, so it is the fast path."""
     mark, suffix = delimiters.element, delimiters.suffix
     body = text.lstrip(_BLANKS)
     lead, step = text[: len(text) - len(body)], len(delimiters.segment) + len(suffix)

@@ -110,6 +110,8 @@ class _Reader:
         """Consume what is complete; return whether trying again at once makes
         sense.
         """
+        if self._between_interchanges():
+            self._delimiters = None  # the next one may use other separators
         if self._delimiters is None:
             return self._find_interchange(last=last)
         terminator = self._delimiters.segment.encode("latin-1")
@@ -136,7 +138,12 @@ class _Reader:
         if len(self._pending) < _LOOKAHEAD_BYTES and not last:
             return False
         self._delimiters = fixed(self._pending) or search(self._pending)
+        self._count = 0
         return True
+
+    def _between_interchanges(self) -> bool:
+        ended = self._interchange is None and self._count > 0
+        return ended and _ISA.match(self._pending.lstrip(b" \t\r\n")[:4]) is not None
 
     def _skip(self, data: bytes) -> None:
         """Pass over bytes in front of an ISA; white space after an IEA is kept

@@ -1,4 +1,4 @@
-"""Mount: the generated Rego that hands each package's parts to the decision rules.
+"""Mount: the generated Rego that hands each package to the decision rules.
 
 Written out instead of looked up at run time, because a rule that walks all of
 `data` would depend on itself, and because only packages that govern the action

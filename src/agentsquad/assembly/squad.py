@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from agentsquad.assembly.catalogue import plugins, shipped_agents, shipped_rules
@@ -20,7 +19,7 @@ from agentsquad.integrations.connectors.ai.contract import Models
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
-from agentsquad.kernel.registry import Plugin, Registry
+from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.control.manifests import StoredManifests
 from agentsquad.runtime.engine.contract import Engine, Lease, Manifests
 from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
@@ -35,9 +34,9 @@ from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 class Squad:
     """An installation in this process; close it when done."""
 
-    def __init__(self, settings: Settings, mounted: tuple[Plugin, ...] | None = None) -> None:
+    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
         self.settings = settings
-        self.registry = Registry(plugins() if mounted is None else mounted)
+        self.registry = registry or Registry(plugins())
         self.ports = Ports()
         self.world = World(self.registry, self.ports)
         self._closers: list[Callable[[], Any]] = []
@@ -102,6 +101,11 @@ class Squad:
 
         return EmbeddedEngine(self.world)
 
+    @property
+    def actor(self) -> Actor:
+        """Who asks when nothing else says so."""
+        return self.settings.actor
+
     async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
         """Call one action as a surface does and return its typed output."""
         found = self.registry.action(action)
@@ -116,15 +120,3 @@ class Squad:
         for close in reversed(self._closers):
             with suppress(Exception):
                 close()
-
-
-def open_squad(settings: Settings) -> Squad:
-    """Return an installation for these settings, its home folder made
-    private."""
-    return Squad(settings)
-
-
-def ensure_home(home: Path) -> Path:
-    """Create the home folder readable only by its owner."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return home

@@ -17,6 +17,7 @@ from agentsquad import __version__
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import BugError, InvalidError, SquadError, surface_of
 from agentsquad.surfaces.cli import render
+from agentsquad.surfaces.gateway.contract import Installation
 from agentsquad.surfaces.gateway.operation import Field, Operation, operations
 
 EPILOG = """\b
@@ -40,7 +41,7 @@ GROUPS = {
 class Leaf(click.Command):
     """One operation as a command."""
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: Operation, installation: Installation) -> None:
         params: list[click.Parameter] = [parameter(field) for field in operation.fields]
         params += output_options()
         text = operation.summary
@@ -56,6 +57,7 @@ class Leaf(click.Command):
             epilog="\b\nExample:\n" + "\n".join(f"  {line}" for line in examples),
         )
         self.operation = operation
+        self.installation = installation
 
     def carry_out(self, **given: Any) -> None:
         """Call the action and print what came of it."""
@@ -68,7 +70,7 @@ class Leaf(click.Command):
             for field in self.operation.fields
             if (taken := read_value(field, given.get(field.name))) is not None
         }
-        sys.exit(run(self.operation, value, form, options))
+        sys.exit(run(self.installation, self.operation, value, form, options))
 
 
 class Tree(click.Group):
@@ -138,11 +140,8 @@ def read_value(field: Field, given: Any) -> Any:
     return given
 
 
-def build() -> Tree:
+def build(installation: Installation) -> Tree:
     """Return the whole command."""
-    from agentsquad.assembly.catalogue import plugins
-    from agentsquad.kernel.registry import Registry
-
     root = Tree(
         "squad",
         help="Agent Squad: work done by AI agents and people, on one verifiable log.",
@@ -160,12 +159,12 @@ def build() -> Tree:
     )
     root.callback = _remember
     click.version_option(__version__, prog_name="squad")(root)
-    for op in operations(Registry(plugins())):
-        _place(root, op)
+    for op in operations(installation.registry()):
+        _place(root, op, installation)
     return root
 
 
-def _place(root: Tree, op: Operation) -> None:
+def _place(root: Tree, op: Operation, installation: Installation) -> None:
     group: click.Group = root
     for word in op.path[:-1]:
         inner = group.commands.get(word)
@@ -182,7 +181,7 @@ def _place(root: Tree, op: Operation) -> None:
         group = inner
     last = op.path[-1]
     there = group.commands.get(last)
-    leaf = Leaf(op)
+    leaf = Leaf(op, installation)
     if isinstance(there, click.Group):  # `squad demo` beside `squad demo data`
         there.params, there.invoke_without_command = leaf.params, True
         there.callback, there.help, there.epilog = _unless_sub(leaf), leaf.help, leaf.epilog
@@ -204,25 +203,23 @@ def _remember(**options: Any) -> None:
     click.get_current_context().obj = options
 
 
-def run(op: Operation, value: Any, form: str, options: dict[str, Any]) -> int:
+def run(
+    installation: Installation, op: Operation, value: Any, form: str, options: dict[str, Any]
+) -> int:
     """Carry one operation out and print it; return the exit code."""
-    from agentsquad.assembly.settings import read
-    from agentsquad.assembly.squad import Squad
-
-    settings = read(home=options.get("home"))
-    actor = settings.actor
+    actor = None
     if options.get("actor"):
         text = options["actor"]
         actor = Actor.parse(text if ":" in text else f"person:{text}")
 
     async def carried_out() -> Any:
-        squad = Squad(settings)
+        squad = installation.open(options.get("home"))
         screen = render.Screen(form)
         squad.world.progress = screen.progress
         for role, adapter in screen.ports().items():
-            squad.ports.put(role, adapter)
+            squad.world.ports.put(role, adapter)
         try:
-            return await squad.invoke(op.action, value, actor=actor)
+            return await squad.invoke(op.action, value, actor=actor or squad.actor)
         finally:
             screen.close()
             await squad.close()
@@ -241,12 +238,12 @@ def exit_code(result: Any) -> int:
     return 2 if getattr(result, "valid", True) is False else 0
 
 
-def main() -> None:
+def run_command_line(installation: Installation) -> None:
     """Run `squad` with the process's own arguments."""
     arguments = sys.argv[1:]
     form = "json" if "json" in arguments and ("-o" in arguments or "--output" in arguments) else ""
     try:
-        root = build()
+        root = build(installation)
         root.main(arguments, prog_name="squad", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
@@ -269,7 +266,3 @@ def main() -> None:
         traceback.print_exc()
         render.failure(BugError(f"{type(error).__name__}: {error}"), form)
         sys.exit(surface_of(error).exit)
-
-
-if __name__ == "__main__":
-    main()

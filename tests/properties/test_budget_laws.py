@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -259,3 +260,55 @@ async def test_a_store_that_fails_refuses_everybody_and_recovers() -> None:
     await keeper.reserve(ten("s9"))
     (line,) = await keeper.lines(NOON)
     assert (line.reserved, line.open) == (10, 1)
+
+
+CHILD = """
+import asyncio, sys
+from agentsquad.kernel.errors import LimitError
+from agentsquad.runtime.ledger.plugin import open_ledger
+from agentsquad.runtime.resilience.budget import Request
+from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
+from agentsquad.testing.clock import ManualClock
+from agentsquad.testing.entropy import SeededEntropy
+
+url, name = sys.argv[1:]
+
+async def one(keeper, n):
+    try:
+        await keeper.reserve(
+            Request(id=f"{name}{n}", currency="USD", micros=7, scopes=("tenant:a",), at_ms=0)
+        )
+    except LimitError:
+        return 0
+    return 7
+
+async def main():
+    keeper = BudgetKeeper(open_ledger(url, ManualClock(0), SeededEntropy(name)).store)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(sum(await asyncio.gather(*(one(keeper, n) for n in range(50)))))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+async def test_two_operating_system_processes_never_overspend(tmp_path: Path) -> None:
+    """Both wait for a word, so that their fifty callers each start together."""
+    (store,) = ledgers("sqlite", tmp_path, 1)
+    await BudgetKeeper(store).set(usd("tenant:a", 500), actor="person:ada")
+    children = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CHILD, f"sqlite:///{tmp_path}/ledger.db", name,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )
+        for name in ("a", "b")
+    ]  # fmt: skip
+    for child in children:
+        assert child.stdout is not None
+        assert await child.stdout.readline() == b"ready\n"
+    outputs = await asyncio.gather(*(child.communicate(b"go\n") for child in children))
+    granted = sum(int(output) for output, _ in outputs)
+    (line,) = await BudgetKeeper(store).lines(0)
+    assert granted == line.reserved == 71 * 7  # all that fits, not a micro more
+    store.close()

@@ -26,6 +26,7 @@ from agentsquad.trust.attestation import export as exporting
 from agentsquad.trust.attestation import prover
 from agentsquad.trust.attestation.contract import Files, Notary
 from agentsquad.trust.attestation.heads import (
+    LogSigner,
     SignedHead,
     read_witnessed,
     record_head,
@@ -357,7 +358,7 @@ def _within(size: int, total: int) -> None:
 
 
 def _view(head: SignedHead, notary: Notary) -> HeadView:
-    key = notary.signer().key
+    key = LogSigner(notary).key
     return HeadView(
         origin=head.checkpoint.origin,
         size=head.checkpoint.size,

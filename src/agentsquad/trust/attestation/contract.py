@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from agentsquad.kernel.errors import IntegrityError, InvalidError, MissingError, UnavailableError
-from agentsquad.runtime.ledger.note import Signer, VerifierKey
 
 CHECKPOINTED = "log.checkpointed"
 """The event that records a signed head, in the stream `log`."""
@@ -14,11 +13,15 @@ CHECKPOINTED = "log.checkpointed"
 class Notary(Protocol):
     """Holds the key of the log and remembers the newest head it signed."""
 
-    def signer(self) -> Signer:
-        """Return the signer, making its key on first use."""
+    def key(self) -> str:
+        """Return the public key as NAME+HASH+BASE64, making it on first use."""
         ...
 
-    def check(self, key: VerifierKey, message: bytes, signature: bytes) -> bool:
+    def sign(self, message: bytes) -> bytes:
+        """Return the raw signature of a message."""
+        ...
+
+    def check(self, key: str, message: bytes, signature: bytes) -> bool:
         """Say whether a signature fits; False for an unknown suite."""
         ...
 

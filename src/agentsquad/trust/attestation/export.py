@@ -53,6 +53,6 @@ async def export(
             bundle = encode_bundle([record.header for record in records])
             files.write(f"{folder}/{entries_path(index, width)}", bundle)
         files.write(f"{folder}/{tile_path(level, index, width)}", store.tile(level, index, width))
-    files.write(f"{folder}/{KEY_FILE}", f"{notary.signer().key.encode()}\n".encode())
+    files.write(f"{folder}/{KEY_FILE}", f"{notary.key()}\n".encode())
     files.write(f"{folder}/{CHECKPOINT_FILE}", head.note)
     return Exported(head=head, written=len(todo), known=known)

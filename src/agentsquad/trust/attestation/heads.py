@@ -15,10 +15,29 @@ from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.runtime.ledger.checkpoint import Checkpoint, extends, split_witnessed
 from agentsquad.runtime.ledger.contract import RecordStore
 from agentsquad.runtime.ledger.merkle import TileNodes, consistency_proof
-from agentsquad.runtime.ledger.note import open_note, sign
+from agentsquad.runtime.ledger.note import Note, VerifierKey, open_note, sign
 from agentsquad.trust.attestation.contract import CHECKPOINTED, ForkedError, Notary, OriginError
 
 STREAM = "log"
+
+
+class LogSigner:
+    """The notary as a signer of notes."""
+
+    def __init__(self, notary: Notary) -> None:
+        self._notary = notary
+        self.key = VerifierKey.parse(notary.key())
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the raw signature of a message."""
+        return self._notary.sign(message)
+
+    def open(self, note: bytes) -> Note:
+        """Return a note this key signed; IntegrityError for any other."""
+        return open_note(note, [self.key], self._check)
+
+    def _check(self, key: VerifierKey, message: bytes, signature: bytes) -> bool:
+        return self._notary.check(key.encode(), message, signature)
 
 
 class SignedHead(msgspec.Struct, frozen=True):
@@ -37,7 +56,7 @@ async def sign_head(
     of those `kept`: it was rolled back or rewritten since.
     """
     head = await store.head()
-    signer = notary.signer()
+    signer = LogSigner(notary)
     checkpoint = Checkpoint(signer.key.name, head.size, head.root)
     last = notary.last()
     for before in [*kept, *([] if last is None else [read_head(last, notary)])]:
@@ -64,22 +83,21 @@ async def record_head(
 
 async def recorded_heads(store: RecordStore, notary: Notary) -> list[SignedHead]:
     """Return the heads in the log that its present key signed, oldest first."""
-    key, found, after = notary.signer().key, [], 0
+    signer, found, after = LogSigner(notary), [], 0
     while events := await store.read_sealed(after=after, types=[CHECKPOINTED]):
         after = events[-1].seq
         for event in events:
             note = event.payload["checkpoint"].encode()
             try:
-                opened = open_note(note, [key], notary.check)
+                found.append(SignedHead(Checkpoint.of(signer.open(note)), note))
             except IntegrityError:
                 continue  # signed by a key that was replaced
-            found.append(SignedHead(Checkpoint.of(opened), note))
     return found
 
 
 def read_head(note: bytes, notary: Notary) -> SignedHead:
     """Return a head this log's key signed; IntegrityError for any other."""
-    return SignedHead(Checkpoint.of(open_note(note, [notary.signer().key], notary.check)), note)
+    return SignedHead(Checkpoint.of(LogSigner(notary).open(note)), note)
 
 
 def read_witnessed(data: bytes, notary: Notary) -> list[SignedHead]:

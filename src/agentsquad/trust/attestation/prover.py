@@ -27,6 +27,7 @@ from agentsquad.trust.attestation.case import (
 )
 from agentsquad.trust.attestation.contract import DisclosureError, Notary
 from agentsquad.trust.attestation.heads import (
+    LogSigner,
     SignedHead,
     older,
     prove_growth,
@@ -95,7 +96,7 @@ async def prove(
         policies=_policies(sources.policies, payloads),
     )
     return Proven(
-        data=write_case(material, sources.notary.signer(), verifier()),
+        data=write_case(material, LogSigner(sources.notary), verifier()),
         head=head,
         events=len(records),
         disclosed=len(material.disclosed),

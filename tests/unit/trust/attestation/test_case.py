@@ -12,6 +12,7 @@ import pytest
 from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.trust.attestation import verify
 from agentsquad.trust.attestation.adapters.ed25519 import Ed25519Signer
+from agentsquad.trust.attestation.heads import LogSigner
 
 
 def verified(data: bytes, key: str | None = None, kept: set[str] = frozenset()) -> list[str]:
@@ -38,7 +39,7 @@ async def test_the_case_of_a_run_verifies_and_says_what_it_shows(office):
     assert f"ok  run/{run}/review is whole, up to run.completed" in text
     assert "1 effects are what a person approved; 0 values disclosed" in text
     assert "--  what 2 sealed values and 0 absent blobs hold" in text
-    assert f"--  whose key it is: {office.notary.signer().key.fingerprint}" in text
+    assert f"--  whose key it is: {LogSigner(office.notary).key.fingerprint}" in text
 
 
 async def test_the_script_inside_verifies_on_a_machine_without_this_package(office, tmp_path):
@@ -151,7 +152,7 @@ async def test_a_blob_that_is_gone_is_said_to_be_absent(office):
 async def test_the_auditors_own_key_is_compared(office):
     run = await office.settle()
     data = await made(office, run)
-    key = office.notary.signer().key.encode()
+    key = LogSigner(office.notary).key.encode()
     assert not any("whose key" in line for line in verified(data, key))
     other = Ed25519Signer.named_after_key(bytes(32)).key.encode()
     with pytest.raises(ValueError, match="another key"):

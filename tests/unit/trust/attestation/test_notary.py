@@ -16,6 +16,7 @@ from agentsquad.runtime.ledger.note import SignerKey, VerifierKey
 from agentsquad.trust.attestation.adapters.ed25519 import Ed25519Signer, HomeNotary, check
 from agentsquad.trust.attestation.adapters.files import LocalFiles
 from agentsquad.trust.attestation.adapters.memory import MemoryFiles, MemoryNotary
+from agentsquad.trust.attestation.heads import LogSigner
 
 # RFC 8032, section 7.1: seed, public key, message, signature.
 RFC8032 = [
@@ -44,7 +45,7 @@ RFC8032 = [
 
 
 def signed(notary, size: int) -> bytes:
-    signer = notary.signer()
+    signer = LogSigner(notary)
     text = Checkpoint(signer.key.name, size, bytes(32)).text()
     return note.sign(text, signer).encode()
 
@@ -67,10 +68,11 @@ def test_signatures_match_the_rfcs_vectors(seed, public, message, signature):
 
 
 def test_a_notary_signs_with_one_key_named_after_it(notary):
-    key = notary.signer().key
-    assert notary.signer().key == key
+    key = LogSigner(notary).key
+    assert LogSigner(notary).key == key
     assert key.name == f"agentsquad.local/log/{key.fingerprint[7:23]}"
-    assert notary.check(key, b"x", notary.signer().sign(b"x"))
+    assert notary.check(key.encode(), b"x", notary.sign(b"x"))
+    assert not notary.check(key.encode(), b"y", notary.sign(b"x"))
 
 
 def test_a_notary_remembers_only_the_largest_head(notary):
@@ -81,41 +83,41 @@ def test_a_notary_remembers_only_the_largest_head(notary):
 
 
 def test_the_key_file_is_private_and_survives_a_restart(tmp_path):
-    first = HomeNotary(tmp_path / "keys").signer().key
+    first = HomeNotary(tmp_path / "keys").key()
     path = tmp_path / "keys" / "log.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert HomeNotary(tmp_path / "keys").signer().key == first
-    assert SignerKey.parse(path.read_text().strip()).name == first.name
+    assert HomeNotary(tmp_path / "keys").key() == first
+    assert SignerKey.parse(path.read_text().strip()).name == first.partition("+")[0]
     assert sorted(os.listdir(tmp_path / "keys")) == ["log.key"]
 
 
 def test_a_key_others_can_read_is_refused(tmp_path):
-    HomeNotary(tmp_path).signer()
+    HomeNotary(tmp_path).key()
     (tmp_path / "log.key").chmod(0o644)
     with pytest.raises(IntegrityError) as caught:
-        HomeNotary(tmp_path).signer()
+        HomeNotary(tmp_path).key()
     assert caught.value.code == "log.key" and "chmod 600" in caught.value.hint
 
 
 def test_a_damaged_key_is_refused_without_being_shown(tmp_path):
-    HomeNotary(tmp_path).signer()
+    HomeNotary(tmp_path).key()
     path = tmp_path / "log.key"
     text = path.read_text()
     prefix, hashed, body = text.rsplit("+", 2)
     for damaged in (text[:-9], f"{prefix}+00000000+{body}", "", text.replace("+A", "+B", 1)):
         path.write_text(damaged)
         with pytest.raises((IntegrityError, InvalidError)) as caught:
-            HomeNotary(tmp_path).signer()
+            HomeNotary(tmp_path).key()
         assert body[10:30] not in str(caught.value.to_dict())
     assert hashed
 
 
 def test_processes_that_start_at_once_agree_on_one_key(tmp_path):
-    keys: list[VerifierKey] = []
+    keys: list[str] = []
 
     def start() -> None:
-        keys.append(HomeNotary(tmp_path / "keys").signer().key)
+        keys.append(HomeNotary(tmp_path / "keys").key())
 
     threads = [threading.Thread(target=start) for _ in range(8)]
     for thread in threads:

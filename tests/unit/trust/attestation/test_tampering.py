@@ -16,6 +16,7 @@ from agentsquad.runtime.ledger.merkle import leaf_hash
 from agentsquad.runtime.ledger.note import sign
 from agentsquad.trust.attestation import verify
 from agentsquad.trust.attestation.archive import pack
+from agentsquad.trust.attestation.heads import LogSigner
 
 
 def forged(office, data: bytes, change: Callable[[dict[str, bytes], Any], None]) -> bytes:
@@ -28,7 +29,7 @@ def forged(office, data: bytes, change: Callable[[dict[str, bytes], Any], None])
     manifest["members"] = [[name, hashing.digest_bytes(part)] for name, part in members.items()]
     listing = canonical.dumps(manifest)
     text = f"agentsquad.dev/case/v1\n{hashing.digest_bytes(listing)}\n"
-    note = sign(text, office.notary.signer()).encode()
+    note = sign(text, LogSigner(office.notary)).encode()
     return pack([("manifest.json", listing), ("manifest.note", note), *members.items()])
 
 
@@ -178,7 +179,7 @@ async def test_a_head_of_a_forked_log_is_found(office):
         origin, size, root = manifest["heads"][0]["note"].split("\n")[:3]
         fake = base64.b64encode(leaf_hash(root.encode())).decode()
         text = f"{origin}\n{size}\n{fake}\n"
-        manifest["heads"][0]["note"] = sign(text, office.notary.signer()).encode().decode()
+        manifest["heads"][0]["note"] = sign(text, LogSigner(office.notary)).encode().decode()
 
     with pytest.raises(ValueError, match="the log was forked"):
         verify.report(verify.Case(forged(office, data, fork)), None, set())

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 from agentsquad.runtime.ledger.checkpoint import Checkpoint
-from agentsquad.runtime.ledger.note import ED25519, Signer, SignerKey, VerifierKey, parse
+from agentsquad.runtime.ledger.note import ED25519, SignerKey, VerifierKey, parse
 from agentsquad.trust.attestation.adapters.files import LocalFiles, translated
 from agentsquad.trust.attestation.contract import KeyUnsafeError
 
@@ -74,8 +74,17 @@ class HomeNotary:
         self._files = LocalFiles()
         self._signer: Ed25519Signer | None = None
 
-    def signer(self) -> Signer:
-        """Return the signer; KeyUnsafeError when others can read its file."""
+    def key(self) -> str:
+        """Return the public key; KeyUnsafeError when others can read the secret
+        one.
+        """
+        return self._open().key.encode()
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the raw signature of a message."""
+        return self._open().sign(message)
+
+    def _open(self) -> Ed25519Signer:
         if self._signer is None:
             path = self._folder / KEY_FILE
             with translated(str(path)):
@@ -84,9 +93,9 @@ class HomeNotary:
                 self._signer = _load(path)
         return self._signer
 
-    def check(self, key: VerifierKey, message: bytes, signature: bytes) -> bool:
+    def check(self, key: str, message: bytes, signature: bytes) -> bool:
         """Say whether a signature fits."""
-        return check(key, message, signature)
+        return check(VerifierKey.parse(key), message, signature)
 
     def last(self) -> bytes | None:
         """Return the newest signed head."""

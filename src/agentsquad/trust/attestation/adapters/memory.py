@@ -5,7 +5,7 @@ ones.
 from __future__ import annotations
 
 from agentsquad.runtime.ledger.checkpoint import Checkpoint
-from agentsquad.runtime.ledger.note import Signer, VerifierKey, parse
+from agentsquad.runtime.ledger.note import VerifierKey, parse
 from agentsquad.trust.attestation.adapters.ed25519 import Ed25519Signer, check
 
 
@@ -16,13 +16,17 @@ class MemoryNotary:
         self._signer = Ed25519Signer.named_after_key(seed)
         self._last: bytes | None = None
 
-    def signer(self) -> Signer:
-        """Return the signer."""
-        return self._signer
+    def key(self) -> str:
+        """Return the public key."""
+        return self._signer.key.encode()
 
-    def check(self, key: VerifierKey, message: bytes, signature: bytes) -> bool:
+    def sign(self, message: bytes) -> bytes:
+        """Return the raw signature of a message."""
+        return self._signer.sign(message)
+
+    def check(self, key: str, message: bytes, signature: bytes) -> bool:
         """Say whether a signature fits."""
-        return check(key, message, signature)
+        return check(VerifierKey.parse(key), message, signature)
 
     def last(self) -> bytes | None:
         """Return the newest signed head."""

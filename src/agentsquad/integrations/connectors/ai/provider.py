@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -100,7 +101,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 def loopback(endpoint: str) -> bool:
     """Say whether an address is this machine's own."""
     host = urlsplit(endpoint).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, and names may lie: 127.example.org
+        return False
 
 
 def read_provider(name: str, spec: Mapping[str, Any]) -> Provider:

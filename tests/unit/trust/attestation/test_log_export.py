@@ -114,7 +114,7 @@ async def test_an_independent_reader_verifies_an_export_of_any_size(office, coun
     reader = Reader(files, files["log.vkey"].decode().strip())
     entries = reader.audit()
     assert [entry["seq"] for entry in entries] == list(range(1, count + 1))
-    assert (out.head.size, out.size_before) == (count, 0)
+    assert (out.size, out.size_before) == (count, 0)
     assert not any(b'"payload":' in data for data in files.values())
 
 
@@ -124,10 +124,10 @@ async def test_exporting_again_adds_what_is_new_and_still_verifies(office):
     await office.call("log.export", folder="log")
     await fill(office, 700)
     out = await office.call("log.export", folder="log")
-    assert (out.size_before, out.head.size) == (66_000, 66_700)
+    assert (out.size_before, out.size) == (66_000, 66_700)
     assert out.tiles == 5
     files = folder(office, "log")
-    Reader(files, out.head.key).audit()
+    Reader(files, out.key).audit()
     again = await office.call("log.export", folder="log")
     assert again.tiles == 0
 
@@ -167,13 +167,13 @@ async def test_another_implementation_verifies_heads_and_proofs(office):
     first = await office.call("log.checkpoint")
     await fill(office, 400)
     second = await office.call("log.checkpoint")
-    keys = [second.head.key]
-    assert judge.checkpoint_verify(second.head.checkpoint, keys).size == 701
-    old, new = first.head.size, second.head.size
+    keys = [second.key]
+    assert judge.checkpoint_verify(second.checkpoint, keys).size == 701
+    old, new = first.size, second.size
     grown = await office.call("log.prove", **{"from_": old, "to": new})
     judge.checkpoint_verify_consistency(
-        first.head.checkpoint,
-        second.head.checkpoint,
+        first.checkpoint,
+        second.checkpoint,
         keys,
         [base64.b64decode(step) for step in grown.proof],
     )
@@ -181,8 +181,8 @@ async def test_another_implementation_verifies_heads_and_proofs(office):
         proof = await office.call("log.prove", seq=seq)
         steps = [base64.b64decode(step) for step in proof.proof]
         leaf = base64.b64decode(proof.leaf)
-        judge.checkpoint_verify_inclusion(second.head.checkpoint, keys, seq - 1, leaf, steps)
+        judge.checkpoint_verify_inclusion(second.checkpoint, keys, seq - 1, leaf, steps)
         with pytest.raises(judge.VerifyError):
-            judge.checkpoint_verify_inclusion(second.head.checkpoint, keys, seq, leaf, steps)
+            judge.checkpoint_verify_inclusion(second.checkpoint, keys, seq, leaf, steps)
     with pytest.raises(judge.VerifyError):
-        judge.checkpoint_verify(second.head.checkpoint.replace("701", "702"), keys)
+        judge.checkpoint_verify(second.checkpoint.replace("701", "702"), keys)

@@ -42,6 +42,7 @@ from agentsquad.runtime.engine.decider import Instance, plain
 from agentsquad.runtime.engine.door import CallPath, Step, World
 from agentsquad.runtime.engine.interceptors.authorize import ask as ask_policy
 from agentsquad.runtime.engine.scheduler import order
+from agentsquad.runtime.resilience.contract import Appraiser
 
 PEOPLE = ("same", "approve", "reject")
 
@@ -49,11 +50,12 @@ PEOPLE = ("same", "approve", "reject")
 class Forker:
     """One fork of one run and the runs below it."""
 
-    def __init__(self, world: World, *, people: str = "same") -> None:
+    def __init__(self, world: World, *, people: str = "same", free: bool = False) -> None:
         if people not in PEOPLE:
             raise ChangeInvalidError(f"people answer one of {', '.join(PEOPLE)}, not {people!r}")
         self.world = world
         self.people = people
+        self.free = free  # do no read again that costs money
         self.reused = 0
         self.rerun = 0
         self.suppressed: list[Difference] = []
@@ -68,11 +70,15 @@ class Forker:
         past = await load(self.world.store, run)
         if past is None:
             raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list")
+        return await self.fork_past(past, changes, at)
+
+    async def fork_past(self, past: Past, changes: list[Change], at: str | None = None) -> Fork:
+        """Drive a run that has been read already."""
         placed = place(past, changes, at)
         status, output, error = await self.drive(past, past.input, placed)
         self.effects_was += past.all_effects()
         return Fork(
-            run=run,
+            run=past.run,
             changes=changes,
             status=status,
             was_status=past.status,
@@ -254,11 +260,20 @@ class Forker:
     async def read_again(self, command: Call) -> tuple[Any, SquadError | None]:
         """Do a read or a policy question again."""
         path: CallPath = self.world.ports.get(CallPath)
+        if self.free and command.action == "models.generate" and self._costs(command):
+            raise ForkStuckError(f"step {command.position} would ask a model that costs money")
         step = Step(self.world.registry.action(command.action), command.input)
         try:
             return plain(await path.run(step)), None
         except SquadError as error:
             return None, error
+
+    def _costs(self, command: Call) -> bool:
+        if not self.world.ports.has(Appraiser):
+            return True
+        expected = self.world.registry.action(command.action).spec.input
+        value = msgspec.convert(command.input, expected, strict=False)
+        return self.world.ports.get(Appraiser).appraise(command.action, value) is not None
 
     def asked(self, past: Past, log: Journal, command: Ask, recorded: Event | None) -> list[Event]:
         """Answer for a person: as then, or as the caller supposes."""

@@ -1,0 +1,59 @@
+"""What others may know of explanations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel.errors import MissingError
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """One step without which it would have come out differently.
+
+    `because` is what the step itself said; `shown_by` is the change of its
+    output that, when the run was driven again, changed the answer.
+    """
+
+    event: int
+    position: str
+    name: str
+    because: str
+    shown_by: str
+
+
+class Counterfactual(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of the run's input that was re-run and gave another answer."""
+
+    path: str
+    was: Any
+    needed: Any
+    then: str
+    money: dict[str, dict[str, str]] = {}
+    text: str = ""
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer in one line, what it rests on, and the smallest change that
+    flips it.
+
+    `checked` is how many times the run was driven again; every cause and every
+    counterfactual is one of those, none is only inferred.
+    """
+
+    answer: str
+    run: str
+    document: str | None
+    verdict: str
+    causes: list[Cause]
+    flip: Counterfactual | None
+    others: list[Counterfactual]
+    checked: int
+    exhausted: bool
+
+
+class DocumentMissingError(MissingError):
+    """No run knows this document."""
+
+    code = "why.missing"

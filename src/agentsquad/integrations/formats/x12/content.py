@@ -42,26 +42,28 @@ class Fault(NamedTuple):
 
 
 def inspect(segment: Segment, definition: SegmentDef, delimiters: Delimiters) -> Iterator[Fault]:
-    """Yield what is wrong with the elements of a segment."""
-    elements = segment.elements
-    for number, use in enumerate(definition.uses, 1):
-        value = elements[number - 1] if number <= len(elements) else ""
-        if not value:
-            if use.mandatory:
-                yield _fault(number, MISSING, f"{use.name} is missing", None, use.number)
-            continue
-        yield from _inspect_use(number, value, use, delimiters)
-    extra = len(elements) - len(definition.uses)
-    if extra > 0 and any(elements[len(definition.uses) :]):
-        yield _fault(
-            len(definition.uses) + 1,
-            TOO_MANY,
-            f"{segment.tag} has {len(elements)} elements, at most {len(definition.uses)}",
-            None,
-            None,
-        )
+    """Yield what is wrong with the elements of a segment, in their order."""
+    uses, elements = definition.uses, segment.elements
+    present, bit = 0, 1
+    found: list[Fault] = []
+    for number, (use, value) in enumerate(zip(uses, elements, strict=False), 1):
+        if value:
+            present |= bit
+            found += _inspect_use(number, value, use, delimiters)
+        bit <<= 1
+    missing = definition.mandatory & ~present
+    if missing:
+        for number, use in enumerate(uses, 1):
+            if missing >> (number - 1) & 1:
+                found.append(_fault(number, MISSING, f"{use.name} is missing", None, use.number))
+        found.sort(key=lambda fault: fault.element)
+    yield from found
+    if len(elements) > len(uses) and any(elements[len(uses) :]):
+        text = f"{segment.tag} has {len(elements)} elements, at most {len(uses)}"
+        yield _fault(len(uses) + 1, TOO_MANY, text, None, None)
     for note in definition.notes:
-        yield from _inspect_note(note, elements, definition.uses)
+        if _is_broken(note, present):
+            yield _broken(note, present, elements, uses)
 
 
 def _fault(number: int, code: str, message: str, value: str | None, reference: str | None) -> Fault:
@@ -69,7 +71,11 @@ def _fault(number: int, code: str, message: str, value: str | None, reference: s
 
 
 def _inspect_use(number: int, value: str, use: Use, delimiters: Delimiters) -> Iterator[Fault]:
-    mark = delimiters.repetition
+    mark, part = delimiters.repetition, delimiters.component
+    if use.element is not None and not (mark and mark in value) and not (part and part in value):
+        for code, text in judge(value, use.element):
+            yield Fault(number, None, None, code, text, value, use.number)
+        return
     repeats = value.split(mark) if mark and mark in value else [value]
     if len(repeats) > use.repeat:
         text = f"{use.name} occurs {len(repeats)} times, at most {use.repeat}"
@@ -174,29 +180,36 @@ _TYPES: dict[str, Callable[[str], tuple[str, str] | None]] = {
 }
 
 
-def _inspect_note(note: Note, elements: Sequence[str], uses: Sequence[Use]) -> Iterator[Fault]:
-    """Check one condition between elements; the finding names the first
-    element it lacks.
+def _is_broken(note: Note, present: int) -> bool:
+    """Whether the set of elements that are present breaks a condition."""
+    kind, used = note.kind, present & note.mask
+    if kind == "P":
+        return used != 0 and used != note.mask
+    if kind == "R":
+        return used == 0
+    if kind == "E":
+        return used & (used - 1) != 0
+    if not present & note.first:
+        return False
+    return used != note.mask if kind == "C" else used == note.first
+
+
+def _broken(note: Note, present: int, elements: Sequence[str], uses: Sequence[Use]) -> Fault:
+    """Return the finding of a broken condition; it names the first element
+    that is lacking.
     """
-    there = [place <= len(elements) and bool(elements[place - 1]) for place in note.places]
-    names = ", ".join(f"{place:02d}" for place in note.places)
-    lacking = next((p for p, yes in zip(note.places, there, strict=True) if not yes), None)
-    if note.kind == "P" and any(there) and not all(there):
-        text = f"elements {names} come together or not at all ({note})"
-    elif note.kind == "R" and not any(there):
-        text = f"one of the elements {names} is needed ({note})"
-    elif note.kind == "C" and there[0] and not all(there):
-        text = f"element {names[:2]} needs {names[4:]} ({note})"
-    elif note.kind == "L" and there[0] and not any(there[1:]):
-        lacking = note.places[1]
-        text = f"element {names[:2]} needs one of {names[4:]} ({note})"
-    elif note.kind == "E" and sum(there) > 1:
-        second = [p for p, yes in zip(note.places, there, strict=True) if yes][1]
-        text = f"only one of the elements {names} may be used ({note})"
-        value = elements[second - 1]
-        yield _fault(second, EXCLUDED, text, value, uses[second - 1].number)
-        return
+    names = [f"{place:02d}" for place in note.places]
+    there = [place for place in note.places if present >> (place - 1) & 1]
+    if note.kind == "E":
+        text = f"only one of the elements {', '.join(names)} may be used ({note})"
+        second = there[1]
+        return _fault(second, EXCLUDED, text, elements[second - 1], uses[second - 1].number)
+    lacking = next(place for place in note.places if place not in there)
+    if note.kind == "P":
+        text = f"elements {', '.join(names)} come together or not at all ({note})"
+    elif note.kind == "R":
+        text = f"one of the elements {', '.join(names)} is needed ({note})"
     else:
-        return
-    place = lacking or note.places[0]
-    yield _fault(place, CONDITIONAL, text, None, uses[place - 1].number)
+        some = "one of " if note.kind == "L" else ""
+        text = f"element {names[0]} needs {some}{', '.join(names[1:])} ({note})"
+    return _fault(lacking, CONDITIONAL, text, None, uses[lacking - 1].number)

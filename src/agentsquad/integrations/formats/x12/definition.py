@@ -68,6 +68,14 @@ class Note(NamedTuple):
 
     kind: str
     places: tuple[int, ...]
+    mask: int
+    first: int
+
+    @classmethod
+    def of(cls, kind: str, places: tuple[int, ...]) -> Note:
+        """Return a note; element n is bit n - 1 of its masks."""
+        mask = sum(1 << (place - 1) for place in places)
+        return cls(kind, places, mask, 1 << (places[0] - 1))
 
     def __str__(self) -> str:
         return self.kind + "".join(f"{p:02d}" for p in self.places)
@@ -79,6 +87,7 @@ class SegmentDef(NamedTuple):
     tag: str
     uses: tuple[Use, ...]
     notes: tuple[Note, ...]
+    mandatory: int
 
 
 class Node(NamedTuple):
@@ -181,7 +190,9 @@ def _segment(
     tag: str, text: str, elements: Mapping[str, Element], composites: Mapping[str, tuple[Use, ...]]
 ) -> SegmentDef:
     body, _, notes = text.partition("|")
-    return SegmentDef(tag, _uses(body, elements, composites), tuple(_notes(notes.split())))
+    uses = _uses(body, elements, composites)
+    mandatory = sum(1 << index for index, use in enumerate(uses) if use.mandatory)
+    return SegmentDef(tag, uses, tuple(_notes(notes.split())), mandatory)
 
 
 def _uses(
@@ -208,9 +219,9 @@ def _notes(words: list[str]) -> Iterator[Note]:
         if "-" in rest:
             low, high = (int(part) for part in rest.split("-"))
             for place in range(low, high, 2):
-                yield Note(kind, (place, place + 1))
+                yield Note.of(kind, (place, place + 1))
         else:
-            yield Note(kind, tuple(int(rest[i : i + 2]) for i in range(0, len(rest), 2)))
+            yield Note.of(kind, tuple(int(rest[i : i + 2]) for i in range(0, len(rest), 2)))
 
 
 def _set(set_id: str, entry: Mapping[str, str]) -> SetDef:

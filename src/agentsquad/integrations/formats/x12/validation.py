@@ -121,7 +121,7 @@ def _isa(interchange: Interchange) -> Iterator[Finding]:
         text = f"the ISA has {count} elements, not {len(ISA_WIDTHS)}"
         yield _envelope(header, "022", text, "interchange")
     version = header.get(12).strip()
-    modern = version.isascii() and version.isdigit() and int(version) >= 402
+    modern = len(version) == 5 and "00402" <= version <= "99999"
     uses = release("005010" if modern else "004010").segments["ISA"].uses
     size = sum(len(e) + 1 for e in header.elements[:16]) + 4
     if count == len(ISA_WIDTHS) and size != 106:

@@ -13,6 +13,7 @@ from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.engine.contract import workflow
 from agentsquad.runtime.engine.door import CallPath, Step
+from agentsquad.runtime.ledger.plugin import plugin as ledger
 from agentsquad.runtime.policy.plugin import load_policy
 from agentsquad.testing import TestSquad
 from agentsquad.testing.clock import settle
@@ -22,7 +23,7 @@ from agentsquad.trust.attestation.plugin import plugin as attestation
 
 BANK_RULES = """package bank.rules
 
-actions := {"bank.pay", "approvals.give"}
+actions := {"bank.pay", "approvals.give", "log.erase"}
 
 allow contains {"clause": "bank.rules.allowed", "reason": "within limits"} if input.action != ""
 
@@ -78,7 +79,7 @@ class Office:
             policies={"bank/rules.rego": BANK_RULES},
         )
         policy = load_policy([bank, attestation])
-        self.squad = TestSquad(bank, attestation, policy=policy, store=store)
+        self.squad = TestSquad(bank, attestation, ledger, policy=policy, store=store)
         self.store = self.squad.ledger.store
         self.files = MemoryFiles()
         self.notary = MemoryNotary(bytes(range(32)))

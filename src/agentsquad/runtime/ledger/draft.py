@@ -24,7 +24,7 @@ PAYLOAD_SIZE_MAX = 16 * 1024 * 1024
 _POOL_SIZE = 256 * SALT_SIZE
 
 
-class Draft(msgspec.Struct):
+class Draft(msgspec.Struct, gc=False):
     """An event without `seq`, `stream_seq`, `prev` and `at`; `plain` is the
     payload to return.
     """

@@ -3,7 +3,7 @@
 A commit is one transaction and one fsync. Rows lie in order of `seq`; a stream
 is a chain of `back` references with a note of places every chapter, so that
 appending to a thousand streams writes to the end of the file instead of a
-thousand pages of an index (docs/decisions/0002-ledger-store.md).
+thousand pages of an index (docs/decisions/0003-ledger-store.md).
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from heapq import merge
 from itertools import islice
 
 import apsw
 
 from agentsquad.runtime.ledger.adapters import database
+from agentsquad.runtime.ledger.adapters.reserve import Reserve
 from agentsquad.runtime.ledger.adapters.witness import Witness
 from agentsquad.runtime.ledger.contract import (
     CHAPTER_LENGTH,
@@ -34,6 +36,7 @@ APPLICATION = 0x53514C47  # "SQLG"
 FORMAT = 1
 CACHE_KIB = 32 * 1024
 CHECKPOINT_PAGES = 4_000
+SLACK_PAGES = 16
 
 _SCHEMA = """
 CREATE TABLE event (
@@ -67,6 +70,8 @@ class SqliteVolume:
     def __init__(self, path: str) -> None:
         self._path = path
         self._witness = Witness(path + ".head")
+        self._reserve = Reserve(path + "-wal")
+        self._pages = 0
         self._types: dict[str, int] = {}
         noted = self._witness.read()
         if noted is not None and noted.size and not _occupied(path):
@@ -86,7 +91,7 @@ class SqliteVolume:
     def _prepare(self) -> None:
         db = self._db
         db.pragma("cache_size", -CACHE_KIB)
-        db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        db.set_wal_hook(self._committed)
         if db.pragma("user_version") == 0:
             db.execute("BEGIN IMMEDIATE")
             with db:  # a savepoint; the version is looked at again now that we are alone
@@ -145,10 +150,21 @@ class SqliteVolume:
             for level, index, hashes in batch.tiles:
                 db.execute("INSERT INTO tile VALUES (?, ?)", (_tile_id(level, index), hashes))
             db.execute("UPDATE head SET size = ?, root = ?", (batch.head.size, batch.head.root))
+            self._reserve.ensure(self._pages + SLACK_PAGES)
             db.execute("COMMIT")
         except apsw.Error as error:
             raise database.write_error(error, self._path) from error
         self._witness.write(batch.head)
+
+    def _committed(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        """Note how long the write-ahead log is; move it into the database now
+        and then. A checkpoint that fails is tried again after the next commit.
+        """
+        self._pages = pages
+        if pages >= CHECKPOINT_PAGES:
+            with suppress(apsw.Error):
+                connection.wal_checkpoint(name)
+        return apsw.SQLITE_OK
 
     def rollback(self) -> None:
         """End the transaction without a trace; allowed when there is none."""
@@ -309,6 +325,7 @@ class SqliteVolume:
     def close(self) -> None:
         """Close the file; the last one out empties the write-ahead log."""
         self._witness.close()
+        self._reserve.close()
         try:
             self._db.close()
         except apsw.Error:

@@ -162,6 +162,8 @@ def swallow(data: bytes) -> None:
 
 @given(mutated())
 @example(SAMPLE.replace(b"~", b"\n"))
+@example(SAMPLE.replace(b"*00401*", b"*00\xb201*"))
+@example(SAMPLE.replace(b"*00401*", b"*" + b"9" * 5000 + b"*"))
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_a_damaged_file_is_reported_and_answered_with_a_valid_acknowledgement(data: bytes) -> None:
     swallow(data)

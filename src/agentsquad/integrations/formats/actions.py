@@ -162,7 +162,7 @@ def convert(ctx: Context, value: ConvertInput) -> TextOutput:
             form = msgspec.json.decode(data)
         except msgspec.DecodeError as error:
             raise X12ReadError(f"{value.file}: not JSON ({error})") from error
-        return TextOutput(text=x12.write(x12.from_json(form)).decode("utf-8", "surrogateescape"))
+        return TextOutput(text=_text(x12.write(x12.from_json(form))))
     document = x12.parse(data)
     if not document.interchanges:
         raise X12ReadError(
@@ -170,6 +170,16 @@ def convert(ctx: Context, value: ConvertInput) -> TextOutput:
         )
     form_bytes = msgspec.json.encode(x12.to_json(document))
     return TextOutput(text=msgspec.json.format(form_bytes, indent=1).decode() + "\n")
+
+
+def _text(data: bytes) -> str:
+    """Decode for printing; a file in Latin-1 is printed in the terminal's
+    encoding.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _read(ctx: Context, path: str) -> bytes:

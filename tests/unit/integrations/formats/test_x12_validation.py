@@ -138,6 +138,7 @@ def test_an_in_between_release_is_judged_by_the_older_one_and_says_so() -> None:
     assert "judged by 004010" in report.warnings[0].message
 
 
+@pytest.mark.slow
 def test_findings_are_bounded() -> None:
     rows = ["QQQ*1"] * 12_000
     assert len(x12.check(file(*rows)).findings) <= 10_001
@@ -231,6 +232,14 @@ SAMPLES = [
         )
     ),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("draft", SAMPLES, ids=lambda draft: draft.set_id)
+def test_a_typed_document_read_and_written_again_is_the_same(draft: x12.Draft) -> None:
+    data = file(*("*".join(row) for row in draft.segments), set_id=draft.set_id)
+    read, write = getattr(d, f"read_{draft.set_id}"), getattr(d, f"write_{draft.set_id}")
+
+    assert write(read(next(x12.parse(data).transactions))) == draft
 
 
 @pytest.mark.parametrize("version", RELEASES)

@@ -18,7 +18,8 @@ invoice and payment order.
 
 from __future__ import annotations
 
-from agentsquad.integrations.formats.x12.acknowledgement import acknowledge
+from agentsquad.integrations.formats.contract import Finding
+from agentsquad.integrations.formats.x12.acknowledgement import Kind, acknowledge
 from agentsquad.integrations.formats.x12.builder import (
     Draft,
     Endpoint,
@@ -47,8 +48,10 @@ __all__ = [
     "Draft",
     "Endpoint",
     "Envelope",
+    "Finding",
     "Group",
     "Interchange",
+    "Kind",
     "Report",
     "Segment",
     "Transaction",

@@ -69,7 +69,10 @@ def build(environment: Environment) -> Model:
 def build_embedder() -> Embedder:
     """Return the sentence embedder."""
     _require(EMBEDDING)
-    from agentsquad.integrations.connectors.ai.local.adapters import files, minilm
+    from agentsquad.integrations.connectors.ai.local.adapters import files, threads
+
+    threads.single_for_arrays()
+    from agentsquad.integrations.connectors.ai.local.adapters import minilm
 
     def both() -> tuple[Path, Path]:
         weights, tokenizer = files.verified(MINILM).values()

@@ -9,7 +9,6 @@ request waits for it.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,6 +24,7 @@ from agentsquad.integrations.connectors.ai.contract import (
     ModelReplyError,
     ModelUnavailableError,
 )
+from agentsquad.integrations.connectors.ai.local.adapters.threads import for_generation
 from agentsquad.integrations.connectors.ai.local.prompt import Prompt
 from agentsquad.workforce.agents.contract import Chunk, ModelReply, ModelRequest, Usage
 
@@ -43,7 +43,7 @@ class GgufModel:
         self.provider = provider
         self._model = model
         self._file = file
-        self._threads = threads or min(4, len(os.sched_getaffinity(0)))
+        self._threads = threads or for_generation()
         self._engine: Any = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"squad-{model}")
 

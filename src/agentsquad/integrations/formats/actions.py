@@ -1,17 +1,22 @@
-"""The actions of the formats: check, answer, show and convert X12 files."""
+"""The actions of the formats: check, answer, show and convert X12 files.
+
+The engine is imported when an action runs, so that listing actions stays quick.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from agentsquad.integrations.formats import x12
 from agentsquad.integrations.formats.contract import FileReader, X12ReadError
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
+
+if TYPE_CHECKING:
+    from agentsquad.integrations.formats.x12 import Interchange
 
 FILE_BYTES_MAX = 256 * 1024 * 1024
 
@@ -93,6 +98,8 @@ def check(ctx: Context, value: CheckInput) -> CheckOutput:
     004010 and 005010. Every error carries the code that a TA1, 997 or 999
     would. The exit code is 0 when valid and 2 when not.
     """
+    from agentsquad.integrations.formats import x12
+
     errors: list[dict[str, Any]] = []
     warnings: list[dict[str, Any]] = []
     interchanges: list[dict[str, Any]] = []
@@ -125,6 +132,8 @@ def ack(ctx: Context, value: AckInput) -> TextOutput:
     One interchange for each that came, from its receiver to its sender.
     Nothing is sent.
     """
+    from agentsquad.integrations.formats import x12
+
     at = value.at or _minute(ctx.now_ms())
     control, texts = value.control, []
     for path in value.files:
@@ -144,6 +153,8 @@ def ack(ctx: Context, value: AckInput) -> TextOutput:
 )
 def show(ctx: Context, value: ShowInput) -> TextOutput:
     """Show X12 files as documents people can read: parties, lines, amounts."""
+    from agentsquad.integrations.formats import x12
+
     return TextOutput(text="\n".join(x12.show(x12.parse(_read(ctx, p))) for p in value.files))
 
 
@@ -156,6 +167,8 @@ def show(ctx: Context, value: ShowInput) -> TextOutput:
 )
 def convert(ctx: Context, value: ConvertInput) -> TextOutput:
     """Convert X12 to JSON, or that JSON back to X12, without loss."""
+    from agentsquad.integrations.formats import x12
+
     data = _read(ctx, value.file)
     if data.lstrip()[:1] == b"{":
         try:
@@ -191,7 +204,7 @@ def _minute(now_ms: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M")
 
 
-def _summary(interchange: x12.Interchange) -> dict[str, Any]:
+def _summary(interchange: Interchange) -> dict[str, Any]:
     header = interchange.header
     return {
         "control": interchange.control,

@@ -9,10 +9,8 @@ the nearest older one and say so.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from agentsquad.kernel.errors import BugError
@@ -165,6 +163,9 @@ def label(element: str, code: str) -> str:
 
 @cache
 def _load(name: str) -> dict[str, Any]:
+    import tomllib
+    from importlib.resources import files
+
     return tomllib.loads(files(_PACKAGE).joinpath(name).read_text("utf-8"))
 
 

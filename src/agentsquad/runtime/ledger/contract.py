@@ -210,6 +210,12 @@ class KeyRing(Protocol):
         """
         ...
 
+    def erasures(self, subject: str) -> int | None:
+        """Return how often a key of the subject was destroyed; None when there
+        never was one.
+        """
+        ...
+
     def subjects(self) -> list[str]:
         """Return every subject with a key."""
         ...
@@ -352,6 +358,12 @@ class EventMissingError(MissingError):
     code = "ledger.missing"
 
 
+class SubjectMissingError(MissingError):
+    """Nothing is stored about such a person."""
+
+    code = "ledger.subject_missing"
+
+
 class BlobMissingError(MissingError):
     """There is no such blob."""
 
@@ -446,6 +458,7 @@ __all__ = [
     "RecordStore",
     "Row",
     "StreamHead",
+    "SubjectMissingError",
     "UrlInvalidError",
     "VerifyFailedError",
     "Volume",

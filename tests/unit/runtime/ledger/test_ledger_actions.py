@@ -140,8 +140,33 @@ async def test_erase_destroys_the_key_says_so_and_is_idempotent(ledger: Ledger) 
     await ledger.store.append([person])
     assert (await actions.verify.fn(Room(ledger), actions.VerifyInput())).valid
     assert (await actions.erase.fn(Room(ledger), asked)).keys == 1
+    # A crash after the key was destroyed and before it was said is made good.
+    await ledger.store.append([person])
+    ledger.keyring.destroy("person:1")
+    with pytest.raises(IntegrityError):
+        await actions.verify.fn(Room(ledger), actions.VerifyInput())
+    made_good = await actions.erase.fn(Room(ledger), asked)
+    assert (made_good.keys, made_good.event) == (0, await ledger.store.size())
+    assert (await actions.verify.fn(Room(ledger), actions.VerifyInput())).valid
     with pytest.raises(InvalidError):
         await actions.erase.fn(Room(ledger), actions.EraseInput(subject="p", reason=" "))
+
+
+async def test_erasing_an_unknown_subject_is_refused_unless_the_key_was_lost(
+    ledger: Ledger,
+) -> None:
+    person = NewEvent(
+        stream="v", type="x.y", payload={"who": "Ada"}, personal={"/who": "person:4711"}
+    )
+    await ledger.store.append([person])
+    asked = actions.EraseInput(subject="person:4712", reason="a typing mistake")
+    with pytest.raises(MissingError) as caught:
+        await actions.erase.fn(Room(ledger), asked)
+    assert caught.value.hint == "did you mean 'person:4711'?"
+    assert await ledger.store.size() == 31
+    asked.lost = True
+    assert (await actions.erase.fn(Room(ledger), asked)).keys == 0
+    assert (await actions.verify.fn(Room(ledger), actions.VerifyInput())).valid
 
 
 async def test_rebuild_and_check_agree_and_an_unknown_reading_is_missing(ledger: Ledger) -> None:

@@ -41,6 +41,6 @@ def decrypt(entry: Entry | None, subject: str, box: bytes) -> bytes | None:
         return None
     raise KeyLostError(
         f"the key of {subject!r} is gone, though {subject!r} was never erased",
-        hint=f"restore the key file; if the loss is meant run 'squad erase {subject}'",
+        hint=f"restore the key file; else 'squad erase {subject} --lost --reason …'",
         details={"subject": subject},
     )

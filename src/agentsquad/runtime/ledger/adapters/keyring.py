@@ -76,6 +76,11 @@ class SqliteKeyRing:
             raise BusyError(hint="another process is reading keys: erase again")
         return 0 if entry is None or entry.key is None else 1
 
+    def erasures(self, subject: str) -> int | None:
+        """Return how often a key of the subject was destroyed."""
+        entry = self._entry(subject)
+        return None if entry is None else entry.erasures
+
     def subjects(self) -> list[str]:
         """Return every subject with a key."""
         with database.translated(self._path):

@@ -147,6 +147,11 @@ class MemoryKeyRing:
             self._entries[subject] = Entry(None, entry.erasures + 1)
         return 0 if entry.key is None else 1
 
+    def erasures(self, subject: str) -> int | None:
+        """Return how often a key of the subject was destroyed."""
+        entry = self._entries.get(subject)
+        return None if entry is None else entry.erasures
+
     def subjects(self) -> list[str]:
         """Return every subject with a key."""
         return sorted(name for name, entry in self._entries.items() if entry.key)

@@ -35,6 +35,7 @@ from agentsquad.solutions.purchase_to_pay.screening import Screener, Screening
 from agentsquad.workforce.agents.contract import ModelCatalogue
 
 ACKNOWLEDGEMENTS, LETTERS = "acknowledgements", "letters"
+DRAFTER, MODEL_DRAFTER = "p2p-drafter", "p2p-drafter-model"
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,13 +57,15 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True):
     """What a folder holds: each content once, in order of names.
 
     `skipped` says why a file was left alone; a second file with the same bytes
-    is left alone as a copy. `sanctions` is whether a list lies beside them.
+    is left alone as a copy. `sanctions` is whether a list lies beside them,
+    `drafter` the agent that words letters: one with a model if one is ready.
     """
 
     files: tuple[FileRead, ...]
     skipped: dict[str, str]
     master: Master
     sanctions: bool = False
+    drafter: str = DRAFTER
 
 
 @action("p2p.scan", effect=Effect.READ, cli=())
@@ -86,7 +89,20 @@ async def scan(ctx: Context, value: ScanInput) -> Scanned:
         skipped=skipped,
         master=_master(source, value.folder),
         sanctions=_has(source, value.folder, "sanctions/sdn.csv"),
+        drafter=await _drafter(ctx),
     )
+
+
+async def _drafter(ctx: Context) -> str:
+    """Name the agent with a model if one is ready to write, else the rule."""
+    try:
+        listed = await ctx.call("models.list", {})
+    except SquadError:
+        return DRAFTER
+    ready = any(
+        one.status == "ready" and one.protocol != "rules" and not one.embeds for one in listed.items
+    )
+    return MODEL_DRAFTER if ready else DRAFTER
 
 
 def _master(source: FileSource, folder: str) -> Master:
@@ -321,7 +337,7 @@ class LetterInput(msgspec.Struct, frozen=True, kw_only=True):
 @action("p2p.write_letter", effect=Effect.WRITE, cli=(), reconcile="p2p.find_letter")
 def write_letter(ctx: Context, value: LetterInput) -> Left:
     """Put a letter to a vendor into the outbox."""
-    data = letter.render({"subject": value.subject, "body": value.body})
+    data = letter.render(value.subject, value.body)
     ctx.port(Outbox).put(LETTERS, value.name, data)  # type: ignore[type-abstract]
     return Left(documents=(f"{LETTERS}/{value.name}",))
 

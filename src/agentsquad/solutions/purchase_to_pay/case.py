@@ -62,7 +62,15 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Name of this case with exactly these documents."""
-        return f"{self.po or 'none'}-{digest(msgspec.to_builtins(self))[7:23]}"
+        places = [
+            *(one.place.id for one in self.confirmations),
+            *(one.place.id for one in self.shipments),
+            *(one.place.id for one in self.invoices),
+            *(one.place.id for one in self.rejections),
+        ]
+        if self.order is not None:
+            places.append(self.order.place.id)
+        return f"{self.po or 'none'}-{digest(sorted(places))[7:23]}"
 
 
 def cases_of(files: Iterable[Contents]) -> list[Case]:

@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from agentsquad.kernel.errors import DeniedError
+from agentsquad.kernel.errors import DeniedError, SquadError
 from agentsquad.kernel.money import Money
 from agentsquad.runtime.engine.contract import WorkflowContext, workflow
 from agentsquad.solutions.purchase_to_pay import check, matching
 from agentsquad.solutions.purchase_to_pay.actions import (
+    DRAFTER,
     HistoryInput,
     LetterInput,
     PairingInput,
@@ -26,6 +27,8 @@ from agentsquad.solutions.purchase_to_pay.contract import Payer, Receipt
 from agentsquad.solutions.purchase_to_pay.document import Invoice, Order
 from agentsquad.solutions.purchase_to_pay.duplicate import duplicate_facts
 from agentsquad.solutions.purchase_to_pay.letter import (
+    brief,
+    compose,
     draft,
     letter_facts,
     problems,
@@ -61,6 +64,7 @@ class CaseInput(msgspec.Struct, frozen=True, kw_only=True):
     buyer: Payer = Payer()
     screening: Screening | None = None
     thresholds: dict[str, int] = {}
+    drafter: str = DRAFTER
 
 
 class Work(msgspec.Struct, kw_only=True):
@@ -502,18 +506,30 @@ async def _write(
         for currency, micros in sorted(settlement.held.items())
     }
     facts = letter_facts(vendor.name, case.po, points, amounts)
-    answer = await ctx.agent("p2p-drafter", facts, task="Write this letter to the vendor.")
-    wrong = problems(answer, facts)
-    if wrong:
-        work.notes.append(f"draft replaced: {'; '.join(wrong[:3])}")
-        answer = draft(facts)
     written = await ctx.call(
         "p2p.write_letter",
         LetterInput(
             name=f"{case.key}.txt",
             vendor=vendor.key,
-            subject=answer["subject"],
-            body=answer["body"],
+            subject=f"Our order {case.po}",
+            body=compose(await _opening(ctx, value, facts, work), facts),
         ),
     )
     return list(written.documents)
+
+
+async def _opening(
+    ctx: WorkflowContext, value: CaseInput, facts: Mapping[str, Any], work: Work
+) -> str:
+    """Let the drafter word the opening; what fails its check, or never comes,
+    is replaced by the rule's words."""
+    given = brief(facts)
+    try:
+        answer = await ctx.agent(value.drafter, given, task="Write the opening sentence.")
+        wrong = problems(answer)
+    except SquadError as error:
+        answer, wrong = {}, [f"the drafter failed: {error.message}"]
+    if not wrong:
+        return str(answer["opening"])
+    work.notes.append(f"draft replaced: {'; '.join(wrong[:3])}")
+    return draft(given)["opening"]

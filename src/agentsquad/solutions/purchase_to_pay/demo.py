@@ -33,6 +33,7 @@ from agentsquad.solutions.purchase_to_pay.tally import Tally, compare, tally
 from agentsquad.solutions.purchase_to_pay.workflow import NAME, FolderInput
 
 TICK_MS = 200
+TICK_MAX_MS = 3_000
 
 
 class DemoInput(msgspec.Struct, kw_only=True):
@@ -127,11 +128,14 @@ def _result(
 async def _drive(ctx: Context, engine: Engine, run_id: str, approver: Approver | None) -> Outcome:
     """Wait for the end; answer what waits on the way."""
     later: set[str] = set()
+    tick = TICK_MS
     while True:
         try:
-            return await engine.wait(run_id, timeout_ms=TICK_MS)
+            return await engine.wait(run_id, timeout_ms=tick)
         except DeadlineError:
             waiting = [i for i in await engine.inbox(run_id) if i.id not in later]
+        # looking through the log costs; look less often while nothing is asked
+        tick = TICK_MS if waiting else min(2 * tick, TICK_MAX_MS)
         for item in waiting:
             if approver is None:
                 await _by_rule(ctx, engine, item)

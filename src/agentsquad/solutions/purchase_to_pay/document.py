@@ -33,6 +33,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """The place in one line, for people."""
         return f"{self.file} ISA {self.interchange} GS {self.group} ST {self.transaction}"
 
+    @property
+    def id(self) -> str:
+        """The place by content: the same document under any file name."""
+        return f"{self.digest} {self.interchange} {self.group} {self.transaction}"
+
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line. `ids` maps X12 qualifiers (VP, BP, UP …) to numbers.

@@ -4,7 +4,7 @@ totals with a known answer."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -12,7 +12,10 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import EventStore
+from agentsquad.runtime.ledger.contract import RecordStore
 from agentsquad.solutions.purchase_to_pay.result import CaseResult, RunResult
+from agentsquad.trust.attestation.contract import Notary
+from agentsquad.trust.attestation.heads import sign_head
 
 
 class Tally(msgspec.Struct, kw_only=True):
@@ -52,12 +55,19 @@ async def tally(ctx: Context, run: str) -> Tally:
 
 
 async def _head(ctx: Context) -> Any:
-    """Return the signed head of the log, None where nothing signs."""
+    """Sign the head of the log and return it; None where nothing signs."""
     try:
-        head = await ctx.call("log.checkpoint", {})
+        notary = ctx.port(Notary)  # type: ignore[type-abstract]
     except SquadError:
         return None
-    return msgspec.to_builtins(head)
+    store = ctx.port(EventStore)  # type: ignore[type-abstract]
+    signed = await sign_head(cast(RecordStore, store), notary)
+    return {
+        "origin": signed.checkpoint.origin,
+        "size": signed.checkpoint.size,
+        "root": f"sha256:{signed.checkpoint.root.hex()}",
+        "checkpoint": signed.note.decode(),
+    }
 
 
 def compare(result: RunResult, truth: Mapping[str, Any] | None) -> list[dict[str, Any]]:

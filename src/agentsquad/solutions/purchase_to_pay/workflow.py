@@ -91,6 +91,7 @@ async def purchase_to_pay(ctx: WorkflowContext, value: FolderInput) -> RunResult
             buyer=scanned.master.buyer,
             screening=screenings.get(_name(case, scanned)),
             thresholds=thresholds,
+            drafter=scanned.drafter,
         )
         result: CaseResult = await ctx.run(CASE, given, key=case.key)
         return result

@@ -24,7 +24,6 @@ from typing import Any
 
 from agentsquad.integrations.connectors.ai.contract import Limits, Secret
 from agentsquad.kernel.action import RetryPolicy
-from agentsquad.runtime.resilience.rate import Rate
 from agentsquad.workforce.agents.contract import Message, ModelRequest
 
 QUESTION = "Match this line to the order: 12 boxes of A4 paper."
@@ -107,7 +106,7 @@ async def clients(url: str) -> dict[str, Call]:
     clock = SystemClock()
     headers = {"authorization": Secret("Bearer k")}
     model = plugin.build("openai", url, HttpxTransport(), clock, headers)
-    limits = Limits(requests=Rate(10**9), tokens=Rate(10**12))
+    limits = Limits(requests=10**9, tokens=10**12)
     guarded = GuardedModel(
         model, limits, DatedPrices("openai"), RetryPolicy(), clock, SystemEntropy()
     )

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentsquad.integrations.connectors.ai.bedrock.contract import AwsCredentials
 from agentsquad.integrations.connectors.ai.bedrock.eventstream import EventStreamParser
 from agentsquad.integrations.connectors.ai.bedrock.sigv4 import (
-    AwsCredentials,
     Scope,
     Signable,
     sign,

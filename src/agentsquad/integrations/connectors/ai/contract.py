@@ -27,7 +27,6 @@ from agentsquad.kernel.errors import (
     UnsupportedError,
 )
 from agentsquad.kernel.ports import Clock, Entropy
-from agentsquad.runtime.resilience.rate import Rate
 from agentsquad.workforce.agents.contract import (
     ModelCatalogue,
     ModelLimitError,
@@ -40,6 +39,7 @@ __all__ = [
     "HttpReply",
     "HttpRequest",
     "HttpStream",
+    "MAX_TOKENS",
     "Limits",
     "ModelAuthenticationError",
     "ModelDeadlineError",
@@ -65,6 +65,10 @@ __all__ = [
     "Transport",
     "WeightsError",
 ]
+
+
+MAX_TOKENS = 4096
+"""What a request without `max_tokens` asks for, so that its cost has a bound."""
 
 
 class Secret:
@@ -100,8 +104,8 @@ class Environment(Protocol):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What may be sent to a provider in any minute; None is no limit."""
 
-    requests: Rate | None = None
-    tokens: Rate | None = None
+    requests: int | None = None
+    tokens: int | None = None
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):

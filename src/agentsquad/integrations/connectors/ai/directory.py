@@ -8,7 +8,6 @@ line in a list and not a failed start.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import msgspec
 
@@ -112,8 +111,8 @@ class ConfiguredModels:
                         network=provider.network,
                         embeds=model in embedders and provider.protocol == "local",
                         priced=free or prices.price(model) is not None,
-                        requests_per_minute=_limit(provider.limits.requests),
-                        tokens_per_minute=_limit(provider.limits.tokens),
+                        requests_per_minute=provider.limits.requests,
+                        tokens_per_minute=provider.limits.tokens,
                     )
                 )
         return found
@@ -213,6 +212,12 @@ class NamedModel:
         self._guarded = guarded
         self._model = model
 
+    def ceiling(self, request: ModelRequest) -> tuple[str, int | None]:
+        """Return (currency, micro-units) a call can cost at most; None if
+        unknown.
+        """
+        return self._guarded.ceiling(msgspec.structs.replace(request, model=self._model))
+
     async def complete(
         self, request: ModelRequest, *, deadline_ms: int | None = None
     ) -> ModelReply:
@@ -232,7 +237,3 @@ def _prices(provider: Provider) -> DatedPrices | OwnPrices | NoPrices:
     if provider.price is not None:
         return OwnPrices(provider.price)
     return DatedPrices(provider.vendor) if provider.vendor else NoPrices()
-
-
-def _limit(rate: Any) -> int | None:
-    return None if rate is None else rate.limit

@@ -16,6 +16,7 @@ from typing import Any, cast
 import msgspec
 
 from agentsquad.integrations.connectors.ai.contract import (
+    MAX_TOKENS,
     Limits,
     ModelDeadlineError,
     ModelRefusedError,
@@ -26,7 +27,7 @@ from agentsquad.integrations.connectors.ai.price import priced
 from agentsquad.kernel.action import RetryPolicy
 from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.ports import Clock, Entropy
-from agentsquad.runtime.resilience.rate import NOTHING, earliest, reserve, settle
+from agentsquad.runtime.resilience.rate import NOTHING, Rate, earliest, reserve, settle
 from agentsquad.runtime.resilience.retry import next_delay_ms
 from agentsquad.workforce.agents.contract import (
     Chunk,
@@ -53,6 +54,8 @@ class Gate:
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self.limits = limits
         self._clock = clock
+        self._request_rate = None if limits.requests is None else Rate(limits.requests)
+        self._token_rate = None if limits.tokens is None else Rate(limits.tokens)
         self._requests = NOTHING
         self._tokens = NOTHING
 
@@ -62,16 +65,16 @@ class Gate:
         Raises RateWaitError at once when that would be after `end_ms`, and
         ModelRefusedError when no minute has room for it.
         """
-        limits = self.limits
+        requests, rate = self._request_rate, self._token_rate
         now = moment = math.ceil(self._clock.monotonic_ms())
-        if limits.requests is not None:
-            moment = earliest(limits.requests, self._requests, moment, 1) or moment
-        if limits.tokens is not None:
-            found = earliest(limits.tokens, self._tokens, moment, tokens)
+        if requests is not None:
+            moment = earliest(requests, self._requests, moment, 1) or moment
+        if rate is not None:
+            found = earliest(rate, self._tokens, moment, tokens)
             if found is None:
                 raise ModelRefusedError(
                     f"the request needs about {tokens} tokens, and the provider is limited to "
-                    f"{limits.tokens.limit} a minute",
+                    f"{rate.limit} a minute",
                     hint="shorten it, lower max_tokens, or raise rateLimits.tokensPerMinute",
                 )
             moment = found
@@ -81,10 +84,10 @@ class Gate:
                 hint="wait, or raise 'rateLimits' if the account allows more",
                 retry_after_ms=moment - now,
             )
-        if limits.requests is not None:
-            self._requests = reserve(limits.requests, self._requests, moment, 1)
-        if limits.tokens is not None:
-            self._tokens = reserve(limits.tokens, self._tokens, moment, tokens)
+        if requests is not None:
+            self._requests = reserve(requests, self._requests, moment, 1)
+        if rate is not None:
+            self._tokens = reserve(rate, self._tokens, moment, tokens)
         wait = moment - self._clock.monotonic_ms()
         if wait > 0:
             await self._clock.sleep_ms(wait)
@@ -126,14 +129,14 @@ class GuardedModel:
         unknown.
 
         A token is at least one byte, so the request's length bounds its tokens;
-        a request without `max_tokens` is taken to ask for 4,096.
+        a request without `max_tokens` is sent with `MAX_TOKENS`.
         """
-        price = self._prices.price(request.model.rpartition("/")[2])
+        price = self._prices.price(request.model)
         if price is None:
             return "USD", None
         tokens = len(msgspec.json.encode(request))
         priced = price.at(tokens)
-        micros = tokens * priced.input + (request.max_tokens or 4096) * priced.output
+        micros = tokens * priced.input + (request.max_tokens or MAX_TOKENS) * priced.output
         return priced.currency, -(-micros // 1_000_000)
 
     async def complete(

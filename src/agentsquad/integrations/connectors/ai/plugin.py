@@ -35,9 +35,9 @@ class _Workshop:
         it.
         """
         if provider.protocol == "rules":
-            from agentsquad.integrations.connectors.ai.rules.rules import RulesModel
+            from agentsquad.integrations.connectors.ai.rules import plugin as rules
 
-            return RulesModel(self._settings.rules, provider=provider.name)
+            return rules.build(self._settings.rules, provider.name)
         if provider.protocol == "local":
             return self._local_model()
         return self._remote(provider)

@@ -24,7 +24,6 @@ from agentsquad.integrations.connectors.ai.contract import (
     Secret,
 )
 from agentsquad.integrations.connectors.ai.price import own_price
-from agentsquad.runtime.resilience.rate import Rate
 
 PROTOCOLS = ("openai", "anthropic", "bedrock", "local")
 AWS_ROLE = "aws-iam-role"
@@ -156,12 +155,12 @@ def read_authentication(text: Any) -> Authentication:
 
 def read_limits(rates: Mapping[str, Any]) -> Limits:
     """Read `rateLimits`; what is not given is not limited."""
-    found: dict[str, Rate | None] = {}
+    found: dict[str, int | None] = {}
     for field, key in (("requests", "requestsPerMinute"), ("tokens", "tokensPerMinute")):
         value = rates.get(key)
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and (type(value) is not int or value < 1):
             raise ProviderError(f"rateLimits.{key} must be a whole number of at least 1")
-        found[field] = None if value is None else Rate(value)
+        found[field] = value
     return Limits(requests=found["requests"], tokens=found["tokens"])
 
 

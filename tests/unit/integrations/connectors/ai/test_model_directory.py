@@ -164,6 +164,15 @@ async def test_one_rate_holds_for_a_provider_however_often_it_is_looked_up() -> 
         await gate.admit(1, settings.clock.monotonic_ms() + 10)
 
 
+def test_what_a_call_can_cost_is_known_before_it_is_made() -> None:
+    dear = {**HERE, "costTracking": {"inputTokenCost": 0.03, "outputTokenCost": 0.06}}
+    models: Any = build_models(Settings(specs={"dear": dear, "box": HERE}))
+    currency, micros = models.model("dear/tiny").ceiling(ask("hello", "dear/tiny"))
+    assert currency == "USD"
+    assert 4096 * 60 <= micros < 4096 * 60 + 200 * 30
+    assert models.model("box/tiny").ceiling(ask("hello", "box/tiny")) == ("USD", None)
+
+
 def test_a_provider_that_is_not_usable_says_so() -> None:
     with pytest.raises(ProviderError):
         build_models(Settings(specs={"x": {"models": ["m"]}})).entries()

@@ -30,7 +30,6 @@ from agentsquad.integrations.connectors.ai.guard import (
 from agentsquad.integrations.connectors.ai.price import NoPrices, OwnPrices
 from agentsquad.integrations.connectors.ai.scripted.scripted import ScriptedModel
 from agentsquad.kernel.action import RetryPolicy
-from agentsquad.runtime.resilience.rate import Rate
 from agentsquad.testing.clock import ManualClock
 from agentsquad.testing.entropy import SeededEntropy
 from agentsquad.workforce.agents.contract import (
@@ -156,9 +155,7 @@ async def test_a_deadline_that_has_passed_asks_nobody() -> None:
 
 async def test_requests_beyond_the_rate_wait_their_turn_in_order() -> None:
     clock = ManualClock(0)
-    model = guarded(
-        ScriptedModel([str(n) for n in range(7)]), clock, limits=Limits(requests=Rate(3))
-    )
+    model = guarded(ScriptedModel([str(n) for n in range(7)]), clock, limits=Limits(requests=3))
     done: list[tuple[int, str]] = []
 
     async def one() -> None:
@@ -177,7 +174,7 @@ async def test_requests_beyond_the_rate_wait_their_turn_in_order() -> None:
 
 async def test_a_rate_that_leaves_no_room_refuses_at_once_and_takes_nothing() -> None:
     clock = ManualClock(0)
-    model = guarded(ScriptedModel(["a", "b"]), clock, limits=Limits(requests=Rate(1)))
+    model = guarded(ScriptedModel(["a", "b"]), clock, limits=Limits(requests=1))
     await model.complete(ASK)
     for _ in range(3):
         with pytest.raises(RateWaitError) as caught:
@@ -190,7 +187,7 @@ async def test_a_rate_that_leaves_no_room_refuses_at_once_and_takes_nothing() ->
 
 async def test_tokens_are_estimated_before_and_corrected_after() -> None:
     clock = ManualClock(0)
-    limits = Limits(tokens=Rate(1000))
+    limits = Limits(tokens=1000)
     model = guarded(ScriptedModel([reply(495), reply(1)]), clock, limits=limits)
     await model.complete(ASK)  # 14 expected, 990 used
     with pytest.raises(RateWaitError):
@@ -202,7 +199,7 @@ async def test_tokens_are_estimated_before_and_corrected_after() -> None:
 async def test_room_reserved_for_an_answer_is_given_back() -> None:
     clock = ManualClock(0)
     long = ModelRequest(model="m", messages=ASK.messages, max_tokens=900)
-    model = guarded(ScriptedModel([reply(5), reply(5)]), clock, limits=Limits(tokens=Rate(1000)))
+    model = guarded(ScriptedModel([reply(5), reply(5)]), clock, limits=Limits(tokens=1000))
     await model.complete(long, deadline_ms=1000)
     await model.complete(long, deadline_ms=1000)
     assert clock.now_ms() == 0
@@ -210,7 +207,7 @@ async def test_room_reserved_for_an_answer_is_given_back() -> None:
 
 async def test_a_request_larger_than_a_minute_allows_is_refused() -> None:
     request = ModelRequest(model="m", messages=ASK.messages, max_tokens=2000)
-    model = guarded(ScriptedModel(["never"]), ManualClock(), limits=Limits(tokens=Rate(1000)))
+    model = guarded(ScriptedModel(["never"]), ManualClock(), limits=Limits(tokens=1000))
     with pytest.raises(ModelRefusedError, match="1000 a minute"):
         await model.complete(request)
 
@@ -298,7 +295,7 @@ async def test_embedding_passes_the_same_gate() -> None:
             return [[1.0] for _ in texts]
 
     clock = ManualClock(0)
-    gate = Gate(Limits(requests=Rate(1)), clock)
+    gate = Gate(Limits(requests=1), clock)
     embedder = GuardedEmbedder(Plain(), gate, clock)
     assert await embedder.embed(["a", "b"]) == [[1.0], [1.0]]
     call = asyncio.create_task(embedder.embed(["c"]))

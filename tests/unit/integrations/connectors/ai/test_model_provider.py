@@ -13,7 +13,6 @@ from agentsquad.integrations.connectors.ai.contract import (
 )
 from agentsquad.integrations.connectors.ai.plugin import proxy_for
 from agentsquad.integrations.connectors.ai.provider import loopback, read_provider
-from agentsquad.runtime.resilience.rate import Rate
 
 OPENAI = """
 endpoint: "https://api.openai.com/v1"
@@ -50,8 +49,8 @@ costOptimization:
 def test_openai_as_printed() -> None:
     provider = read_provider("openai", yaml.safe_load(OPENAI))
     assert (provider.protocol, provider.vendor, provider.network) == ("openai", "openai", True)
-    assert provider.limits.requests == Rate(3500)
-    assert provider.limits.tokens == Rate(90000)
+    assert provider.limits.requests == 3500
+    assert provider.limits.tokens == 90000
     assert provider.price is not None
     assert (provider.price.input, provider.price.output) == (30_000_000, 60_000_000)
     headers = provider.authentication.headers({"OPENAI_API_KEY": "k1"})

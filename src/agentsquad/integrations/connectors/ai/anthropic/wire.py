@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from agentsquad.integrations.connectors.ai.contract import ModelReplyError
+from agentsquad.integrations.connectors.ai.contract import MAX_TOKENS, ModelReplyError
 from agentsquad.integrations.connectors.ai.failure import Failure
 from agentsquad.integrations.connectors.ai.fold import BlockFold, Finish
 from agentsquad.integrations.connectors.ai.naming import ToolNames
@@ -25,7 +25,6 @@ from agentsquad.workforce.agents.contract import (
     Usage,
 )
 
-MAX_TOKENS = 4096
 VERSION = "2026-10-21"
 VERSION_WITH_SAMPLING = "2023-06-01"  # the last one that takes a temperature
 _LEGACY = re.compile(r"^claude-(v?[12]|instant|3)\b")

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from agentsquad.integrations.connectors.ai.bedrock.sigv4 import AwsCredentials
+import msgspec
+
 from agentsquad.integrations.connectors.ai.contract import Secret
+
+
+class AwsCredentials(msgspec.Struct, frozen=True):
+    """Keys of an AWS identity; only the id may be shown."""
+
+    access_key_id: str
+    secret_access_key: Secret
+    session_token: Secret | None = None
 
 
 class CredentialSource(Protocol):

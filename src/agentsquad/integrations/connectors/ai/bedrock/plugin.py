@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentsquad.integrations.connectors.ai.bedrock.contract import Signer
-from agentsquad.integrations.connectors.ai.bedrock.sigv4 import AwsCredentials
+from agentsquad.integrations.connectors.ai.bedrock.contract import AwsCredentials, Signer
 from agentsquad.integrations.connectors.ai.contract import (
     Environment,
     ModelAuthenticationError,

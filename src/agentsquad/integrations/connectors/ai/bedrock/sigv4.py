@@ -14,18 +14,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from agentsquad.integrations.connectors.ai.contract import Secret
+from agentsquad.integrations.connectors.ai.bedrock.contract import AwsCredentials
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-_.~"
-
-
-class AwsCredentials(msgspec.Struct, frozen=True):
-    """Keys of an AWS identity; only the id may be shown."""
-
-    access_key_id: str
-    secret_access_key: Secret
-    session_token: Secret | None = None
 
 
 class Scope(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from agentsquad.integrations.connectors.ai.bedrock.eventstream import Frame
-from agentsquad.integrations.connectors.ai.contract import ModelReplyError
+from agentsquad.integrations.connectors.ai.contract import MAX_TOKENS, ModelReplyError
 from agentsquad.integrations.connectors.ai.failure import Failure
 from agentsquad.integrations.connectors.ai.fold import BlockFold, Finish
 from agentsquad.integrations.connectors.ai.naming import ToolNames
@@ -48,15 +48,12 @@ class Conversation:
         system = [{"text": m.content} for m in request.messages if m.role == "system"]
         if system:
             body["system"] = system
-        inference: dict[str, Any] = {}
-        if request.max_tokens is not None:
-            inference["maxTokens"] = request.max_tokens
+        inference: dict[str, Any] = {"maxTokens": request.max_tokens or MAX_TOKENS}
         if request.temperature is not None:
             inference["temperature"] = request.temperature
         if request.stop:
             inference["stopSequences"] = list(request.stop)
-        if inference:
-            body["inferenceConfig"] = inference
+        body["inferenceConfig"] = inference
         tools = self._tools()
         if tools:
             body["toolConfig"] = {"tools": tools}

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from agentsquad.integrations.connectors.ai.contract import ModelReplyError
+from agentsquad.integrations.connectors.ai.contract import MAX_TOKENS, ModelReplyError
 from agentsquad.integrations.connectors.ai.failure import Failure
 from agentsquad.integrations.connectors.ai.naming import ToolNames
 from agentsquad.integrations.connectors.ai.shape import closed, decode_object, rooted
@@ -68,8 +68,7 @@ def encode(
         }
     if request.temperature is not None:
         body["temperature"] = request.temperature
-    if request.max_tokens is not None:
-        body[limit_field] = request.max_tokens
+    body[limit_field] = request.max_tokens or MAX_TOKENS
     if request.seed is not None:
         body["seed"] = request.seed
     if request.stop:

@@ -212,7 +212,7 @@ class Case:
                 continue
             decision, mine, text = body["decision"] or {}, body["approval"], canon(body["input"])
             demanded = any("approve" in duty for duty in decision.get("obligations", ()))
-            allowed = decision.get("allow", True) and (mine or not demanded)
+            allowed = decision.get("allow") is True and (mine or not demanded)
             _need(allowed, f"event {seq}: policy denied it or demanded an approval")
             if not mine:
                 continue

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from agentsquad.kernel import canonical, hashing
+from agentsquad.runtime.engine import approval
 from agentsquad.runtime.ledger.merkle import leaf_hash
 from agentsquad.runtime.ledger.note import sign
 from agentsquad.trust.attestation import verify
@@ -238,6 +239,10 @@ class World:
         return case.approved
 
 
+def test_the_script_binds_the_same_things_as_the_engine():
+    assert tuple(verify.BOUND.split()) == approval.BOUND
+
+
 def test_an_effect_that_is_exactly_what_was_approved_counts():
     assert World().check() == 1
 
@@ -258,6 +263,7 @@ def test_an_effect_that_is_exactly_what_was_approved_counts():
         (lambda w: w.asked.update(binding="sha256:x"), "binds something else"),
         (lambda w: w.effect.update(approval=None), "policy denied it or demanded"),
         (lambda w: w.effect["decision"].update(allow=False), "policy denied it or demanded"),
+        (lambda w: w.effect.update(decision=None), "policy denied it or demanded"),
         (lambda w: w.given.update(position="9"), "its approval is not in the case"),
         (lambda w: w.asked.update(position="9"), "its approval is not in the case"),
         (lambda w: setattr(w, "by", "service:squad"), "not by its approver"),

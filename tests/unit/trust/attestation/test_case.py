@@ -171,3 +171,17 @@ async def test_heads_the_auditor_kept_must_be_extended(office):
     assert "except up to your heads" in text
     with pytest.raises(ValueError, match="a head you kept is not in the case"):
         verified(await made(office, run), None, {next(iter(kept)).replace("\n", "1\n", 1)})
+
+
+async def test_a_case_of_a_log_on_disk_is_the_same_after_opening_it_again(office, tmp_path):
+    kind, address = type(office), f"sqlite:///{tmp_path}/log.db"
+    first = kind(address)
+    run = await first.settle()
+    await first.note(run)
+    data = await made(first, run, disclose=["person:12"])
+    verified(data)
+    await first.squad.engine.close()
+    first.squad.ledger.close()
+    again = kind(address)
+    assert await made(again, run, disclose=["person:12"]) == data
+    again.squad.ledger.close()

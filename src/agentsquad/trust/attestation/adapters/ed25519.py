@@ -103,8 +103,7 @@ class HomeNotary:
 
     def remember(self, note: bytes) -> None:
         """Keep a signed head unless a larger one is kept already."""
-        kept = self.last()
-        if kept is None or _size(kept) <= _size(note):
+        if covers(note, self.last()):
             self._files.write(str(self._folder / HEAD_FILE), note)
 
     def _create(self, path: Path) -> None:
@@ -149,5 +148,6 @@ def _load(path: Path) -> Ed25519Signer:
     return signer
 
 
-def _size(note: bytes) -> int:
-    return Checkpoint.of(parse(note)).size
+def covers(note: bytes, kept: bytes | None) -> bool:
+    """Say whether a signed head is of at least as many events as one kept."""
+    return kept is None or Checkpoint.of(parse(kept)).size <= Checkpoint.of(parse(note)).size

@@ -4,9 +4,8 @@ ones.
 
 from __future__ import annotations
 
-from agentsquad.runtime.ledger.checkpoint import Checkpoint
-from agentsquad.runtime.ledger.note import VerifierKey, parse
-from agentsquad.trust.attestation.adapters.ed25519 import Ed25519Signer, check
+from agentsquad.runtime.ledger.note import VerifierKey
+from agentsquad.trust.attestation.adapters.ed25519 import Ed25519Signer, check, covers
 
 
 class MemoryNotary:
@@ -34,7 +33,7 @@ class MemoryNotary:
 
     def remember(self, note: bytes) -> None:
         """Keep a signed head unless a larger one is kept already."""
-        if self._last is None or _size(self._last) <= _size(note):
+        if covers(note, self._last):
             self._last = note
 
 
@@ -55,7 +54,3 @@ class MemoryFiles:
     def append(self, path: str, data: bytes) -> None:
         """Add to the end of a file."""
         self.content[path] = self.content.get(path, b"") + data
-
-
-def _size(note: bytes) -> int:
-    return Checkpoint.of(parse(note)).size

@@ -137,6 +137,9 @@ async def verify(ledger: Ledger, progress: Progress) -> Verified:
         walk.find(walk.tree.size + 1, error.message)
     if walk.tree.root() != head.root:
         walk.find(None, "the root over all headers is not the stored one")
+    noted = volume.witness()
+    if noted is not None and noted.size > volume.head().size:
+        walk.find(None, f"the log once had {noted.size} events")
     await _check_blobs(walk, ledger)
     _compare_keys(walk, set(ledger.keyring.subjects()))
     return Verified(

@@ -169,3 +169,33 @@ def test_a_long_run_without_terminator_ends_and_is_reported() -> None:
     document = x12.parse(head + b"A" * 5_000_000)
 
     assert any("terminator" in f.message for f in document.interchanges[0].findings)
+
+
+def test_a_ship_notice_whose_levels_are_their_own_parents_is_read() -> None:
+    rows = (
+        ("BSN", "00", "S1", "20261123", "1200"),
+        ("HL", "1", "1", "I"),
+        ("HL", "2", "3", "I"),
+        ("HL", "3", "2", "O"),
+        ("PRF", "P1"),
+    )
+    data = x12.compose_bytes(envelope(), [x12.Draft(set_id="856", segments=rows)])
+    notice = d.read_856(next(x12.parse(data).transactions))
+
+    assert [order.number for order in notice.orders] == ["P1", ""]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "filler",
+    [b"~", b"\n", b"ISA*", b"ISA*\n", b"ST*850*1~", b"GS*PO~", b"*", b">", b"A*B\nC2*D\n"],
+)
+def test_a_file_full_of_nonsense_is_passed_in_one_go(filler: bytes) -> None:
+    """Every step is linear, or this would take minutes."""
+    head = x12.compose_bytes(envelope(), [])[:107]
+    data = head + filler * (250_000 // len(filler))
+
+    report = x12.check(data)
+
+    assert not report.valid
+    assert len(report.findings) <= 10_001

@@ -8,7 +8,7 @@ missing mandatory elements) and accepted with errors otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -65,14 +65,24 @@ def acknowledge(
     """
     report = source if isinstance(source, Report) else check(source)
     answers: list[Interchange] = []
+    errors = _sorted(report.errors, lambda finding: finding.interchange)
     for number, interchange in enumerate(report.document.interchanges, 1):
-        findings = [f for f in report.findings if f.interchange == number and not f.warning]
-        answer = _answer(interchange, findings, (control + len(answers), at, usage), kind)
+        answer = _answer(
+            interchange, errors.get(number, ()), (control + len(answers), at, usage), kind
+        )
         if answer is not None:
             answers.append(answer)
     if not report.document.interchanges:
         raise X12ReadError("there is no ISA, so nobody to answer", hint="look at `edi check`")
     return b"".join(write(answer) for answer in answers)
+
+
+def _sorted(findings: Iterable[Finding], key: Callable[[Finding], int]) -> dict[int, list[Finding]]:
+    """Return the findings by what they belong to."""
+    found: dict[int, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(key(finding), []).append(finding)
+    return found
 
 
 def _answer(
@@ -96,10 +106,10 @@ def _answer(
     wanted = kind == "ta1" or interchange.header.get(14).strip() in ("1", "2", "3") or bool(faults)
     notes = [_ta1(interchange, faults)] if wanted else []
     drafts = []
+    by_group = _sorted(findings, lambda finding: finding.group)
     for number, group in groups if kind != "ta1" else []:
         modern = kind == "999" or (kind == "auto" and group.version.startswith("005"))
-        inside = [f for f in findings if f.group == number]
-        drafts.append(_draft(group, inside, modern=modern))
+        drafts.append(_draft(group, by_group.get(number, ()), modern=modern))
     modern = any(draft.set_id == "999" for draft in drafts)
     first = groups[0][1] if groups else None
     stated = interchange.header.get(15).strip()
@@ -181,8 +191,9 @@ def _draft(group: Group, findings: Sequence[Finding], *, modern: bool) -> Draft:
     family = family if len(family) == 2 else _UNKNOWN_GROUP
     rows = [segment("AK1", family, control, version if modern else "")]
     statuses = []
+    by_transaction = _sorted(findings, lambda finding: finding.transaction)
     for number, transaction in enumerate(group.transactions, 1):
-        inside = [f for f in findings if f.transaction == number]
+        inside = by_transaction.get(number, ())
         status = status_of(inside)
         statuses.append(status)
         rows += _response(transaction, inside, status, modern=modern)

@@ -27,6 +27,7 @@ from agentsquad.integrations.formats.x12.interchange import (
 BLOCK_BYTES = 256 * 1024
 SEGMENT_BYTES_MAX = 4 * 1024 * 1024
 _LOOKAHEAD_BYTES = 4096
+_FINDINGS_MAX = 10_000
 _ISA = re.compile(rb"ISA[^A-Za-z0-9\s]")
 _BOM = b"\xef\xbb\xbf"
 
@@ -91,6 +92,9 @@ class _Reader:
 
     def _note(self, message: str, *, segment: str = "", code: str = "", position: int = 0) -> None:
         inside = self._interchange
+        findings = inside.findings if inside else self.findings
+        if len(findings) >= _FINDINGS_MAX:
+            return
         finding = Finding(
             segment=segment,
             position=position or self._count,
@@ -100,7 +104,7 @@ class _Reader:
             counted_in="interchange",
             interchange=len(self.interchanges),
         )
-        (inside.findings if inside else self.findings).append(finding)
+        findings.append(finding)
 
     def _drop(self, size: int) -> None:
         self._pending = self._pending[size:]

@@ -74,10 +74,13 @@ class ShipNotice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 yield order.number, line
 
 
+_DEPTH_MAX = 16
+
+
 class _Level:
     """One HL loop while reading: its segments and its way up."""
 
-    __slots__ = ("code", "orders", "parent", "segments")
+    __slots__ = ("code", "parent", "segments")
 
     def __init__(self, code: str, parent: _Level | None, segments: list[Segment]) -> None:
         self.code = code
@@ -85,13 +88,15 @@ class _Level:
         self.segments = segments
 
     def up(self) -> Iterator[_Level]:
-        """This level and those around it, innermost first; ends even if the
-        file lies.
+        """Yield this level and those around it, innermost first.
+
+        No more than any real file nests, so that a chain of levels made up to
+        be long costs no more than its length.
         """
-        seen: set[int] = set()
         level: _Level | None = self
-        while level is not None and id(level) not in seen:
-            seen.add(id(level))
+        for _ in range(_DEPTH_MAX):
+            if level is None:
+                return
             yield level
             level = level.parent
 

@@ -11,7 +11,7 @@ from agentsquad.kernel import canonical
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import InvalidError
-from agentsquad.kernel.ports import EventStore
+from agentsquad.kernel.ports import BlobStore, EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.determinism.contract import Change, ChangeInvalidError, Fork, Replay
 from agentsquad.runtime.determinism.fork import Forker
@@ -36,7 +36,8 @@ async def replay_run(ctx: Context, value: ReplayInput) -> Replay:
     """
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     run = await runs.find(store, value.run)
-    return await replay(store, ctx.port(Registry), run)
+    blobs = ctx.port(BlobStore)  # type: ignore[type-abstract]
+    return await replay(store, ctx.port(Registry), run, blobs)
 
 
 class ForkInput(msgspec.Struct, kw_only=True):

@@ -204,9 +204,9 @@ class Forker:
             output = recorded.payload.get("output")
         elif effect is Effect.PURE:
             self.rerun += 1
-            output, error = recompute(action, command.input)
+            output, error = await recompute(action, command.input, self.world.blobs)
         elif effect.outward:
-            output, error = self.stand_in(past, command)
+            output, error = await self.stand_in(past, command)
         else:
             self.rerun += 1
             output, error = await self.read_again(command)
@@ -224,7 +224,7 @@ class Forker:
             break
         return log.event(kinds[0], {**body, "output": output}, None)
 
-    def stand_in(self, past: Past, command: Call) -> tuple[Any, SquadError | None]:
+    async def stand_in(self, past: Past, command: Call) -> tuple[Any, SquadError | None]:
         """Return what an effect would have given; policy is asked, the world is
         not."""
         registry = self.world.registry
@@ -244,7 +244,7 @@ class Forker:
         self.suppressed.append(line)
         self.effects_now.append((command.action, command.input))
         if action.spec.preview:
-            return recompute(registry.action(action.spec.preview), command.input)
+            return await recompute(registry.action(action.spec.preview), command.input)
         old = past.resolved.get(command.position)
         if (
             old is not None

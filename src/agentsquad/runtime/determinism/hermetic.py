@@ -13,6 +13,7 @@ import msgspec
 from agentsquad.kernel.action import Action
 from agentsquad.kernel.actor import SYSTEM, Actor
 from agentsquad.kernel.errors import BugError, SquadError
+from agentsquad.kernel.ports import BlobStore
 from agentsquad.runtime.engine.decider import plain
 
 
@@ -32,21 +33,32 @@ class SealedContext:
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise NotPureError(hint="declare its effect as read, or take what it needs as input")
 
-    now_ms = token = port = call = meter = _refuse
+    now_ms = token = call = meter = _refuse
+
+    def __init__(self, blobs: BlobStore | None = None) -> None:
+        self._blobs = blobs
+
+    def port(self, role: Any) -> Any:
+        """Return the blobs, which their content names; refuse the rest."""
+        if role is BlobStore and self._blobs is not None:
+            return self._blobs
+        self._refuse()
 
     def progress(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         """Nobody watches a replay."""
 
 
-def recompute(action: Action, value: Any) -> tuple[Any, SquadError | None]:
+async def recompute(
+    action: Action, value: Any, blobs: BlobStore | None = None
+) -> tuple[Any, SquadError | None]:
     """Run a pure action on recorded input; return its plain output or its
     error."""
     expected = action.spec.input
     try:
         typed = value if expected is Any else msgspec.convert(value, expected, strict=False)
-        output = action.fn(SealedContext(), typed)
+        output = action.fn(SealedContext(blobs), typed)
         if action.is_async:
-            output = _finish(output, action.name)
+            output = await output
     except msgspec.ValidationError as error:
         return None, BugError(f"{action.name} no longer takes what was recorded: {error}")
     except SquadError as error:
@@ -56,12 +68,3 @@ def recompute(action: Action, value: Any) -> tuple[Any, SquadError | None]:
             f"{action.name} failed: {type(error).__name__}: {error}", code="action.exception"
         )
     return plain(output), None
-
-
-def _finish(coroutine: Any, name: str) -> Any:
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    coroutine.close()
-    raise NotPureError(f"{name} calls itself pure and waits for something")

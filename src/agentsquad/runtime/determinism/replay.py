@@ -16,7 +16,7 @@ from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import MissingError, SquadError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.pointer import diff, walk
-from agentsquad.kernel.ports import EventStore
+from agentsquad.kernel.ports import BlobStore, EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.determinism.contract import Replay
 from agentsquad.runtime.determinism.hermetic import recompute
@@ -26,16 +26,18 @@ from agentsquad.runtime.engine.decider import Instance
 _RANK = {"identical": 0, "compatible": 1, "not_replayable": 2, "diverged": 3}
 
 
-async def replay(store: EventStore, registry: Registry, run: str) -> Replay:
+async def replay(
+    store: EventStore, registry: Registry, run: str, blobs: BlobStore | None = None
+) -> Replay:
     """Replay a run and every run below it; the verdict is the worst of all."""
     events = await store.read_stream(f"run/{run}")
     if not events:
         raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list")
-    own = replay_events(run, events, registry)
+    own = await replay_events(run, events, registry, blobs)
     children = []
     for name, _ in await store.streams(f"run/{run}/"):
         child = name.removeprefix("run/")
-        children.append(replay_events(child, await store.read_stream(name), registry))
+        children.append(await replay_events(child, await store.read_stream(name), registry, blobs))
     return combine(own, children)
 
 
@@ -62,7 +64,9 @@ def combine(own: Replay, children: Iterable[Replay]) -> Replay:
     )
 
 
-def replay_events(run: str, events: list[Event], registry: Registry) -> Replay:
+async def replay_events(
+    run: str, events: list[Event], registry: Registry, blobs: BlobStore | None = None
+) -> Replay:
     """Replay one run's own events."""
     started = events[0].payload or {}
     facts: dict[str, Any] = {
@@ -86,7 +90,7 @@ def replay_events(run: str, events: list[Event], registry: Registry) -> Replay:
     instance = Instance(run, workflow, registry)
     recomputed = 0
     for event in events:
-        found = pure_difference(event, registry)
+        found = await pure_difference(event, registry, blobs)
         if isinstance(found, Replay):
             return Replay(**{**_set(found), **facts, "recomputed": recomputed})
         recomputed += found
@@ -123,7 +127,9 @@ def incomplete(events: list[Event]) -> tuple[int, str] | None:
     return None
 
 
-def pure_difference(event: Event, registry: Registry) -> Replay | int:
+async def pure_difference(
+    event: Event, registry: Registry, blobs: BlobStore | None = None
+) -> Replay | int:
     """Recompute a recorded pure step; 1 when it is the same, 0 when it is not
     one."""
     body = event.payload
@@ -132,7 +138,9 @@ def pure_difference(event: Event, registry: Registry) -> Replay | int:
     action = registry.actions.get(body["action"])
     if action is None or action.spec.effect is not Effect.PURE:
         return 0
-    output, error = recompute(action, body["input"])
+    output, error = await recompute(action, body["input"], blobs)
+    if error is not None and error.code == "ledger.blob_missing":
+        return _found(event, "/input", None, None, "not_replayable", error.message)
     if event.type == "step.failed":
         now = None if error is None else error.code
         was = body["error"].get("code")
@@ -146,17 +154,19 @@ def pure_difference(event: Event, registry: Registry) -> Replay | int:
     return 1
 
 
-def _found(event: Event, field: str, was: Any, now: Any) -> Replay:
+def _found(
+    event: Event, field: str, was: Any, now: Any, verdict: Any = "diverged", reason: str = ""
+) -> Replay:
     return Replay(
         run="",
-        verdict="diverged",
+        verdict=verdict,
         events=0,
         event=event.seq,
         field=field,
         was=was,
         now=now,
         position=event.payload["position"],
-        reason=f"{event.payload['action']} gave {was!r}, now it gives {now!r}",
+        reason=reason or f"{event.payload['action']} gave {was!r}, now it gives {now!r}",
     )
 
 

@@ -19,6 +19,7 @@ from agentsquad.runtime.engine.contract import Engine, InboxItem, Manifests, Out
 from agentsquad.runtime.engine.gate import STREAM
 from agentsquad.runtime.engine.ids import keyed_id
 from agentsquad.runtime.engine.state import ENDED
+from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.resilience.budget import Limit
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 
@@ -115,7 +116,7 @@ class RunList(msgspec.Struct):
 @action("runs.list", effect=Effect.READ, cli=("runs", "list"))
 async def list_runs(ctx: Context, value: ListInput) -> RunList:
     """List runs."""
-    summaries = await runs.summaries(ctx.port(EventStore))  # type: ignore[type-abstract]
+    summaries = await runs.listed(ctx.port(Ledger))
     chosen = [
         s
         for s in summaries

@@ -12,15 +12,55 @@ from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import DeniedError, InvalidError, MissingError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.policy import Question
+from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import InboxItem
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.state import END_EVENTS
+
+TYPES = (
+    "approval.requested",
+    "approval.given",
+    "approval.refused",
+    "timer.fired",
+    "run.cancel_requested",
+    *END_EVENTS,
+)
+
+
+class Questions:
+    """The open questions of all runs, followed from where it last read."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._after = 0
+        self._open: dict[str, dict[str, Event]] = {}
+
+    async def open(self) -> list[Event]:
+        """Return approval.requested events without an answer, oldest first."""
+        while batch := await self._store.read(after=self._after, limit=5000, types=TYPES):
+            for event in batch:
+                self._fold(event)
+            self._after = batch[-1].seq
+        asked = [event for run in self._open.values() for event in run.values()]
+        return sorted(asked, key=lambda event: event.seq)
+
+    def _fold(self, event: Event) -> None:
+        body = event.payload or {}
+        if event.type == "approval.requested":
+            self._open.setdefault(event.stream, {})[body["position"]] = event
+        elif "position" in body and event.stream in self._open:
+            self._open[event.stream].pop(body["position"], None)
+        elif event.type in END_EVENTS or event.type == "run.cancel_requested":
+            self._open.pop(event.stream, None)
+        if not self._open.get(event.stream, True):
+            del self._open[event.stream]
 
 
 class Answers:
     """The part of an engine that people talk to."""
 
     world: World
+    _questions: Questions | None = None
 
     async def tell(self, run: str, kind: str, body: dict[str, Any], actor: str) -> None:
         """Append an event from outside to a run that has not ended."""
@@ -28,18 +68,12 @@ class Answers:
 
     async def inbox(self, run_id: str | None = None) -> list[InboxItem]:
         """Return the questions that wait, oldest first."""
-        asked: dict[tuple[str, str], Event] = {}
-        for name, _ in await self.world.store.streams("run/" + (run_id or "")):
-            for event in await self.world.store.read_stream(name):
-                body = event.payload or {}
-                if event.type == "approval.requested":
-                    asked[name, body["position"]] = event
-                elif event.type in ("approval.given", "approval.refused", "timer.fired"):
-                    asked.pop((name, body["position"]), None)
-                elif event.type in END_EVENTS:
-                    for key in [key for key in asked if key[0] == name]:
-                        del asked[key]
-        return [inbox_item(e) for e in sorted(asked.values(), key=lambda e: e.seq)]
+        if self._questions is None:
+            self._questions = Questions(self.world.store)
+        found = [inbox_item(event) for event in await self._questions.open()]
+        if run_id is None:
+            return found
+        return [one for one in found if f"{one.run}/".startswith(f"{run_id}/")]
 
     async def answer(self, item: str, *, approve: bool, approver: str, reason: str) -> None:
         """Answer a question as a person; policy and segregation of duties are

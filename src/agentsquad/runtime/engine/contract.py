@@ -13,6 +13,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -193,17 +194,44 @@ def workflow(  # noqa: PLR0913 - keyword options
 
 
 def source_digest(name: str, version: str, *parts: Any) -> str:
-    """Return "sha256:…" over the source text of modules and of the functions'
-    modules."""
+    """Return "sha256:…" over the source a definition is made of.
+
+    That is the module each part stands in and every module of the same package
+    that it uses, directly or not: what changes any of them changes the definition.
+    Adapters are left out, since what they do is recorded.
+    """
     state = hashlib.sha256(f"{name}\n{version}\n".encode())
-    for part in parts:
-        module = part if inspect.ismodule(part) else sys.modules.get(part.__module__)
+    for found in sorted(_used(parts)):
+        file = getattr(sys.modules.get(found), "__file__", None)
         try:
-            text = inspect.getsource(module if module is not None else part)
-        except (OSError, TypeError):
-            text = inspect.getsource(part) if callable(part) else repr(part)
-        state.update(text.encode())
+            text = b"" if file is None else Path(file).read_bytes()
+        except OSError:
+            text = b""
+        state.update(f"{found}\n{len(text)}\n".encode() + text)
     return "sha256:" + state.hexdigest()
+
+
+def _used(parts: Iterable[Any]) -> set[str]:
+    """Return the names of the modules that parts stand in or use."""
+    found: set[str] = set()
+    open_ = [part.__name__ if inspect.ismodule(part) else part.__module__ for part in parts]
+    while open_:
+        name = open_.pop()
+        module = sys.modules.get(name)
+        if name in found or module is None:
+            continue
+        found.add(name)
+        package = name.rpartition(".")[0]
+        for value in vars(module).values():
+            inner = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", "")
+            if (
+                isinstance(inner, str)
+                and package
+                and inner.startswith(f"{package}.")
+                and ".adapters." not in inner
+            ):
+                open_.append(inner)
+    return found
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine, Outcome
 from agentsquad.runtime.engine.state import END_EVENTS, ENDED
+from agentsquad.runtime.ledger.contract import Ledger
 
 RUN_EVENTS = (
     "run.started",
@@ -118,6 +119,24 @@ async def summaries(store: EventStore, run: str | None = None) -> list[Summary]:
         if summary.status == "running" and summary.waits:
             summary.status = "waiting"
     return list(found.values())
+
+
+async def listed(ledger: Ledger) -> list[Summary]:
+    """Return summaries of all runs from the ledger's reading, oldest first."""
+    rows = [dict(row) for row in await ledger.readings.rows("runs")]
+    rows.sort(key=lambda row: (row["started"], row["id"]))
+    return [
+        Summary(
+            run=row["id"],
+            workflow=row["workflow"],
+            status=row["status"],
+            started=row["started"],
+            ended=row["ended"],
+            parent=row["parent"],
+            cost=row["cost"],
+        )
+        for row in rows
+    ]
 
 
 async def events_of(store: EventStore, run: str | None) -> Any:

@@ -167,18 +167,18 @@ async def test_any_changed_recorded_output_is_found():
             body = {**event.payload, "output": {"n": 999, "paid": 999}}
             forged = list(events)
             forged[place] = msgspec.structs.replace(event, payload=body)
-            found = replay_events(name.removeprefix("run/"), forged, s.registry)
+            found = await replay_events(name.removeprefix("run/"), forged, s.registry)
             assert found.verdict == "diverged", event
 
 
 async def test_a_missing_or_erased_event_is_not_replayable():
     s, run = await done()
     events = await s.ledger.store.read_stream(f"run/{run}")
-    gap = replay_events(run, events[:2] + events[3:], s.registry)
+    gap = await replay_events(run, events[:2] + events[3:], s.registry)
     assert gap.verdict == "not_replayable"
     erased = list(events)
     erased[2] = msgspec.structs.replace(events[2], payload=None)
-    assert replay_events(run, erased, s.registry).verdict == "not_replayable"
+    assert (await replay_events(run, erased, s.registry)).verdict == "not_replayable"
 
 
 async def test_a_run_of_an_unknown_workflow_is_not_replayable():

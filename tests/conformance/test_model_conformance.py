@@ -375,6 +375,20 @@ async def test_a_stream_cut_off_at_any_byte_is_never_taken_for_whole(remote: Sub
             await collect(remote.model, remote.ask())
 
 
+async def test_a_stream_that_ends_politely_but_early_is_never_taken_for_whole(
+    remote: Subject,
+) -> None:
+    await collect(remote.model, remote.ask())
+    _, data = remote.server.dialect.reply(remote.server.seen[-1], wire.Fault())
+    lengths = [0, len(data) // 4, len(data) // 2]
+    if remote.kind == "bedrock":
+        lengths.append(len(data) - 10)  # inside the last frame, after the reason to stop
+    for length in lengths:
+        remote.server.plan.append(wire.Fault(body=data[:length]))
+        with pytest.raises(ModelReplyError):
+            await collect(remote.model, remote.ask())
+
+
 async def test_a_dropped_connection_is_unavailable(remote: Subject) -> None:
     remote.server.plan.append(wire.Fault(drop=True))
     with pytest.raises(ModelUnavailableError):

@@ -68,7 +68,7 @@ __all__ = [
 
 
 MAX_TOKENS = 4096
-"""What a request without `max_tokens` asks for, so that its cost has a bound."""
+"""What a request without `max_tokens` asks for, so its cost has a bound."""
 
 
 class Secret:

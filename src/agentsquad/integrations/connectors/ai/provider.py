@@ -84,7 +84,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def network(self) -> bool:
         """Whether asking it leaves this machine."""
-        return self.protocol != "local" and not loopback(self.endpoint)
+        return self.protocol not in ("local", "rules") and not loopback(self.endpoint)
 
     @property
     def vendor(self) -> str | None:

@@ -97,7 +97,8 @@ def test_every_model_is_listed_with_what_it_lacks() -> None:
     assert entries["openai/gpt-4"].priced and not entries["openai/davinci-003"].priced
     assert entries["openai/gpt-4"].tokens_per_minute == 90000
     assert entries["box/tiny"].status == "ready" and not entries["box/tiny"].network
-    assert entries["rules/echo"].priced
+    assert entries["rules/echo"].priced and not entries["rules/echo"].network
+    assert not entries["local/smollm2-135m"].network
     assert "local/smollm2-135m" in entries and entries["local/minilm-l6-v2"].embeds
 
 

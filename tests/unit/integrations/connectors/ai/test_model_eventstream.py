@@ -55,6 +55,13 @@ def test_a_flipped_bit_anywhere_is_never_served(position: int) -> None:
     assert len(frames) < len(FRAMES) and not parser.idle
 
 
+def test_a_damaged_length_is_found_before_it_is_waited_for() -> None:
+    damaged = bytearray(STREAM[:12])
+    damaged[2] ^= 0x01  # 64 KiB more than there are
+    with pytest.raises(ModelReplyError, match="beginning"):
+        EventStreamParser().feed(bytes(damaged))
+
+
 def test_other_kinds_of_headers_are_skipped() -> None:
     head = b"\x01a\x00" + b"\x01b\x04\x00\x00\x00\x07" + b"\x01c\x09" + bytes(16) + KIND
     (frame,) = EventStreamParser().feed(written(head, b"p"))

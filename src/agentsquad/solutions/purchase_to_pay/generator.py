@@ -22,7 +22,7 @@ from agentsquad.solutions.purchase_to_pay.facts import Bill, Draw, Goods, Purcha
 
 ORDERS_MAX = 100_000
 _EXTENSION = {"cascade": "edi", "lakeshore": "x12", "prairie": "txt"}
-_LINE_CENTS = ((15_000, 60_000), (80_000, 240_000), (400_000, 900_000), (2_200_000, 3_000_000))
+_LINE_CENTS = ((15_000, 60_000), (80_000, 240_000), (400_000, 900_000), (7_500_000, 9_000_000))
 _SIZES = (0, 0, 1, 1, 0, 2, 1, 0, 1, 0, 0, 1)
 
 

@@ -108,7 +108,7 @@ def compose(opening: str, facts: Mapping[str, Any]) -> str:
         lines.append(f"- {number}{point['says']}.")
     lines.append("")
     for name, amount in sorted(facts["amounts"].items()):
-        lines.append(f"{name.capitalize()}: {amount}")
+        lines.append(f"{name[:1].upper()}{name[1:]}: {amount}")
     lines += ["", "Please answer to this address, naming the order.", "", "Accounts payable"]
     return "\n".join(lines)
 

@@ -1,12 +1,23 @@
 """The catalogue: every plugin this distribution mounts, and the agents it
-ships."""
+ships.
+
+`index.json` beside it says what those plugins offer, so that help and
+completion need none of them. `tools/command_index.py` writes it, a test
+compares it with the plugins, and the command line does so for each command it
+carries out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from agentsquad.kernel.registry import Plugin
+if TYPE_CHECKING:
+    from agentsquad.kernel.registry import Plugin
+    from agentsquad.surfaces.gateway.operation import Operation
+
+INDEX = Path(__file__).with_name("index.json")
 
 
 def plugins() -> tuple[Plugin, ...]:
@@ -23,6 +34,7 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.solutions.purchase_to_pay.plugin import plugin as purchase_to_pay
     from agentsquad.trust.attestation.plugin import plugin as attestation
     from agentsquad.workforce.agents.plugin import plugin as agents
+    from agentsquad.workforce.explain.plugin import plugin as explain
 
     return (
         ledger,
@@ -32,12 +44,20 @@ def plugins() -> tuple[Plugin, ...]:
         control,
         determinism,
         agents,
+        explain,
         attestation,
         analytics,
         formats,
         models,
         purchase_to_pay,
     )
+
+
+def index() -> Sequence[Operation]:
+    """Return what the plugins offer, without loading them."""
+    from agentsquad.surfaces.gateway.operation import load
+
+    return load(INDEX.read_bytes())
 
 
 def shipped_agents() -> tuple[Mapping[str, Any], ...]:

@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     local_model: str | None = None
     models: bool = True
+    debug: bool = False
     environment: Mapping[str, str] = {}
 
     @property
@@ -48,6 +49,7 @@ def read(environment: Mapping[str, str] | None = None, *, home: str | None = Non
         user=env.get("SQUAD_USER") or _login(),
         local_model=env.get("SQUAD_LOCAL_MODEL"),
         models=env.get("SQUAD_MODELS", "on") != "off",
+        debug=env.get("SQUAD_DEBUG", "") not in ("", "0", "off"),
         environment=env,
     )
 

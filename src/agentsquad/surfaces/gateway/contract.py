@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.registry import Registry
-from agentsquad.runtime.engine.door import World
+if TYPE_CHECKING:
+    from agentsquad.kernel.actor import Actor
+    from agentsquad.kernel.registry import Registry
+    from agentsquad.runtime.engine.door import World
+    from agentsquad.surfaces.gateway.operation import Operation
 
 
 class Opened(Protocol):
     """An installation in this process."""
 
-    world: World
+    @property
+    def world(self) -> World:
+        """The registry and the ports."""
+        ...
 
     @property
     def actor(self) -> Actor:
@@ -29,8 +35,17 @@ class Opened(Protocol):
 
 
 class Installation(Protocol):
-    """What is installed: a registry to offer, and a store to open when
-    needed."""
+    """What is installed: operations to offer, a registry to carry them out, and
+    a store to open when needed."""
+
+    @property
+    def debug(self) -> bool:
+        """Whether a bug shows where it happened."""
+        ...
+
+    def operations(self) -> Sequence[Operation]:
+        """Return what is offered, without loading what carries it out."""
+        ...
 
     def registry(self) -> Registry:
         """Return everything that is mounted."""

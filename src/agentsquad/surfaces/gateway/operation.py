@@ -1,7 +1,9 @@
 """Operations: actions as a surface offers them, derived from their specs.
 
 Pure. A surface reads these and never an action's function, so that all surfaces
-agree on names, fields, types and documentation.
+agree on names, fields, types and documentation. They are plain data, so that a
+distribution can keep them written down (`dump`, `load`) and answer questions
+about itself without loading what carries anything out.
 """
 
 from __future__ import annotations
@@ -9,15 +11,26 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from agentsquad.kernel.action import Action
-from agentsquad.kernel.registry import Registry
+if TYPE_CHECKING:
+    from agentsquad.kernel.action import Action
+    from agentsquad.kernel.registry import Registry
+
+# What a field without an example is shown with, by its name.
+SAMPLES = {
+    "run": "kooa4lnr33",
+    "item": "bad24e567ea9",
+    "position": "8",
+    "reason": "checked with the vendor",
+    "name": "go",
+}
 
 
-class Field(msgspec.Struct, frozen=True, kw_only=True):
+class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One input field: `kind` is text, integer, number, flag, choice, list or
     json."""
 
@@ -36,17 +49,17 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return "--" + self.name.rstrip("_").replace("_", "-")
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One action as offered: its path of words, its fields and its words for
     people."""
 
     action: str
     path: tuple[str, ...]
     summary: str
-    description: str
     effect: str
-    fields: tuple[Field, ...]
-    examples: tuple[str, ...]
+    description: str = ""
+    fields: tuple[Field, ...] = ()
+    examples: tuple[str, ...] = ()
 
     @property
     def example(self) -> str:
@@ -57,9 +70,26 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         for field in self.fields:
             if not field.required:
                 continue
-            shown = str(field.examples[0]) if field.examples else field.name.upper()
-            words += [shown] if field.positional else [field.flag, shown]
+            shown = _sample(field)
+            words += shown if field.positional else [field.flag, *shown]
         return " ".join(words)
+
+
+def _sample(field: Field) -> list[str]:
+    value: Any = field.examples[0] if field.examples else SAMPLES.get(field.name, "…")
+    texts = [str(one) for one in value] if isinstance(value, list) else [str(value)]
+    return [f"'{text}'" if set(text) & set(' ;&|<>()$`\\"*?') else text for text in texts]
+
+
+def dump(found: Iterable[Operation]) -> bytes:
+    """Write operations down as JSON that `load` reads, one a line."""
+    lines = [msgspec.json.encode(one).decode() for one in found]
+    return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
+
+
+def load(text: bytes) -> list[Operation]:
+    """Read what `dump` wrote."""
+    return msgspec.json.decode(text, type=list[Operation])
 
 
 def operations(registry: Registry) -> list[Operation]:
@@ -70,9 +100,9 @@ def operations(registry: Registry) -> list[Operation]:
 
 
 def operation(action: Action) -> Operation:
-    """Return one action as an operation."""
+    """Return one action as an operation, its values plain JSON."""
     spec = action.spec
-    return Operation(
+    found = Operation(
         action=spec.name,
         path=spec.cli or tuple(spec.name.split(".", 1)),
         summary=spec.summary,
@@ -81,6 +111,7 @@ def operation(action: Action) -> Operation:
         fields=fields(spec.input, spec.positional),
         examples=spec.examples,
     )
+    return msgspec.json.decode(msgspec.json.encode(found), type=Operation)
 
 
 def fields(shape: Any, positional: tuple[str, ...] = ()) -> tuple[Field, ...]:

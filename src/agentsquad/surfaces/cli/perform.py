@@ -1,0 +1,112 @@
+"""Carries one operation out: opens the installation, calls the action, prints
+what came."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from agentsquad.kernel.errors import TABLE, BugError
+from agentsquad.surfaces.cli.everywhere import Everywhere
+from agentsquad.surfaces.cli.screen import Screen
+from agentsquad.surfaces.gateway.contract import Installation
+from agentsquad.surfaces.gateway.operation import Operation, operation
+
+if TYPE_CHECKING:
+    from agentsquad.kernel.actor import Actor
+
+STARTS = ("runs.start", "runs.resume")  # their exit code is that of the run
+
+
+class StaleIndexError(BugError):
+    """The index of operations is not that of the plugins."""
+
+    code = "cli.stale_index"
+
+
+class Performer:
+    """Calls actions of one installation and prints their outputs."""
+
+    def __init__(self, installation: Installation, *, live: bool = False) -> None:
+        """`live`: the operations come from the registry, not from an index."""
+        self.installation = installation
+        self.live = live
+
+    def carry(self, op: Operation, value: dict[str, Any], everywhere: Everywhere) -> int:
+        """Carry one operation out and print its output; return the exit
+        code."""
+        if not self.live:
+            self._check(op)
+        result = self._call(op, value, everywhere)
+        from agentsquad.surfaces.cli.render import show
+
+        show(op.action, result, everywhere.form)
+        if getattr(result, "auto", False) and not value.get("auto"):
+            note = "note: no terminal to ask at; approvals were answered by rule, as with --auto"
+            print(note, file=sys.stderr)  # noqa: T201
+        return exit_code(op.action, result)
+
+    def _check(self, op: Operation) -> None:
+        """See that the action is still what the index said when its command
+        was made."""
+        found = self.installation.registry().actions.get(op.action)
+        if found is None or operation(found) != op:
+            raise StaleIndexError(
+                f"the index describes {op.action} otherwise than its plugin",
+                hint="tools/command_index.py writes the index",
+            )
+
+    def _call(self, op: Operation, value: Any, everywhere: Everywhere) -> Any:
+        import asyncio
+
+        actor = read_actor(everywhere.actor)
+
+        async def called() -> Any:
+            squad = self.installation.open(everywhere.home)
+            screen = Screen(shown=everywhere.form == "table" and not everywhere.quiet)
+            squad.world.progress = screen.progress
+            try:
+                return await squad.invoke(op.action, value, actor=actor or squad.actor)
+            finally:
+                screen.close()
+                await squad.close()
+
+        return asyncio.run(called())
+
+
+def read_actor(text: str | None) -> Actor | None:
+    """Return who asks; a bare name is a person's."""
+    if text is None:
+        return None
+    from agentsquad.kernel.actor import Actor
+
+    return Actor.parse(text if ":" in text else f"person:{text}")
+
+
+def exit_code(action: str, result: Any) -> int:
+    """Return the exit code an output asks for.
+
+    Its own `exit_code`; 2 when it is not `valid`; for a run that was started
+    here and failed, the code of the error it failed with.
+    """
+    code = getattr(result, "exit_code", None)
+    if isinstance(code, int):
+        return code
+    if getattr(result, "valid", True) is False or getattr(result, "ok", True) is False:
+        return 2 if hasattr(result, "valid") else 1
+    if action in STARTS:
+        outcomes = getattr(result, "items", None) or [result]
+        return max((_run_code(one) for one in outcomes), default=0)
+    return 0
+
+
+def _run_code(outcome: Any) -> int:
+    status = getattr(outcome, "status", "")
+    if status == "cancelled":
+        return 1
+    if status != "failed":
+        return 0
+    error = getattr(outcome, "error", None)
+    name = error.get("class") if isinstance(error, Mapping) else None
+    return next((row.exit for cls, row in TABLE.items() if cls.__name__ == name), 1)

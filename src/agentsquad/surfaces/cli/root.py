@@ -1,0 +1,72 @@
+"""The top of the tree: `squad` itself, its commands in sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from agentsquad import __version__
+from agentsquad.surfaces.cli.command import Carry
+from agentsquad.surfaces.cli.completion import completion
+from agentsquad.surfaces.cli.tree import Branch, Tree
+from agentsquad.surfaces.cli.version import show_version, version
+from agentsquad.surfaces.gateway.operation import Operation
+
+INTRODUCTION = "Agent Squad: work done by AI agents and people, on one verifiable log."
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Run": ("demo", "run", "resume", "schedule"),
+    "People": ("inbox", "approve", "reject"),
+    "Look": ("runs", "log", "cost", "why"),
+    "Prove": ("replay", "fork", "prove", "erase", "rebuild"),
+    "Files": ("edi",),
+    "Policy and money": ("policy", "budget", "halt", "lift", "effects"),
+    "Models and agents": ("models", "apply", "get", "delete", "explain"),
+    "This program": ("completion", "version"),
+}
+
+EXAMPLES = """\
+  squad demo                                    the first minute
+  squad run purchase-to-pay --input orders/     your own X12 files
+  squad inbox                                   what waits for you
+  squad edi check order.edi -o json             exit 0 valid, 2 not
+"""
+
+
+class Root(Tree):
+    """`squad`."""
+
+    def __init__(self, operations: Iterable[Operation], carry: Carry) -> None:
+        super().__init__(Branch.grown(operations), carry, extra=(version, completion))
+        self.help = INTRODUCTION
+        self.params.append(
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                expose_value=False,
+                is_eager=True,
+                callback=show_version,
+                help="Print the version.",
+            )
+        )
+        self.context_settings = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in sections; one in no section still shows."""
+        words = self.list_commands(context)
+        placed = {word for section in SECTIONS.values() for word in section}
+        sections = {**SECTIONS, "More": tuple(word for word in words if word not in placed)}
+        width = max(map(len, words))
+        for title, members in sections.items():
+            here = [word for word in members if word in words]
+            if here:
+                with formatter.section(title):
+                    formatter.write_dl(
+                        [(word.ljust(width), self.short(context, word)) for word in here]
+                    )
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what to type first."""
+        formatter.write(f"\nExamples:\n{EXAMPLES}")
+        formatter.write(f"\nEvery command has --help with an example. Version {__version__}.\n")

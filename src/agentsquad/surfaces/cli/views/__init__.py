@@ -1,0 +1,36 @@
+"""Views: how outputs are laid out for people.
+
+One function for each action that has a layout of its own; every other output is
+laid out by its shape (general.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentsquad.surfaces.cli.layout import Page
+from agentsquad.surfaces.cli.views import (
+    edi,
+    general,
+    log,
+    money,
+    policy,
+    readings,
+    resources,
+    runs,
+)
+
+VIEWS = {
+    **runs.VIEWS,
+    **log.VIEWS,
+    **readings.VIEWS,
+    **money.VIEWS,
+    **resources.VIEWS,
+    **policy.VIEWS,
+    **edi.VIEWS,
+}
+
+
+def view(action: str, plain: Any, page: Page) -> None:
+    """Lay one output out."""
+    VIEWS.get(action, general.lay_out)(plain, page)

@@ -1,0 +1,122 @@
+"""The log: events one a line, what is in it, whether it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentsquad.surfaces.cli.cell import cut, digest, inline, short_ids, when
+from agentsquad.surfaces.cli.layout import Column, Page
+from agentsquad.surfaces.cli.views.readings import tables
+
+# What of a payload says most about an event, in this order.
+WHAT_MIN = 20
+TELLING = ("workflow", "name", "action", "position", "reason", "approver", "kind", "scope")
+
+
+def events(plain: Any, page: Page) -> None:
+    """Lay out events, one a line."""
+    items = plain["items"]
+    if not items:
+        page.line("no such events")
+        return
+    streams = [item["stream"] for item in items]
+    short = short_ids(s.removeprefix("run/") for s in streams if s.startswith("run/"))
+    rows = []
+    for item in items:
+        stream = item["stream"]
+        shown = short.get(stream.removeprefix("run/"), stream)
+        rows.append([str(item["seq"]), when(item["at"]), shown, item["type"]])
+    room = _room(page, rows, 4)
+    if room < WHAT_MIN:
+        rows = [[row[0], row[1], "", row[3]] for row in rows]
+        room = max(WHAT_MIN, _room(page, rows, 4))
+    page.table(
+        [
+            Column("seq", right=True),
+            Column("time", keep=True, drop=1),
+            Column("stream", keep=True, drop=2),
+            Column("event", keep=True),
+            Column("what"),
+        ],
+        [
+            [*row, cut(said(item.get("payload")), room)]
+            for row, item in zip(rows, items, strict=True)
+        ],
+    )
+    page.line()
+    page.line(f"{len(items)} of {plain['size']} events; --limit and --after page", "dim")
+
+
+def _room(page: Page, rows: list[list[str]], count: int) -> int:
+    """Return how wide the last column may be beside the others."""
+    taken = [max(len(row[i]) for row in rows) for i in range(count)]
+    return page.width - sum(width + 2 for width in taken if width)
+
+
+def said(payload: Any) -> str:
+    """Return what an event says, in a few words."""
+    if not isinstance(payload, Mapping):
+        return inline(payload)
+    words = []
+    for name in TELLING:
+        value = payload.get(name)
+        if isinstance(value, str) and value and value not in words:
+            words.append(f"step {value}" if name == "position" else value)
+    error = payload.get("error")
+    if isinstance(error, Mapping):
+        words.append(f"{error.get('code')}: {error.get('message')}")
+    if not words:
+        words.append(inline(payload))
+    return ", ".join(words)
+
+
+def stats(plain: Any, page: Page) -> None:
+    """Lay out what the log holds."""
+    page.pairs(
+        [
+            ("events", str(plain["events"])),
+            ("streams", str(plain["streams"])),
+            ("bytes", f"{plain['bytes']:,} ({plain['bytes_per_event']:g} an event)"),
+            ("last", when(plain["last"])),
+            ("root", plain["root"]),
+        ]
+    )
+    if plain["types"]:
+        page.title("by type")
+        page.table(
+            [Column("type", keep=True), Column("count", right=True)],
+            [[name, str(count)] for name, count in plain["types"].items()],
+        )
+
+
+def verify(plain: Any, page: Page) -> None:
+    """Say whether the log holds, and where not."""
+    counts = ", ".join(f"{plain[name]} {name}" for name in ("events", "streams", "tiles", "blobs"))
+    page.line("valid: every hash, chain and tile is right" if plain["valid"] else "invalid")
+    page.pairs([("checked", counts), ("root", plain["root"])])
+    tables(page, "findings", plain["findings"], ("seq", "what"))
+
+
+def prove(plain: Any, page: Page) -> None:
+    """Lay out a proof."""
+    page.pairs(
+        [
+            ("kind", plain["kind"]),
+            ("event", str(plain["seq"]) if plain["seq"] is not None else ""),
+            ("leaf", plain["leaf"]),
+            ("grew from", f"{plain['old_size']} {plain['old_root']}" if plain["old_root"] else ""),
+            ("size", str(plain["size"])),
+            ("root", plain["root"]),
+            ("proof", f"{len(plain['proof'])} hashes: {', '.join(map(digest, plain['proof']))}"),
+        ]
+    )
+    page.line("-o json has all of it", "dim")
+
+
+VIEWS = {
+    "log.show": events,
+    "log.stats": stats,
+    "log.verify": verify,
+    "log.prove": prove,
+}

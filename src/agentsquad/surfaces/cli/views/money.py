@@ -1,0 +1,77 @@
+"""Money: what was spent, what may be spent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentsquad.surfaces.cli.cell import purse, short_ids
+from agentsquad.surfaces.cli.layout import Column, Page
+
+
+def cost(plain: Any, page: Page) -> None:
+    """Lay out what was spent, with its sum."""
+    items = plain["items"]
+    if not items:
+        page.line("nothing was spent")
+        return
+    names = {item["name"]: item["name"] for item in items}
+    if plain["by"] == "run":
+        names = short_ids(names)
+    rows = [
+        [
+            names[item["name"]],
+            str(item["calls"]),
+            str(item["input_tokens"]),
+            str(item["output_tokens"]),
+            str(item["unknown"] or ""),
+            purse(item["cost"]),
+        ]
+        for item in items
+    ]
+    rows.append(
+        ["total", str(plain["calls"]), "", "", str(plain["unknown"] or ""), purse(plain["total"])]
+    )
+    page.table(
+        [
+            Column(plain["by"], keep=True),
+            Column("calls", right=True),
+            Column("tokens in", right=True, drop=1),
+            Column("tokens out", right=True, drop=1),
+            Column("price unknown", right=True),
+            Column("cost", right=True),
+        ],
+        rows,
+    )
+
+
+def budgets(plain: Any, page: Page) -> None:
+    """Lay out what may be spent and what is left."""
+    if not plain["items"]:
+        page.line("no budgets; squad budget set tenant:acme 250.00 USD --period month")
+        return
+    page.table(
+        [
+            Column("scope"),
+            Column("period", keep=True, drop=2),
+            Column("limit", right=True),
+            Column("spent", right=True),
+            Column("reserved", right=True, drop=1),
+            Column("left", right=True),
+            Column("currency", keep=True),
+        ],
+        [
+            [
+                one["scope"],
+                " ".join(filter(None, (one["period"], one["window"]))),
+                one["limit"],
+                one["spent"],
+                one["reserved"],
+                one["left"],
+                one["currency"],
+            ]
+            for one in plain["items"]
+        ],
+    )
+
+
+VIEWS = {"cost.show": cost, "budget.show": budgets, "budget.set": budgets}

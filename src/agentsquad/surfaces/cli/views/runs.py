@@ -1,0 +1,308 @@
+"""Runs, their steps, and the questions that wait for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from agentsquad.surfaces.cli.cell import (
+    amount,
+    cut,
+    inline,
+    is_money,
+    purse,
+    short_ids,
+    spaced,
+    tail,
+    took,
+    when,
+)
+from agentsquad.surfaces.cli.layout import Column, Page
+
+INLINE_MAX = 400
+FOLD_MIN = 4
+
+
+def listing(plain: Any, page: Page) -> None:
+    """Lay out a list of runs."""
+    items = plain["items"]
+    if not items:
+        page.line("no runs yet; squad demo starts some")
+        return
+    short = short_ids(item["id"] for item in items)
+    page.table(
+        [
+            Column("run", keep=True),
+            Column("workflow", keep=True),
+            Column("status", keep=True),
+            Column("started", keep=True, drop=1),
+            Column("took", right=True, drop=2),
+            Column("cost", right=True, drop=3),
+        ],
+        [
+            [
+                short[item["id"]],
+                item["workflow"],
+                item["status"],
+                when(item["started"]),
+                took(_between(item["started"], item["ended"])),
+                purse(item["cost"]),
+            ]
+            for item in items
+        ],
+    )
+
+
+def _between(started: str | None, ended: str | None) -> float | None:
+    if not started or not ended:
+        return None
+    try:
+        begin, end = (datetime.fromisoformat(one.partition("/")[0]) for one in (started, ended))
+    except ValueError:
+        return None
+    return (end - begin).total_seconds() * 1000
+
+
+def show(plain: Any, page: Page) -> None:
+    """Lay out one run: what it is, its steps in order, its children."""
+    duration = took(_between(plain["started"], plain["ended"]))
+    page.pairs(
+        [
+            ("run", plain["id"]),
+            ("workflow", plain["workflow"]),
+            ("status", plain["status"]),
+            ("started", when(plain["started"])),
+            ("ended", f"{when(plain['ended'])} ({duration})" if plain["ended"] else ""),
+            ("cost", purse(plain["cost"])),
+            ("input", cut(inline(plain["input"]), INLINE_MAX)),
+            ("output", cut(inline(plain["output"]), INLINE_MAX)),
+            ("error", error_line(plain["error"])),
+        ]
+    )
+    if plain["steps"]:
+        page.title("steps")
+        _steps(plain, page)
+    if plain["children"]:
+        page.line()
+        page.line(f"{len(plain['children'])} child runs; squad runs show {plain['children'][0]}")
+
+
+def _steps(plain: Any, page: Page) -> None:
+    steps = _folded(sorted(plain["steps"], key=lambda step: _place(step["position"])))
+    page.table(
+        [
+            Column("step", keep=True),
+            Column("what"),
+            Column("status", keep=True),
+            Column("took", right=True, drop=1),
+            Column("uses", drop=2),
+            Column("cost", right=True, drop=3),
+            Column("child run", drop=4),
+        ],
+        [
+            [
+                step["position"],
+                step["name"],
+                step["status"],
+                took(step["ms"]),
+                step["uses"] or "",
+                purse(step["cost"]),
+                "/" + "/".join(tail(step["child"])[-1:]) if step["child"] else "",
+            ]
+            for step in steps
+        ],
+    )
+
+
+def _folded(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return steps with those that a map did alike as one line: how many, and
+    how long the longest took."""
+    folded: list[list[dict[str, Any]]] = []
+    for step in steps:
+        if folded and _alike(folded[-1][0], step):
+            folded[-1].append(step)
+        else:
+            folded.append([step])
+    lines = []
+    for group in folded:
+        if len(group) < FOLD_MIN:
+            lines += group
+            continue
+        longest = max((step["ms"] or 0 for step in group), default=0)
+        head = group[0]["position"].partition(".")[0]
+        name = f"{group[0]['name']} × {len(group)}"
+        lines.append({**group[0], "position": f"{head}.…", "name": name, "ms": longest})
+    return lines
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    fields = ("name", "status", "uses", "cost")
+    return (
+        not one["child"]
+        and not other["child"]
+        and "." in one["position"]
+        and one["position"].partition(".")[0] == other["position"].partition(".")[0]
+        and all(one[field] == other[field] for field in fields)
+    )
+
+
+def _place(position: str) -> list[tuple[int, int, str]]:
+    """Return what a step's position sorts by: 2.10.1 after 2.9.1."""
+    return [
+        (0, int(part), "") if part.isdigit() else (1, 0, part)
+        for part in re.split(r"[./]", position)
+    ]
+
+
+def error_line(error: Mapping[str, Any] | None) -> str:
+    """Return a recorded error in words."""
+    if not error:
+        return ""
+    text = f"{error.get('message', '')}  [{error.get('code', '')}]"
+    return f"{text}\nhint: {error['hint']}" if error.get("hint") else text
+
+
+def outcome(plain: Any, page: Page) -> None:
+    """Lay out how one run stands."""
+    page.pairs(
+        [
+            ("run", plain["run"]),
+            ("status", plain["status"]),
+            ("error", error_line(plain.get("error"))),
+            *_output(plain.get("output")),
+        ]
+    )
+    if plain["status"] in ("running", "waiting"):
+        page.line("squad inbox shows what waits for a person; squad resume continues", "dim")
+    else:
+        page.line(f"squad runs show {plain['run']}", "dim")
+
+
+def _output(output: Any) -> list[tuple[str, str]]:
+    if isinstance(output, Mapping):
+        return [(spaced(name), cut(inline(value), INLINE_MAX)) for name, value in output.items()]
+    return [("output", cut(inline(output), INLINE_MAX))]
+
+
+def outcomes(plain: Any, page: Page) -> None:
+    """Lay out how several runs stand."""
+    if not plain["items"]:
+        page.line("nothing was open")
+        return
+    short = short_ids(item["run"] for item in plain["items"])
+    page.table(
+        [Column("run", keep=True), Column("status", keep=True), Column("error")],
+        [
+            [short[item["run"]], item["status"], error_line(item["error"]).partition("\n")[0]]
+            for item in plain["items"]
+        ],
+    )
+
+
+def inbox(plain: Any, page: Page) -> None:
+    """Lay out the questions that wait: what, how much, why, who may answer, on
+    what evidence, and how."""
+    items = plain["items"]
+    if not items:
+        page.line("nothing waits for a person")
+        return
+    for index, item in enumerate(items):
+        if index:
+            page.line()
+        _question(item, page)
+    page.line()
+    page.line(f"squad approve {items[0]['id']} --reason '…'    or: squad reject …", "bold")
+
+
+def _question(item: Mapping[str, Any], page: Page) -> None:
+    asked = item["input"] if isinstance(item["input"], Mapping) else {}
+    sums = [amount(value) for value in asked.values() if is_money(value)]
+    payee = asked.get("payee") or asked.get("vendor")
+    head = [item["id"], item["action"], *sums[:1], f"to {payee}" if payee and sums else ""]
+    page.line("  ".join(word for word in head if word), "bold")
+    evidence = item["evidence"] if isinstance(item["evidence"], Mapping) else {}
+    page.pairs(
+        [
+            ("  because", item["because"]),
+            ("  who may", ", ".join(item["roles"]) or "anyone but the requester"),
+            ("  asked", f"{when(item['asked'])} by {item['requester']}"),
+            ("  run", f"{item['run']} step {item['position']}"),
+            *(("  " + spaced(k), cut(inline(v, 1), 300)) for k, v in evidence.items()),
+        ]
+    )
+
+
+def answered(plain: Any, page: Page) -> None:
+    """Say what was answered."""
+    word = "approved" if plain["approved"] else "refused"
+    page.line(f"{word} {plain['item']} as {plain['approver']}")
+
+
+def demo(plain: Any, page: Page) -> None:
+    """Lay out what came of the demo."""
+    page.title("purchase to pay")
+    page.pairs(
+        [
+            ("orders", f"{plain['orders']} ({plain['matched']} matched)"),
+            ("runs", str(plain["runs"])),
+            ("outcomes", _counts(plain["outcomes"])),
+            ("approvals", f"{plain['approvals']}{' by rule' if plain['auto'] else ''}"),
+        ]
+    )
+    if plain["exceptions"]:
+        page.title("exceptions")
+        page.table(
+            [Column("kind", keep=True), Column("count", right=True)],
+            [[spaced(kind), str(n)] for kind, n in sorted(plain["exceptions"].items())],
+        )
+    _money(plain, page)
+    page.title("how it was done")
+    head = plain["head"] if isinstance(plain["head"], Mapping) else {}
+    page.pairs(
+        [
+            ("models", ", ".join(plain["models"]) or "none: agents answered by rule"),
+            ("cost", purse(plain["cost"])),
+            ("events", str(plain["events"])),
+            ("head", f"{head.get('size', '')} {head.get('root', '')}".strip()),
+            ("ground truth", plain["ground_truth"]),
+        ]
+    )
+    if plain["differences"]:
+        page.title("differences")
+        for one in plain["differences"]:
+            page.line("  " + inline(one, 2))
+    page.line()
+    page.line(f"look closer: squad runs show {plain['run']}   squad log stats   squad cost", "dim")
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {spaced(name)}" for name, count in counts.items())
+
+
+def _money(plain: Any, page: Page) -> None:
+    currencies = sorted({*plain["paid"], *plain["held"]})
+    if not currencies:
+        return
+    page.title("money")
+    page.table(
+        [Column("currency", keep=True), Column("paid", right=True), Column("held", right=True)],
+        [[c, plain["paid"].get(c, "0.00"), plain["held"].get(c, "0.00")] for c in currencies],
+    )
+
+
+VIEWS = {
+    "runs.list": listing,
+    "runs.show": show,
+    "runs.start": outcome,
+    "runs.cancel": outcome,
+    "runs.signal": outcome,
+    "runs.adopt": outcome,
+    "effects.resolve": outcome,
+    "runs.resume": outcomes,
+    "runs.inbox": inbox,
+    "approvals.approve": answered,
+    "approvals.reject": answered,
+    "demo.run": demo,
+}

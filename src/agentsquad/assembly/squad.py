@@ -55,7 +55,7 @@ class Squad:
         ports.provide(Clock, engine.system_clock)
         ports.provide(Entropy, engine.system_entropy)
         ports.provide(PolicyEngine, self._policy)
-        ports.provide(EventStore, lambda: self.ledger.store)
+        ports.provide(EventStore, self._store)
         ports.provide(BlobStore, lambda: self.ledger.blobs)
         ports.provide(Gate, lambda: Gate(self.world.store))
         ports.provide(Engine, self._engine)
@@ -80,6 +80,11 @@ class Squad:
             self.ports.put(Ledger, ledger)
             self._closers.append(ledger.close)
         return self.ports.get(Ledger)
+
+    def _store(self) -> EventStore:
+        from agentsquad.runtime.engine.sealing import SealingStore
+
+        return SealingStore(self.ledger.store, self.registry, self.world.entropy)
 
     def _policy(self) -> PolicyEngine:
         from agentsquad.runtime.policy.plugin import load_policy

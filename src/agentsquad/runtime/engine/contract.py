@@ -197,7 +197,7 @@ def source_digest(name: str, version: str, *parts: Any) -> str:
     """Return "sha256:…" over the source a definition is made of.
 
     That is the module each part stands in and every module of the same package
-    that it uses, directly or not: what changes any of them changes the definition.
+    that it uses, directly or not: a change of any changes the definition.
     Adapters are left out, since what they do is recorded.
     """
     state = hashlib.sha256(f"{name}\n{version}\n".encode())

@@ -428,3 +428,25 @@ async def test_two_engines_on_one_log_never_both_send():
     await settle()
     assert {key for key, _ in BANK.received} and len(BANK.received) == 1
     await other.close()
+
+
+class Many(msgspec.Struct):
+    items: tuple[N, ...]
+
+
+@workflow("tuples")
+async def tuples(ctx, value: Many) -> Many:
+    inner = await ctx.run("tuples", Many(())) if value.items else value
+    await ctx.signal("go")
+    return Many((*value.items, *inner.items))
+
+
+async def test_a_tuple_in_an_input_survives_a_restart():
+    s = TestSquad(Plugin(name="test", actions=ACTIONS, workflows=(tuples,)))
+    run = await s.engine.start("tuples", Many((N(1),)))
+    await settle()
+    await s.engine.signal(f"{run}/1", "go", None, actor="person:ada")
+    await settle()
+    await s.restart()
+    await s.engine.signal(run, "go", None, actor="person:ada")
+    assert (await s.engine.wait(run, timeout_ms=5000)).output == {"items": [{"n": 1}]}

@@ -1,0 +1,138 @@
+"""Sealing: what a run records about people is sealed under their own key.
+
+A store around the log. It learns personal texts from the marked types of
+workflow inputs and action inputs and outputs (kernel/personal.py), and gives
+every text of the same run family that contains one of them to the log as
+personal: copies in approvals, letters and children are sealed like the
+original.
+
+A person's subject is a random name; the event `subject.named`, itself sealed,
+says whose it is, so that erasing the key leaves nothing to guess from.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.kernel.personal import marked, pointers, values_in
+from agentsquad.kernel.ports import Entropy, EventStore
+from agentsquad.kernel.registry import Registry
+
+NAMED = "subject.named"
+FAMILIES_MAX = 1024  # run families remembered; one that was dropped is read again
+
+
+class SealingStore:
+    """An EventStore that seals; everything else passes to the log unchanged."""
+
+    def __init__(self, store: EventStore, registry: Registry, entropy: Entropy) -> None:
+        self._store = store
+        self._registry = registry
+        self._entropy = entropy
+        self._families: dict[str, dict[str, str]] = {}
+        self._subjects: dict[str, str] | None = None
+        shapes = [w.input for w in registry.workflows.values()]
+        shapes += [a.spec.input for a in registry.actions.values()]
+        shapes += [a.spec.output for a in registry.actions.values()]
+        self._active = any(marked(shape) for shape in shapes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def append(
+        self, events: Sequence[NewEvent], *, expect: Mapping[str, int] | None = None
+    ) -> list[Event]:
+        """Append, with personal texts sealed."""
+        if self._active and any(event.stream.startswith("run/") for event in events):
+            events = [await self._sealed(event) for event in events]
+        return await self._store.append(events, expect=expect)
+
+    async def read_stream(
+        self, stream: str, *, after: int = 0, limit: int | None = None
+    ) -> list[Event]:
+        """Read one stream."""
+        return await self._store.read_stream(stream, after=after, limit=limit)
+
+    async def read(
+        self, *, after: int = 0, limit: int = 1000, types: Sequence[str] | None = None
+    ) -> list[Event]:
+        """Read in order."""
+        return await self._store.read(after=after, limit=limit, types=types)
+
+    async def streams(self, prefix: str = "") -> list[tuple[str, int]]:
+        """Return streams and their versions."""
+        return await self._store.streams(prefix)
+
+    async def size(self) -> int:
+        """Return the number of events."""
+        return await self._store.size()
+
+    async def _sealed(self, event: NewEvent) -> NewEvent:
+        if not event.stream.startswith("run/") or event.personal is not None:
+            return event
+        root = event.stream.removeprefix("run/").partition("/")[0]
+        known = await self._family(root, event)
+        for text in self._marked(event.type, event.payload):
+            if text not in known:
+                known[text] = await self._subject(text)
+        found = pointers(event.payload, known)
+        return msgspec.structs.replace(event, personal=found) if found else event
+
+    async def _family(self, root: str, event: NewEvent) -> dict[str, str]:
+        """Return the personal texts known in a family of runs: value ->
+        subject."""
+        known = self._families.get(root)
+        if known is None:
+            known = {}
+            fresh = event.type == "run.started" and event.stream == f"run/{root}"
+            names = [] if fresh else [n for n, _ in await self._store.streams(f"run/{root}")]
+            for name in names:
+                for old in await self._store.read_stream(name):
+                    for text in self._marked(old.type, old.payload or {}):
+                        known[text] = await self._subject(text)
+            while len(self._families) >= FAMILIES_MAX:
+                self._families.pop(next(iter(self._families)))
+            self._families[root] = known
+        return known
+
+    def _marked(self, kind: str, body: Mapping[str, Any]) -> set[str]:
+        found: set[str] = set()
+        if kind == "run.started":
+            workflow = self._registry.workflows.get(body["workflow"])
+            if workflow is not None:
+                found |= values_in(workflow.input, body["input"])
+        action = self._registry.actions.get(body.get("action", ""))
+        if action is not None:
+            found |= values_in(action.spec.input, body.get("input"))
+            found |= values_in(action.spec.output, body.get("output"))
+        return found
+
+    async def _subject(self, text: str) -> str:
+        """Return the subject a personal text belongs to, a new one if it is
+        new."""
+        if self._subjects is None:
+            self._subjects = {}
+            after = 0
+            while batch := await self._store.read(after=after, types=[NAMED]):
+                for event in batch:
+                    name = (event.payload or {}).get("name")
+                    if isinstance(name, str):
+                        self._subjects[name] = event.stream.removeprefix("subject/")
+                after = batch[-1].seq
+        subject = self._subjects.get(text)
+        if subject is None:
+            token = base64.b32encode(self._entropy.token(10)).decode().lower()
+            subject = self._subjects[text] = f"person:{token}"
+            named = NewEvent(
+                stream=f"subject/{subject}",
+                type=NAMED,
+                payload={"name": text},
+                personal={"/name": subject},
+            )
+            await self._store.append([named])
+        return subject

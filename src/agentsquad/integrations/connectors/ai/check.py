@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 
 from agentsquad.integrations.connectors.ai.contract import ModelDeadlineError, RateWaitError
@@ -108,6 +107,8 @@ async def _stream(name: str, model: Model) -> str:
 
 
 async def _shape(name: str, model: Model) -> str:
+    import jsonschema_rs
+
     request = _ask(
         name,
         "Name the capital of France and say if it is large.",

@@ -7,7 +7,8 @@ line in a list and not a failed start.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -64,6 +65,7 @@ class ConfiguredModels:
         self._builders = builders
         self._models: dict[Provider, GuardedModel] = {}
         self._gates: dict[tuple[str, Limits], Gate] = {}
+        self._read: dict[str, tuple[Mapping[str, Any], Provider]] = {}
 
     def model(self, name: str) -> Model:
         """Return a model; ModelMissingError names the nearest one."""
@@ -120,7 +122,10 @@ class ConfiguredModels:
     def _providers(self) -> dict[str, Provider]:
         found = {"rules": RULES, "local": LOCAL}
         for name, spec in self._settings.providers():
-            found[name] = read_provider(name, spec)
+            known = self._read.get(name)
+            if known is None or known[0] != spec:
+                known = self._read[name] = (dict(spec), read_provider(name, spec))
+            found[name] = known[1]
         return found
 
     def _offered(self, provider: Provider) -> tuple[str, ...]:

@@ -88,9 +88,8 @@ class Gate:
             self._requests = reserve(requests, self._requests, moment, 1)
         if rate is not None:
             self._tokens = reserve(rate, self._tokens, moment, tokens)
-        wait = moment - self._clock.monotonic_ms()
-        if wait > 0:
-            await self._clock.sleep_ms(wait)
+        if moment > now:  # `now` was rounded up; a part of a millisecond is not waited for
+            await self._clock.sleep_ms(moment - self._clock.monotonic_ms())
         return Grant(moment, tokens)
 
     def settle(self, grant: Grant, tokens: int) -> None:

@@ -4,6 +4,7 @@ about them.
 
 from __future__ import annotations
 
+from functools import cache
 from urllib.parse import urlsplit
 
 from agentsquad.integrations.connectors.ai import actions
@@ -116,7 +117,7 @@ def build_models(settings: ProviderSettings) -> ConfiguredModels:
         embedder=workshop.embedder,
         offered=lambda: local.offered(environment),
         embedders=local.embedders,
-        lacking=lambda: local.lacking(environment),
+        lacking=cache(lambda: local.lacking(environment)),
     )
     return ConfiguredModels(settings, builders)
 

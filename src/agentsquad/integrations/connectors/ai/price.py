@@ -9,11 +9,9 @@ told zero.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import msgspec
@@ -102,6 +100,9 @@ def _table() -> dict[str, dict[str, Price]]:
     """Read the table once; it is part of the package and cannot change while we
     run.
     """
+    import tomllib
+    from importlib import resources
+
     text = resources.files(__package__).joinpath("prices.toml").read_text("utf-8")
     data = tomllib.loads(text)
     date, currency = data.pop("date"), data.pop("currency")

@@ -172,6 +172,18 @@ async def test_requests_beyond_the_rate_wait_their_turn_in_order() -> None:
     assert [at // 60_000 for at, _ in done] == [0, 0, 0, 1, 1, 1, 2]
 
 
+async def test_within_the_rate_nothing_waits_at_all() -> None:
+    class Fractional(ManualClock):
+        async def sleep_ms(self, duration_ms: float) -> None:
+            raise AssertionError(f"slept {duration_ms} ms")
+
+    clock = Fractional(0)
+    clock._now = 1234.567
+    model = guarded(ScriptedModel(["a", "b"]), clock, limits=Limits(requests=2, tokens=1000))
+    assert (await model.complete(ASK)).text == "a"
+    assert (await model.complete(ASK)).text == "b"
+
+
 async def test_a_rate_that_leaves_no_room_refuses_at_once_and_takes_nothing() -> None:
     clock = ManualClock(0)
     model = guarded(ScriptedModel(["a", "b"]), clock, limits=Limits(requests=1))

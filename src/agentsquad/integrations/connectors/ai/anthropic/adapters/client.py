@@ -38,11 +38,8 @@ class AnthropicModel:
         self._url = endpoint.rstrip("/") + "/messages"
         self._transport = transport
         self._clock = clock
+        self._authentication = dict(headers)
         self._secrets = tuple(headers.values())
-        self._headers = {
-            "content-type": "application/json",
-            **{name: secret.reveal() for name, secret in headers.items()},
-        }
 
     def __repr__(self) -> str:
         return f"<AnthropicModel {self.provider} at {self._url}>"
@@ -89,10 +86,15 @@ class AnthropicModel:
         return added
 
     def _post(self, conversation: Conversation, *, stream: bool) -> HttpRequest:
+        headers = {
+            "content-type": "application/json",
+            "anthropic-version": conversation.version,
+        }
+        headers |= {name: secret.reveal() for name, secret in self._authentication.items()}
         return HttpRequest(
             method="POST",
             url=self._url,
-            headers={**self._headers, "anthropic-version": conversation.version},
+            headers=headers,
             body=msgspec.json.encode(conversation.encode(stream=stream)),
         )
 

@@ -41,11 +41,8 @@ class OpenAiModel:
         self._url = endpoint.rstrip("/") + "/chat/completions"
         self._transport = transport
         self._clock = clock
+        self._authentication = dict(headers)
         self._secrets = tuple(headers.values())
-        self._headers = {
-            "content-type": "application/json",
-            **{name: secret.reveal() for name, secret in headers.items()},
-        }
         # Only the original renamed the field; most others know the old name.
         original = urlsplit(endpoint).hostname == "api.openai.com"
         self._limit_field = "max_completion_tokens" if original else "max_tokens"
@@ -100,8 +97,10 @@ class OpenAiModel:
         return added
 
     def _post(self, body: Mapping[str, object]) -> HttpRequest:
+        headers = {"content-type": "application/json"}
+        headers |= {name: secret.reveal() for name, secret in self._authentication.items()}
         return HttpRequest(
-            method="POST", url=self._url, headers=self._headers, body=msgspec.json.encode(body)
+            method="POST", url=self._url, headers=headers, body=msgspec.json.encode(body)
         )
 
     def _error(self, reply: HttpReply) -> SquadError:

@@ -59,7 +59,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     position: str
     name: str
-    what: Literal["output", "new", "gone", "input", "suppressed", "approval"]
+    what: Literal["output", "new", "gone", "input", "suppressed", "approval", "assumed"]
     field: str | None = None
     was: Any = None
     now: Any = None

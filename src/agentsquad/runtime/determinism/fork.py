@@ -42,9 +42,9 @@ from agentsquad.runtime.engine.decider import Instance, plain
 from agentsquad.runtime.engine.door import CallPath, Step, World
 from agentsquad.runtime.engine.interceptors.authorize import ask as ask_policy
 from agentsquad.runtime.engine.scheduler import order
-from agentsquad.runtime.resilience.contract import Appraiser
 
 PEOPLE = ("same", "approve", "reject")
+GENERATE = "models.generate"
 
 
 class Forker:
@@ -55,7 +55,7 @@ class Forker:
             raise ChangeInvalidError(f"people answer one of {', '.join(PEOPLE)}, not {people!r}")
         self.world = world
         self.people = people
-        self.free = free  # do no read again that costs money
+        self.free = free  # take models to say what they said, instead of asking again
         self.reused = 0
         self.rerun = 0
         self.suppressed: list[Difference] = []
@@ -207,6 +207,8 @@ class Forker:
             output, error = await recompute(action, command.input, self.world.blobs)
         elif effect.outward:
             output, error = await self.stand_in(past, command)
+        elif self.free and command.action == GENERATE and not _by_rule(command):
+            output = self._as_then(past, command)
         else:
             self.rerun += 1
             output, error = await self.read_again(command)
@@ -260,20 +262,20 @@ class Forker:
     async def read_again(self, command: Call) -> tuple[Any, SquadError | None]:
         """Do a read or a policy question again."""
         path: CallPath = self.world.ports.get(CallPath)
-        if self.free and command.action == "models.generate" and self._costs(command):
-            raise ForkStuckError(f"step {command.position} would ask a model that costs money")
         step = Step(self.world.registry.action(command.action), command.input)
         try:
             return plain(await path.run(step)), None
         except SquadError as error:
             return None, error
 
-    def _costs(self, command: Call) -> bool:
-        if not self.world.ports.has(Appraiser):
-            return True
-        expected = self.world.registry.action(command.action).spec.input
-        value = msgspec.convert(command.input, expected, strict=False)
-        return self.world.ports.get(Appraiser).appraise(command.action, value) is not None
+    def _as_then(self, past: Past, command: Call) -> Any:
+        """Return what a model said at this place; it is taken to say the same
+        again."""
+        old = past.resolved.get(command.position)
+        if old is None or old.payload.get("output") is None:
+            raise ForkStuckError(f"step {command.position} would ask a model anew")
+        self._note(past, command.position, command.name, "assumed")
+        return old.payload["output"]
 
     def asked(self, past: Past, log: Journal, command: Ask, recorded: Event | None) -> list[Event]:
         """Answer for a person: as then, or as the caller supposes."""
@@ -369,6 +371,10 @@ def place(past: Past, changes: list[Change], at: str | None) -> dict[str, list[t
             )
         placed.setdefault(target, []).append((f"/{pointer}" if pointer else "", change.value))
     return placed
+
+
+def _by_rule(command: Call) -> bool:
+    return str(command.input.get("model", "")).startswith("rules/")
 
 
 def _changed(value: Any, edits: Any) -> Any:

@@ -8,11 +8,12 @@ stood, so that each statement about it can be checked against the file.
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from agentsquad.kernel.money import Money
+from agentsquad.kernel.personal import PERSONAL
 
 CENT = Decimal("0.01")
 
@@ -84,7 +85,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     currency: str
     receiver: str
     lines: tuple[Line, ...]
-    buyer: str = ""
+    buyer: Annotated[str, PERSONAL] = ""
     charges: tuple[Charge, ...] = ()
 
 

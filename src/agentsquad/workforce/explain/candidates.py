@@ -8,7 +8,9 @@ elements.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -16,6 +18,30 @@ import msgspec
 from agentsquad.kernel.pointer import walk
 
 _PARTNERS = 4  # values of the same name tried for one leaf
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
+IDENTITIES = frozenset(
+    {
+        "id",
+        "ids",
+        "number",
+        "numbers",
+        "po",
+        "key",
+        "name",
+        "file",
+        "digest",
+        "place",
+        "position",
+        "control",
+        "interchange",
+        "group",
+        "set",
+        "document",
+        "vendor",
+        "sender",
+        "receiver",
+    }
+)
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,47 +53,84 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     size: float
 
 
-def candidates(value: Any, relevant: Iterable[Any] = ()) -> list[Candidate]:
-    """Return single changes of a JSON value; those of relevant leaves come
-    first."""
-    leaves = list(walk(value))
+def candidates(value: Any, keep: Iterable[Any] = ()) -> list[Candidate]:
+    """Return single changes of a JSON value, the smallest first.
+
+    Identities are left alone: fields that name things, and the texts in
+    `keep`. To call something by another name explains nothing.
+    """
+    kept = {_key(one) for one in keep}
+    leaves = [
+        (pointer, leaf)
+        for pointer, leaf in walk(value)
+        if _last(pointer) not in IDENTITIES and _key(leaf) not in kept
+    ]
     named: dict[str, list[Any]] = {}
     for pointer, leaf in leaves:
         bucket = named.setdefault(_name(pointer), [])
         if not any(_same(leaf, known) for known in bucket):
             bucket.append(leaf)
-    important = {_key(one) for one in relevant}
-    found: list[tuple[bool, Candidate]] = []
+    found = []
     for pointer, leaf in leaves:
-        others = [v for v in named[_name(pointer)] if not _same(v, leaf)][:_PARTNERS]
+        others = [v for v in named[_name(pointer)] if not _same(v, leaf)]
         for new, size in _changes(leaf, others):
-            one = Candidate(path=pointer, was=leaf, value=new, size=size)
-            found.append((_key(leaf) not in important, one))
-    found.sort(key=lambda pair: (pair[0], pair[1].size))
-    return [one for _, one in found] + list(_shorter(value))
+            found.append(Candidate(path=pointer, was=leaf, value=new, size=size))
+    found.sort(key=lambda one: one.size)
+    return found + list(_shorter(value))
 
 
 def _changes(leaf: Any, others: list[Any]) -> Iterator[tuple[Any, float]]:
+    number = as_number(leaf)
     if isinstance(leaf, bool):
         yield not leaf, 0.5
-    elif isinstance(leaf, (int, float)):
-        for other in others:
-            if isinstance(other, (int, float)) and not isinstance(other, bool):
-                yield other, distance(leaf, other)
-        if leaf != 0:
-            yield 0, 1.5
-            yield leaf * 2, 1.6
+    elif number is not None:
+        near = [(distance(number, n), o) for o in others if (n := as_number(o)) is not None]
+        for size, other in sorted(near, key=lambda pair: pair[0])[:_PARTNERS]:
+            yield other, size
+        if number != 0:
+            yield like(leaf, Decimal(0)), 1.5
+            yield like(leaf, number * 2), 1.6
     elif isinstance(leaf, str):
-        for other in others:
-            if isinstance(other, str) and other:
-                yield other, 1.0
+        for other in others[:_PARTNERS]:
+            if isinstance(other, str) and other and as_number(other) is None:
+                yield other, 1.2
 
 
-def distance(was: float, now: float) -> float:
-    """Return how far a number moved, relative to the larger of the two; below
-    1."""
+def as_number(value: Any) -> Decimal | None:
+    """Return a number, or a text that is a plain decimal, as Decimal; else
+    None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return Decimal(str(value))
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return Decimal(value)
+    return None
+
+
+def like(was: Any, number: Decimal) -> Any:
+    """Return a number written the way `was` is."""
+    if isinstance(was, int):
+        return int(number)
+    if isinstance(was, float):
+        return float(number)
+    places = len(was.partition(".")[2])
+    return str(round(number, places))
+
+
+def step(was: Any, other: Any) -> Decimal:
+    """Return the smallest difference that the spelling of two numbers can
+    show."""
+    if isinstance(was, int):
+        return Decimal(1)
+    places = max(len(str(one).partition(".")[2]) for one in (was, other))
+    return Decimal(1).scaleb(-places)
+
+
+def distance(was: Decimal, now: Decimal) -> float:
+    """Return how far a number moved, relative to the larger of the two."""
     largest = max(abs(was), abs(now))
-    return abs(was - now) / largest / 1.0001 if largest else 0.0
+    return float(abs(was - now) / largest) if largest else 0.0
 
 
 def _shorter(value: Any, at: str = "") -> Iterator[Candidate]:
@@ -123,6 +186,10 @@ def _name(pointer: str) -> str:
         if parts and parts[-1] in ("micros", "value")
         else (parts[-1] if parts else "")
     )
+
+
+def _last(pointer: str) -> str:
+    return pointer.rpartition("/")[2]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -21,7 +21,8 @@ def verdict(status: str, output: Any, error: Any, document: str | None) -> str:
         code = (error or {}).get("code") if isinstance(error, Mapping) else None
         return f"{status}: {code}" if code else status
     if document is not None:
-        for found in about(output, document):
+        own = isinstance(output, Mapping) and document in output.values()
+        for found in [output] if own else about(output, document):
             for word in _WORDS:
                 if isinstance(found.get(word), str):
                     return str(found[word])

@@ -12,16 +12,18 @@ from typing import Any
 
 from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.event import Event
-from agentsquad.kernel.pointer import walk
 from agentsquad.runtime.determinism.contract import Change, Fork
 from agentsquad.runtime.determinism.fork import Forker
 from agentsquad.runtime.determinism.past import Past
 from agentsquad.runtime.engine.door import World
 from agentsquad.workforce.explain.candidates import (
     Candidate,
+    as_number,
     candidates,
     distance,
+    like,
     perturbations,
+    step,
 )
 from agentsquad.workforce.explain.contract import Cause, Counterfactual, Why
 from agentsquad.workforce.explain.verdict import reasons, verdict
@@ -51,7 +53,7 @@ class Inquiry:
     async def answer(self) -> Why:
         """Find the causes and the smallest flip."""
         causes = await self._causes()
-        flips = await self._flips(self._relevant(causes))
+        flips = await self._flips()
         return Why(
             answer=self._line(causes, flips),
             run=self._past.run,
@@ -98,19 +100,10 @@ class Inquiry:
                 return one
         return None
 
-    def _relevant(self, causes: list[Cause]) -> list[Any]:
-        """Return the values that the causal steps were asked about."""
-        found: list[Any] = []
-        for cause in causes:
-            asked = self._past.prints.get(cause.position)
-            if asked is not None:
-                found += [leaf for _, leaf in walk(asked[1])]
-        return found
-
-    async def _flips(self, relevant: list[Any]) -> list[Counterfactual]:
+    async def _flips(self) -> list[Counterfactual]:
         found: list[tuple[float, Counterfactual]] = []
         changed: set[str] = set()
-        for one in candidates(self._past.input, relevant):
+        for one in candidates(self._past.input, [self._document]):
             if self.checked >= FORKS:
                 self.exhausted = True
                 break
@@ -127,15 +120,20 @@ class Inquiry:
 
     async def _shrunk(self, one: Candidate, then: str, fork: Fork) -> tuple[Candidate, str, Fork]:
         """Move a number that flips as near to what it was as still flips."""
-        if not isinstance(one.was, int) or isinstance(one.was, bool):
-            return one, then, fork
-        same, flips, best = one.was, one.value, (one, then, fork)
+        was, flips = as_number(one.was), as_number(one.value)
+        best = (one, then, fork)
+        if was is None or flips is None:
+            return best
+        same, unit = was, step(one.was, one.value)
         for _ in range(SHRINKS):
-            middle = (same + flips) // 2
+            middle = same + ((flips - same) / 2 / unit).to_integral_value() * unit
             if middle in (same, flips):
                 break
             nearer = Candidate(
-                path=one.path, was=one.was, value=middle, size=distance(one.was, middle)
+                path=one.path,
+                was=one.was,
+                value=like(one.value, middle),
+                size=distance(was, middle),
             )
             came = await self._try([_on_input(nearer)])
             if came is not None and came[0] != self.verdict:

@@ -1,4 +1,4 @@
-"""Why: causes and flips are re-run before they are stated, and the flip is smallest."""
+"""Why: causes and flips are re-run before they are stated; the flip is smallest."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def inquire(case: Case):
 
 
 async def test_a_held_case_names_the_price_and_the_cent_that_would_have_done():
-    s, why, run = await inquire(Case("INV-1", Line(1000, 5), Line(1100, 5)))
+    _, why, _ = await inquire(Case("INV-1", Line(1000, 5), Line(1100, 5)))
     assert why.verdict == "held"
     assert why.flip.path == "input/order/price" or why.flip.path == "input/invoice/price"
     assert why.flip.then == "paid"

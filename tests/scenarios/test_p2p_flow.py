@@ -17,11 +17,18 @@ from agentsquad.assembly.squad import Squad
 from agentsquad.integrations.connectors.ai.contract import ModelExtraError
 from agentsquad.integrations.connectors.ai.local import plugin as local
 from agentsquad.integrations.formats.x12.validation import check
-from agentsquad.kernel.errors import DeniedError, SquadError
+from agentsquad.kernel.errors import DeadlineError, DeniedError, SquadError
+from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.runtime.engine.contract import Engine
 from agentsquad.solutions.purchase_to_pay import generator
 from agentsquad.solutions.purchase_to_pay.adapters.bank_folder import BankFolder
-from agentsquad.solutions.purchase_to_pay.contract import Approver, Payments, Verdict
+from agentsquad.solutions.purchase_to_pay.contract import (
+    Approver,
+    Instruction,
+    Payments,
+    Receipt,
+    Verdict,
+)
 from agentsquad.solutions.purchase_to_pay.demo import DemoResult
 from agentsquad.solutions.purchase_to_pay.generator import generate
 from agentsquad.solutions.purchase_to_pay.result import CaseResult, RunResult
@@ -65,8 +72,8 @@ class Desk:
         return next(c for c in (await self.result(run)).cases if c.po == po)
 
 
-@pytest.fixture
-async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+@pytest.fixture(autouse=True)
+def no_local_models(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(*given: object) -> str:
         raise ModelExtraError("local models are hidden from this test")
 
@@ -74,6 +81,10 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(local, "lacking", lambda environment: "hidden")
     monkeypatch.setattr(local, "build", absent)
     monkeypatch.setattr(local, "build_embedder", absent)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     made = Desk(tmp_path)
     yield made
     await made.squad.close()
@@ -252,3 +263,66 @@ async def test_demo_data_writes_orders_that_match_too(desk: Desk, tmp_path: Path
     assert made.orders == 6 and (out / "truth.json").is_file()
     result = await desk.demo(folder=str(out))
     assert result.differences == [] and result.paid == made.paid
+
+
+class CutBank(BankFolder):
+    """A bank whose answer is lost: the payment is taken, then the line is
+    cut.
+    """
+
+    def __init__(self, root: Path, cuts: int, *, taken: bool) -> None:
+        super().__init__(root)
+        self.cuts = cuts
+        self.taken = taken
+
+    def send(self, instruction: Instruction, document: bytes, *, key: str) -> Receipt:
+        if not self.cuts:
+            return super().send(instruction, document, key=key)
+        self.cuts -= 1
+        if self.taken:
+            super().send(instruction, document, key=key)
+        raise ConnectionResetError("the line was cut")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_payment_whose_answer_is_lost_is_asked_for_and_never_sent_twice(
+    desk: Desk, taken: bool
+) -> None:
+    desk.bank = CutBank(desk.home / "bank", 3, taken=taken)
+    desk.squad.ports.put(Payments, desk.bank)
+    desk.drop()
+    result = await desk.demo()
+    assert result.ground_truth == "matches" and desk.bank.cuts == 0
+    await _bank_agrees(desk, result)
+
+
+@pytest.mark.slow
+async def test_the_run_continues_in_another_process_and_pays_once(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'log.db'}"
+    first = Desk(tmp_path, store)
+    first.drop(lambda name: "maple" in name or "cascade" in name or name == "master.json")
+    engine = first.squad.ports.get(Engine)
+    run = await engine.start(NAME, FolderInput(folder=str(first.orders)), key="k")
+    await _question(engine, run)
+    await first.squad.close()
+    second = Desk(tmp_path, store)
+    engine = second.squad.ports.get(Engine)
+    await engine.recover()
+    outcome = None
+    while outcome is None:
+        for item in await engine.inbox(run):
+            said = second.squad.ports.get(PolicyEngine).query(
+                "data.p2p.auto.answer", msgspec.to_builtins(item)
+            )
+            await engine.answer(
+                item.id, approve=True, approver=said["approver"], reason="looked at it"
+            )
+        try:
+            outcome = await engine.wait(run, timeout_ms=100)
+        except DeadlineError:
+            continue
+    await second.squad.close()
+    assert outcome.status == "completed"
+    attempts = second.bank.attempts()
+    assert attempts and len({a.reference for a in attempts}) == len(attempts)

@@ -147,10 +147,17 @@ def test_a_letter_says_every_point_and_amount_and_nothing_else() -> None:
         "Your invoice your invoice your invoice your invoice your invoice your invoice.",
         "A Pricing and Shipping Service for a Business of some kind.",
         "We have looked at your invoice and would like to",
+        "This is a new delivery; please help us to settle our invoice.",
+        "The invoice is below the agreed price, and we thank you for it.",
     ],
 )
 def test_an_opening_that_is_empty_promises_numbers_or_rambles_is_replaced(opening: str) -> None:
     assert letter.problems({"opening": opening})
+
+
+def test_an_opening_of_courtesy_alone_is_sent() -> None:
+    said = "We have received your invoice and kindly ask you to look at the points below."
+    assert letter.problems({"opening": said}) == []
 
 
 @pytest.mark.parametrize("kind", letter.SILENT)

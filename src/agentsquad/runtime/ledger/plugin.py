@@ -46,13 +46,14 @@ def _open_memory(url: str, clock: Clock, entropy: Entropy) -> Ledger:
 
 
 def _open_sqlite(url: str, clock: Clock, entropy: Entropy) -> Ledger:
+    from agentsquad.runtime.ledger.adapters.database import make_folder
     from agentsquad.runtime.ledger.adapters.files import FileBlobStore
     from agentsquad.runtime.ledger.adapters.keyring import SqliteKeyRing
     from agentsquad.runtime.ledger.adapters.sqlite import SqliteVolume
 
     path = os.path.abspath(url[len(_SQLITE) :])
     folder, stem = os.path.dirname(path), os.path.splitext(path)[0]
-    os.makedirs(folder, exist_ok=True)
+    make_folder(path)
     keyring = SqliteKeyRing(stem + ".keys.db", entropy)
     try:
         store = EventLog(SqliteVolume(path), clock, entropy, keyring)

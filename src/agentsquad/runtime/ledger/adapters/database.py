@@ -27,6 +27,8 @@ from agentsquad.runtime.ledger.contract import (
 
 CHECKSUM_BYTES = 8
 BUSY_MS = 5_000
+_HEADER_SIZE = 100
+_MAGIC = b"SQLite format 3\0"
 _RETRIES = 200
 _RETRY_S = 0.01
 
@@ -37,6 +39,7 @@ def connect(path: str, *, application: int) -> apsw.Connection:
     """
     _load_checksums()
     with translated(path):
+        _refuse_foreign(path, application)
         connection = apsw.Connection(path)
     try:
         with translated(path):
@@ -46,15 +49,12 @@ def connect(path: str, *, application: int) -> apsw.Connection:
                 connection.reserve_bytes("main", CHECKSUM_BYTES)
             _write_ahead(connection)
             connection.pragma("synchronous", "full")
-            if connection.reserve_bytes("main", -1) != CHECKSUM_BYTES:
-                raise DamagedError(f"{path}: the pages carry no checksums")
             known = connection.pragma("application_id")
-            if known not in (application, 0):
-                raise DamagedError(
-                    f"{path} is not a file of this kind",
-                    hint="give another path",
-                    details={"expected": application, "found": known},
-                )
+            if connection.reserve_bytes("main", -1) != CHECKSUM_BYTES or known not in (
+                application,
+                0,
+            ):
+                raise _foreign(path)
         return connection
     except BaseException:
         connection.close(True)
@@ -76,6 +76,18 @@ def translated(path: str) -> Iterator[None]:
         yield
     except apsw.Error as error:
         raise read_error(error, path) from error
+    except OSError as error:
+        raise ReadFailedError(
+            f"{path} cannot be opened: {error.strerror}",
+            hint="look at the disk and permissions",
+            private=str(error),
+        ) from error
+
+
+def make_folder(path: str) -> None:
+    """Create the folder of a file, readable only by its owner."""
+    with translated(path):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
 
 
 def read_error(error: apsw.Error, path: str) -> SquadError:
@@ -113,6 +125,31 @@ def write_error(error: apsw.Error, path: str) -> SquadError:
         f"writing {path} failed; whether it was written is unknown",
         hint="look at the disk, then open the ledger again",
         private=f"{type(error).__name__}: {error}",
+    )
+
+
+def _refuse_foreign(path: str, application: int) -> None:
+    """Look at the file's header before anything is opened, and so changed."""
+    if not os.path.exists(path):
+        return
+    with open(path, "rb") as file:
+        header = file.read(_HEADER_SIZE)
+    if not header:
+        return
+    known = int.from_bytes(header[68:72], "big")
+    if (
+        len(header) < _HEADER_SIZE
+        or not header.startswith(_MAGIC)
+        or header[20] != CHECKSUM_BYTES
+        or known not in (application, 0)
+    ):
+        raise _foreign(path)
+
+
+def _foreign(path: str) -> DamagedError:
+    return DamagedError(
+        f"{path} is damaged or not a file of this kind",
+        hint="give another path, or restore it from a backup",
     )
 
 

@@ -32,7 +32,8 @@ class SqliteKeyRing:
     def __init__(self, path: str, entropy: Entropy) -> None:
         self._path = path
         self._entropy = entropy
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with database.translated(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._db = database.connect(path, application=APPLICATION)
         try:
             with database.translated(path):

@@ -25,7 +25,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     policy: Path | None
     user: str
     local_model: str | None = None
-    models: bool = True
     debug: bool = False
     environment: Mapping[str, str] = {}
 
@@ -48,7 +47,6 @@ def read(environment: Mapping[str, str] | None = None, *, home: str | None = Non
         else (where / "policy" if (where / "policy").is_dir() else None),
         user=env.get("SQUAD_USER") or _login(),
         local_model=env.get("SQUAD_LOCAL_MODEL"),
-        models=env.get("SQUAD_MODELS", "on") != "off",
         debug=env.get("SQUAD_DEBUG", "") not in ("", "0", "off"),
         environment=env,
     )

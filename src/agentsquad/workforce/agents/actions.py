@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from agentsquad.kernel import hashing
-from agentsquad.kernel.action import Effect, RetryPolicy, action
+from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry
@@ -80,12 +80,13 @@ async def recall(store: EventStore, run: str, agent: str, limit: int) -> tuple[A
     "models.generate",
     effect=Effect.READ,
     cli=(),
-    retry=RetryPolicy(attempts=3, initial_ms=500, max_ms=20_000),
     timeout_ms=300_000,
 )
 async def generate(ctx: Context, value: ModelRequest) -> ModelReply:
-    """Ask a model once; tokens, cost and the request's hash are recorded with
-    the answer."""
+    """Ask a model once; what guards it repeats what may be repeated.
+
+    Tokens, cost and the request's hash are recorded with the answer.
+    """
     model = ctx.port(ModelCatalogue).model(value.model)  # type: ignore[type-abstract]
     reply = await model.complete(value)
     ctx.meter(

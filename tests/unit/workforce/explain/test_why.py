@@ -1,4 +1,4 @@
-"""Why: causes and flips are re-run before they are stated; the flip is smallest."""
+"""Why: causes and flips are re-run before they are stated; flips are smallest."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class _Workshop:
         if self._embedder is None:
             from agentsquad.integrations.connectors.ai.local import plugin as local
 
-            self._embedder = local.build_embedder()
+            self._embedder = local.build_embedder(self._settings.environment)
         return self._embedder
 
     def _transport(self, endpoint: str) -> Transport:

@@ -148,7 +148,7 @@ async def test_a_named_file_that_is_missing_is_said_when_it_is_needed() -> None:
 def embedder() -> Embedder:
     if local.lacking({}) is not None:
         pytest.skip("the extra 'local' is not installed")
-    return local.build_embedder()
+    return local.build_embedder({})
 
 
 @pytest.mark.slow

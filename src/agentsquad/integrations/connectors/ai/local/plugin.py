@@ -14,12 +14,15 @@ from agentsquad.integrations.connectors.ai.local.weights import MINILM, SMOLLM2
 from agentsquad.workforce.agents.contract import Embedder, Model
 
 EXTRA = "install 'agentsquad[local]'"
+OFF = "turned off by SQUAD_MODELS=off"
 ENGINE = ("xllamacpp",)
 EMBEDDING = ("numpy", "safetensors", "tokenizers", MINILM.module)
 
 
 def lacking(environment: Environment) -> str | None:
     """Return what is missing to run models here, None if nothing is."""
+    if environment.get("SQUAD_MODELS") == "off":
+        return OFF
     needed = list(ENGINE + EMBEDDING)
     if not environment.get("SQUAD_LOCAL_MODEL"):
         needed.append(SMOLLM2.module)
@@ -43,7 +46,7 @@ def build(environment: Environment) -> Model:
     """Return the generator. Settings: SQUAD_LOCAL_MODEL, _SHA256 and
     SQUAD_LOCAL_THREADS.
     """
-    _require(ENGINE)
+    _require(ENGINE, environment)
     from agentsquad.integrations.connectors.ai.local.adapters import files, gguf
 
     named = environment.get("SQUAD_LOCAL_MODEL")
@@ -66,9 +69,9 @@ def build(environment: Environment) -> Model:
     return gguf.GgufModel(offered(environment)[0], file, threads=int(threads))
 
 
-def build_embedder() -> Embedder:
+def build_embedder(environment: Environment) -> Embedder:
     """Return the sentence embedder."""
-    _require(EMBEDDING)
+    _require(EMBEDDING, environment)
     from agentsquad.integrations.connectors.ai.local.adapters import files, threads
 
     threads.single_for_arrays()
@@ -81,7 +84,9 @@ def build_embedder() -> Embedder:
     return minilm.MiniLmEmbedder(MINILM.name, both)
 
 
-def _require(modules: tuple[str, ...]) -> None:
+def _require(modules: tuple[str, ...], environment: Environment) -> None:
+    if environment.get("SQUAD_MODELS") == "off":
+        raise ModelExtraError(f"local models are {OFF}", hint="unset SQUAD_MODELS")
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         raise ModelExtraError(

@@ -44,7 +44,7 @@ class Desk:
         self.home = home
         self.orders = home / "orders"
         settings = Settings(
-            home=home, store=store, policy=None, user="tester", models=False,
+            home=home, store=store, policy=None, user="tester",
             environment={"SQUAD_MODELS": "off"},
         )  # fmt: skip
         self.squad = Squad(settings)
@@ -165,6 +165,8 @@ async def test_files_that_come_later_are_paid_and_nothing_before_is_paid_again(
     assert second.run != first.run
     late = await desk.result(second.run)
     # a credit note that comes after the payment waits for the next invoice
+    acks = list((desk.home / "outbox" / "acknowledgements").iterdir())
+    assert len(acks) == len({path.name.rpartition(".ack")[0] for path in acks})
     credit = await desk.case(second.run, "late_credit_note")
     was = next(c for c in part.cases if c.po == credit.po)
     assert was.paid and credit.receipt is None

@@ -90,6 +90,10 @@ class BlobStore(Protocol):
         not match."""
         ...
 
+    async def digests(self) -> list[str]:
+        """Return the digests of all blobs, in order."""
+        ...
+
     async def delete(self, digest: str) -> None:
         """Forget the bytes (erasure, retention); unknown digests are
         ignored."""

@@ -22,8 +22,8 @@ from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.personal import marked, pointers, values_in
 from agentsquad.kernel.ports import Entropy, EventStore
 from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.ledger.contract import SUBJECT_NAMED
 
-NAMED = "subject.named"
 FAMILIES_MAX = 1024  # run families remembered; one that was dropped is read again
 
 
@@ -118,7 +118,7 @@ class SealingStore:
         if self._subjects is None:
             self._subjects = {}
             after = 0
-            while batch := await self._store.read(after=after, types=[NAMED]):
+            while batch := await self._store.read(after=after, types=[SUBJECT_NAMED]):
                 for event in batch:
                     name = (event.payload or {}).get("name")
                     if isinstance(name, str):
@@ -130,7 +130,7 @@ class SealingStore:
             subject = self._subjects[text] = f"person:{token}"
             named = NewEvent(
                 stream=f"subject/{subject}",
-                type=NAMED,
+                type=SUBJECT_NAMED,
                 payload={"name": text},
                 personal={"/name": subject},
             )

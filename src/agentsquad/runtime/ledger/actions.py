@@ -1,6 +1,5 @@
 """The actions of the ledger: look at it, weigh it, check it, erase a person,
-rebuild what is read from it.
-"""
+rebuild what is read from it."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.registry import nearest
-from agentsquad.runtime.ledger import verification
+from agentsquad.runtime.ledger import erasure, verification
 from agentsquad.runtime.ledger.contract import (
     Ledger,
     RebuildReport,
@@ -156,7 +155,9 @@ async def verify(ctx: Context, value: VerifyInput) -> Verified:
 class EraseInput(msgspec.Struct, kw_only=True):
     """Whom, and why."""
 
-    subject: Annotated[str, described("The data subject to erase.", "person:4711")]
+    subject: Annotated[
+        str, described("The subject, or the name the person went by.", "person:4711")
+    ]
     reason: Annotated[str, described("Why, for the record.", "asked to be forgotten")]
     lost: Annotated[
         bool, described("The key file was lost: take the person's values for erased.")
@@ -164,10 +165,15 @@ class EraseInput(msgspec.Struct, kw_only=True):
 
 
 class EraseOutput(msgspec.Struct, kw_only=True):
-    """What was destroyed, and the event that says so."""
+    """What was destroyed, and the event that says so.
+
+    `subject` is whom it was about; given by name, one person may have had
+    several.
+    """
 
     subject: str
     keys: int
+    blobs: int
     event: int
 
 
@@ -176,41 +182,58 @@ class EraseOutput(msgspec.Struct, kw_only=True):
     effect=Effect.IRREVERSIBLE,
     cli=("erase",),
     positional=("subject",),
-    examples=("squad erase person:4711 --reason 'asked to be forgotten'",),
+    examples=(
+        "squad erase person:4711 --reason 'asked to be forgotten'",
+        "squad erase 'DANA WHITFIELD' --reason 'asked to be forgotten'",
+    ),
 )
 async def erase(ctx: Context, value: EraseInput) -> EraseOutput:
     """Erase a person: destroy the key that opens their values, for good.
 
-    The values stay unreadable in every copy of the log; every proof still
-    verifies. Erasing again changes nothing.
+    The values stay unreadable in every copy of the log, blobs that hold them
+    are removed, and every proof still verifies. Erasing again changes nothing.
+    What has left the installation (letters, payments, backups of blobs) is not
+    reached.
     """
     if not value.subject.strip() or not value.reason.strip():
         raise InvalidError("erasing needs a subject and a reason", code="ledger.erase")
     ledger = _ledger(ctx)
+    subjects = [value.subject]
     if not value.lost and ledger.keyring.erasures(value.subject) is None:
-        raise SubjectMissingError(
-            f"no key of a subject {value.subject!r}",
-            hint=nearest(value.subject, ledger.keyring.subjects())
-            or "nothing personal was stored about them; if the key file was lost add --lost",
-        )
-    keys = ledger.keyring.destroy(value.subject)
-    stream = f"subject/{value.subject}"
+        subjects = await erasure.subjects_named(ledger, value.subject)
+        if not subjects:
+            raise SubjectMissingError(
+                f"nothing is sealed under {value.subject!r}, as a subject or as a name",
+                hint=nearest(value.subject, ledger.keyring.subjects())
+                or "nothing personal was stored about them; if the key file was lost add --lost",
+            )
+    done = [await _erase(ctx, ledger, subject, value.reason) for subject in subjects]
+    return EraseOutput(
+        subject=", ".join(one.subject for one in done),
+        keys=sum(one.keys for one in done),
+        blobs=sum(one.blobs for one in done),
+        event=done[-1].event,
+    )
+
+
+async def _erase(ctx: Context, ledger: Ledger, subject: str, reason: str) -> EraseOutput:
+    # Blobs go first: once the key is gone nobody can say which texts they hold.
+    blobs: list[str] = []
+    if subject in ledger.keyring.subjects():
+        texts = await erasure.texts_of(ledger, subject)
+        blobs = await erasure.remove_blobs(ledger.blobs, texts)
+    keys = ledger.keyring.destroy(subject)
+    stream = f"subject/{subject}"
     said = [e for e in await ledger.store.read_stream(stream) if e.type == ERASED_TYPE]
     # Destroyed first, said afterwards: a crash between the two leaves fewer
     # events than erasures, and erasing again makes it good.
-    if keys == 0 and said and len(said) >= (ledger.keyring.erasures(value.subject) or 0):
-        return EraseOutput(subject=value.subject, keys=0, event=said[-1].seq)
+    if keys == 0 and said and len(said) >= (ledger.keyring.erasures(subject) or 0):
+        return EraseOutput(subject=subject, keys=0, blobs=0, event=said[-1].seq)
+    body = {"subject": subject, "keys": keys, "reason": reason, "blobs": blobs}
     [event] = await ledger.store.append(
-        [
-            NewEvent(
-                stream=stream,
-                type=ERASED_TYPE,
-                payload={"subject": value.subject, "keys": keys, "reason": value.reason},
-                actor=str(ctx.actor),
-            )
-        ]
+        [NewEvent(stream=stream, type=ERASED_TYPE, payload=body, actor=str(ctx.actor))]
     )
-    return EraseOutput(subject=value.subject, keys=keys, event=event.seq)
+    return EraseOutput(subject=subject, keys=keys, blobs=len(blobs), event=event.seq)
 
 
 class RebuildInput(msgspec.Struct, kw_only=True):

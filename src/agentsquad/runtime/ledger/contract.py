@@ -24,6 +24,10 @@ from agentsquad.kernel.errors import (
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ports import BlobStore, EventStore
 
+SUBJECT_NAMED = "subject.named"
+"""Says, sealed, whose a subject is: {"name": …} in the stream
+`subject/<subject>`."""
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """An event as bytes, which is what proofs are made of.
@@ -42,8 +46,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 class Head(msgspec.Struct, frozen=True, gc=False):
     """The state of the log: how many events, and the RFC 6962 root over their
-    headers.
-    """
+    headers."""
 
     size: int
     root: bytes
@@ -109,8 +112,7 @@ class Volume(Protocol):
 
     def begin(self) -> Head:
         """Start the only write transaction there may be and return the head it
-        starts from.
-        """
+        starts from."""
         ...
 
     def commit(self, batch: Batch) -> None:
@@ -127,8 +129,7 @@ class Volume(Protocol):
 
     def witness(self) -> Head | None:
         """Return the newest head noted outside the volume's own files, if there
-        is one.
-        """
+        is one."""
         ...
 
     def stream(self, name: str) -> StreamHead | None:
@@ -137,20 +138,17 @@ class Volume(Protocol):
 
     def streams(self, prefix: str) -> list[tuple[str, int]]:
         """Return (name, version) of every stream whose name starts so, oldest
-        first.
-        """
+        first."""
         ...
 
     def seqs(self, head: StreamHead, after: int, limit: int | None) -> list[int]:
         """Return where the events of a stream with `stream_seq` > `after` are,
-        in order.
-        """
+        in order."""
         ...
 
     def rows(self, seqs: Sequence[int]) -> list[Row]:
         """Return the rows at these places in this order; what is absent is left
-        out.
-        """
+        out."""
         ...
 
     def scan(self, after: int, limit: int) -> list[Row]:
@@ -159,8 +157,7 @@ class Volume(Protocol):
 
     def typed(self, types: Sequence[str], after: int, limit: int) -> list[int]:
         """Return where events of these types with `seq` > `after` are, in
-        order.
-        """
+        order."""
         ...
 
     def tile(self, level: int, index: int) -> bytes | None:
@@ -193,8 +190,7 @@ class KeyRing(Protocol):
 
     def encrypt(self, subject: str, data: bytes) -> bytes:
         """Return a box only the subject's key opens; a new key is made durable
-        first.
-        """
+        first."""
         ...
 
     def decrypt(self, subject: str, box: bytes) -> bytes | None:
@@ -206,14 +202,12 @@ class KeyRing(Protocol):
 
     def destroy(self, subject: str) -> int:
         """Overwrite and forget the subject's key for good, remember that it was
-        destroyed, and say how many there were (0 or 1).
-        """
+        destroyed, and say how many there were (0 or 1)."""
         ...
 
     def erasures(self, subject: str) -> int | None:
         """Return how often a key of the subject was destroyed; None when there
-        never was one.
-        """
+        never was one."""
         ...
 
     def subjects(self) -> list[str]:
@@ -235,14 +229,12 @@ class RecordStore(EventStore, Protocol):
 
     async def head(self) -> Head:
         """Return size and root of the log as it stands, events of other
-        processes included.
-        """
+        processes included."""
         ...
 
     async def record(self, seq: int) -> Record:
         """Return one checked record; MissingError `ledger.missing` beyond the
-        end.
-        """
+        end."""
         ...
 
     async def read_records(self, *, after: int = 0, limit: int = 1000) -> list[Record]:
@@ -253,20 +245,17 @@ class RecordStore(EventStore, Protocol):
         self, *, after: int = 0, limit: int = 1000, types: Sequence[str] | None = None
     ) -> list[Event]:
         """Return events as `read` does, personal values left sealed: what
-        readings are made of.
-        """
+        readings are made of."""
         ...
 
     def tile(self, level: int, index: int, width: int) -> bytes:
         """Return the first `width` hashes of a tile of the tree
-        (`merkle.TileSource`).
-        """
+        (`merkle.TileSource`)."""
         ...
 
     async def wait(self, after: int, *, timeout_ms: float | None = None) -> int:
         """Return the log's size as soon as it is greater than `after`, or when
-        time is up.
-        """
+        time is up."""
         ...
 
     def close(self) -> None:
@@ -317,8 +306,7 @@ class ReadingSet(Protocol):
 @dataclass(frozen=True)
 class Ledger:
     """One opened ledger: the log, its blobs, its keys, and where its readings
-    lie.
-    """
+    lie."""
 
     url: str
     store: RecordStore
@@ -402,8 +390,7 @@ class LostError(DamagedError):
 
 class PoisonedError(UnavailableError):
     """A write failed and nobody knows how much of it reached the disk: open the
-    ledger again.
-    """
+    ledger again."""
 
     code = "ledger.poisoned"
 

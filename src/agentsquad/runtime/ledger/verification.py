@@ -56,6 +56,7 @@ class _Walk:
         self.ends: dict[str, tuple[int, str, int]] = {}
         self.types: dict[str, int] = {}
         self.blobs: dict[str, int] = {}
+        self.removed: set[str] = set()
         self.subjects: dict[str, int] = {}
         self.erased: dict[str, int] = {}
         self.tiles = 0
@@ -112,6 +113,7 @@ class _Walk:
         if header.type == ERASED_TYPE:
             self.subjects.pop(payload.get("subject"), None)
             self.erased[payload.get("subject")] = seq
+            self.removed.update(payload.get("blobs") or ())
         for reference in blob.references(payload):
             self.blobs.setdefault(reference, seq)
 
@@ -183,6 +185,8 @@ def _compare_keys(walk: _Walk, known: set[str]) -> None:
 
 async def _check_blobs(walk: _Walk, ledger: Ledger) -> None:
     for digest, seq in walk.blobs.items():
+        if digest in walk.removed:
+            continue
         try:
             await ledger.blobs.get(digest)
         except SquadError as error:

@@ -32,7 +32,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """The place in one line, for people."""
-        return f"{self.file} ISA {self.interchange} GS {self.group} ST {self.transaction}"
+        parts = (("ISA", self.interchange), ("GS", self.group), ("ST", self.transaction))
+        return " ".join([self.file, *(f"{tag} {number}" for tag, number in parts if number)])
 
     @property
     def id(self) -> str:

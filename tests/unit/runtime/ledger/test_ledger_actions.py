@@ -120,6 +120,30 @@ async def test_verify_names_a_missing_blob_and_a_lost_key(ledger: Ledger) -> Non
     assert [finding["seq"] for finding in caught.value.details["findings"]] == [31, 32]
 
 
+async def test_erasing_by_name_removes_the_blobs_that_hold_it_and_the_log_still_verifies(
+    ledger: Ledger,
+) -> None:
+    subject = {"/name": "person:x1"}
+    with_name = await ledger.blobs.put(b"PER*BD*ADA LOVELACE~")
+    without = await ledger.blobs.put(b"PER*BD*GRACE HOPPER~")
+    await ledger.store.append(
+        [
+            NewEvent(
+                stream="subject/person:x1",
+                type="subject.named",
+                payload={"name": "ADA LOVELACE"},
+                personal=subject,
+            ),
+            NewEvent(stream="v", type="x.y", payload={"file": with_name, "other": without}),
+        ]
+    )
+    asked = actions.EraseInput(subject="ADA LOVELACE", reason="asked")
+    done = await actions.erase.fn(Room(ledger), asked)
+    assert (done.subject, done.keys, done.blobs) == ("person:x1", 1, 1)
+    assert await ledger.blobs.digests() == [without["$blob"]]
+    await actions.verify.fn(Room(ledger), actions.VerifyInput())
+
+
 async def test_erase_destroys_the_key_says_so_and_is_idempotent(ledger: Ledger) -> None:
     person = NewEvent(stream="v", type="x.y", payload={"who": "Ada"}, personal={"/who": "person:1"})
     await ledger.store.append([person])
@@ -131,7 +155,12 @@ async def test_erase_destroys_the_key_says_so_and_is_idempotent(ledger: Ledger) 
     assert (again.keys, again.event) == (0, 32)
     [said] = await ledger.store.read_stream("subject/person:1")
     assert said.type == "subject.erased" and said.actor == "person:ada"
-    assert said.payload == {"subject": "person:1", "keys": 1, "reason": "asked to be forgotten"}
+    assert said.payload == {
+        "subject": "person:1",
+        "keys": 1,
+        "reason": "asked to be forgotten",
+        "blobs": [],
+    }
     [gone] = await ledger.store.read_stream("v")
     assert list(gone.payload["who"]) == ["$erased"]
     assert (await ledger.store.head()).size == head.size + 1

@@ -47,9 +47,25 @@ class FileBlobStore:
         """
         return await asyncio.to_thread(self._get, digest)
 
+    async def digests(self) -> list[str]:
+        """Return the digests of all blobs."""
+        return await asyncio.to_thread(self._digests)
+
     async def delete(self, digest: str) -> None:
         """Overwrite and remove the bytes; unknown digests are ignored."""
         await asyncio.to_thread(self._delete, self._path(digest))
+
+    def _digests(self) -> list[str]:
+        found = []
+        try:
+            for entry in os.scandir(self._folder):
+                if entry.is_dir() and len(entry.name) == 2:
+                    found += [f"sha256:{entry.name}{name}" for name in os.listdir(entry.path)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ReadFailedError(f"the blobs cannot be listed: {error.strerror}") from error
+        return sorted(digest for digest in found if _DIGEST.fullmatch(digest))
 
     def _put(self, data: bytes) -> str:
         digest = digest_bytes(data)

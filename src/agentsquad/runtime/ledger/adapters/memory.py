@@ -182,6 +182,10 @@ class MemoryBlobStore:
         except KeyError:
             raise BlobMissingError(f"there is no blob {digest!r}") from None
 
+    async def digests(self) -> list[str]:
+        """Return the digests of all blobs."""
+        return sorted(self._blobs)
+
     async def delete(self, digest: str) -> None:
         """Forget the bytes."""
         self._blobs.pop(digest, None)

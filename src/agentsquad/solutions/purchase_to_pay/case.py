@@ -70,7 +70,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         ]
         if self.order is not None:
             places.append(self.order.place.id)
-        return f"{self.po or 'none'}-{digest(sorted(places))[7:23]}"
+        name = "".join(c if c.isascii() and c.isalnum() else "_" for c in self.po[:30])
+        return f"{name or 'none'}-{digest([self.po, *sorted(places)])[7:23]}"
 
 
 def cases_of(files: Iterable[Contents]) -> list[Case]:

@@ -18,8 +18,9 @@ from agentsquad.kernel import canonical
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import ConflictError, DeadlineError, MissingError
-from agentsquad.kernel.hashing import digest
+from agentsquad.kernel.hashing import digest, digest_bytes
 from agentsquad.kernel.policy import PolicyEngine
+from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
 from agentsquad.solutions.purchase_to_pay.contract import (
     Approver,
@@ -80,8 +81,7 @@ async def run(ctx: Context, value: DemoInput) -> DemoResult:
     source = ctx.port(FileSource)  # type: ignore[type-abstract]
     folder = value.folder or ctx.port(FixtureFolder).shipped()  # type: ignore[type-abstract]
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
-    listing = source.list(folder)
-    key = digest([[f.name, f.digest] for f in listing.files]).removeprefix("sha256:")[:24]
+    key = _key(source, folder)
     approver = ctx.port(Approver)  # type: ignore[type-abstract]
     auto = value.auto or not approver.present()
     if auto and not value.auto:
@@ -127,7 +127,9 @@ def _result(
 
 async def _drive(ctx: Context, engine: Engine, run_id: str, approver: Approver | None) -> Outcome:
     """Wait for the end; answer what waits on the way."""
+    store = ctx.port(EventStore)  # type: ignore[type-abstract]
     later: set[str] = set()
+    met = 0
     tick = TICK_MS
     while True:
         try:
@@ -141,8 +143,10 @@ async def _drive(ctx: Context, engine: Engine, run_id: str, approver: Approver |
                 await _by_rule(ctx, engine, item)
             elif not await _at_prompt(ctx, engine, item, approver):
                 later.add(item.id)
-        outcome = await engine.outcome(run_id)
-        ctx.progress(f"{outcome.status}, {len(waiting) + len(later)} questions met")
+        met += len(waiting)
+        begun = sum(name.count("/") == 2 for name, _ in await store.streams(f"run/{run_id}/"))
+        open_now = f", {len(later)} left to the inbox" if later else ""
+        ctx.progress(f"{begun} orders begun, {met} questions met{open_now}")
 
 
 async def _by_rule(ctx: Context, engine: Engine, item: InboxItem) -> None:
@@ -194,6 +198,17 @@ def _shown(item: InboxItem) -> str:
             text = shown if isinstance(shown, str) else canonical.dumps(shown).decode()
             lines.append(f"  {key}: {text}")
     return "\n".join(lines)
+
+
+def _key(source: FileSource, folder: str) -> str:
+    """Return what a run over exactly these contents is known by."""
+    contents: list[Any] = [[f.name, f.digest] for f in source.list(folder).files]
+    for name in ("master.json", "sanctions/sdn.csv", "sanctions/alt.csv"):
+        try:
+            contents.append([name, digest_bytes(source.read(folder, name))])
+        except FolderError:
+            continue
+    return digest(contents).removeprefix("sha256:")[:24]
 
 
 def _truth(source: FileSource, folder: str) -> dict[str, Any] | None:

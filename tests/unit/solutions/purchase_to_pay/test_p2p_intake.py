@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from agentsquad.integrations.formats.x12 import parse
 from agentsquad.kernel.hashing import digest_bytes
 from agentsquad.solutions.purchase_to_pay import intake
-from agentsquad.solutions.purchase_to_pay.case import cases_of
+from agentsquad.solutions.purchase_to_pay.case import Case, cases_of
 from agentsquad.solutions.purchase_to_pay.contract import FileFound
 from agentsquad.solutions.purchase_to_pay.document import Invoice
 from agentsquad.solutions.purchase_to_pay.generator import generate, tell
@@ -100,6 +101,12 @@ def test_the_key_of_a_case_changes_with_its_documents_only() -> None:
     assert [c.key for c in cases_of(parts)] == [c.key for c in cases_of(renamed)]
     fewer = [take(n, d).contents for n, d in FILES.items() if "-856-" not in n]
     assert {c.key for c in cases_of(fewer)}.isdisjoint(c.key for c in cases_of(parts)) is False
+
+
+def test_the_key_of_a_case_is_one_safe_name_whatever_the_order_number() -> None:
+    keys = [Case(po=po, vendor="").key for po in ("a/b", "a_b", "../x", "", "é\n", "x" * 99)]
+    assert len(set(keys)) == len(keys)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,60}", key) for key in keys)
 
 
 def test_a_repeated_interchange_number_is_seen() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,35 @@ async def test_waiting_notices_what_another_opener_appended(tmp_path: Path) -> N
     assert await waiting == 1
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("step", ["witness", "head"])
+async def test_an_append_by_another_while_opening_is_not_taken_for_a_loss(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = kit.url_of("sqlite", tmp_path)
+    first = kit.open_test_ledger(url, "one")
+    await first.store.append([kit.event()])
+    volume = type(first.store.volume)
+    original = getattr(volume, step)
+    waiting: list[Any] = []
+
+    def then_append(self: Any) -> Any:
+        """Return what is asked, then let the first ledger append at once."""
+        found = original(self)
+        if self is not first.store.volume and not waiting:
+            waiting.append(first.store.append([kit.event()]))
+            waiting[0].send(None)  # up to its wait for the commit
+            first.store._flush()
+        return found
+
+    monkeypatch.setattr(volume, step, then_append)
+    second = kit.open_test_ledger(url, "two")
+    assert len(waiting) == 1
+    assert await second.store.size() == await first.store.size() == 2
+    waiting[0].close()
+    second.close()
+    first.close()
 
 
 @pytest.mark.slow

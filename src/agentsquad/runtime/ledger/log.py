@@ -119,7 +119,11 @@ class EventLog:
         self._refusal: SquadError | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self.commits = 0
+        # The note is read first: others may append between the two reads, and
+        # the head must not seem to be behind it.
+        noted = volume.witness()
         self._restore(volume.head())
+        self._consult(noted)
 
     # --- writing ---
 
@@ -289,7 +293,6 @@ class EventLog:
             )
         tree = GrowingTree.restore(head.size, leaves, self._reader.stored_tile)
         self._adopt(tree, head)
-        self._consult(self._volume.witness())
 
     def _consult(self, noted: Head | None) -> None:
         """Compare with the head noted beside the log: it must be one this log

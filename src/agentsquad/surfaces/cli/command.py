@@ -97,9 +97,9 @@ def parameter(field: Field) -> click.Parameter:
         argument.field = field  # type: ignore[attr-defined]
         return argument
     note = field.description
-    if field.required:
+    if field.required and field.name == OUT:
         note += " (required)"
-    elif field.default not in (None, False, True, [], "", {}):
+    elif not field.required and field.default not in (None, False, True, [], "", {}):
         note += f" (default {field.default})"
     if field.kind == "flag":
         negative = f"/--no-{field.flag[2:]}" if field.default is True else ""

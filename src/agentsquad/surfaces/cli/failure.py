@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -35,7 +35,7 @@ def text(error: SquadError) -> str:
     """Return an error for people; problems in detail replace the message that
     counts or repeats them."""
     problems = [one for one in error.details.get("errors", ()) if isinstance(one, Mapping)]
-    lines = [f"error: {headline(error.message)}  [{error.code}]"]
+    lines = [f"error: {headline(error.message, problems)}  [{error.code}]"]
     for one in problems[:PROBLEMS_MAX]:
         lines.append("  " + problem(one))
     if len(problems) > PROBLEMS_MAX:
@@ -46,10 +46,14 @@ def text(error: SquadError) -> str:
     return "\n".join(lines)
 
 
-def headline(message: str) -> str:
-    """Return what a message says first; the lines below it are in the
-    details."""
-    return message.split("\n", 1)[0].rstrip(":") if "\n" in message else message
+def headline(message: str, problems: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a message says first, but not what the problems below it say
+    again."""
+    first = message.split("\n", 1)[0].rstrip(":") if "\n" in message else message
+    path = str(problems[0].get("path") or "") if problems else ""
+    if path and path in first:
+        return "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+    return first
 
 
 def problem(item: Mapping[str, Any]) -> str:

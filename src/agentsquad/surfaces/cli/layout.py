@@ -63,6 +63,10 @@ class Page:
             lines = [line.rstrip() for line in lines]
         return "".join(f"{line}\n" for line in lines)
 
+    def take(self, other: Page) -> None:
+        """Add everything another page has."""
+        self._parts += other._parts
+
     def raw(self, text: str) -> None:
         """Add text exactly as it is."""
         self._parts.append((text.rstrip("\n"), {"soft_wrap": True}))

@@ -18,7 +18,7 @@ from agentsquad.surfaces.cli.completion import VARIABLE
 from agentsquad.surfaces.cli.perform import Performer, StaleIndexError
 from agentsquad.surfaces.cli.root import Root
 from agentsquad.surfaces.cli.tree import UnknownCommandError
-from agentsquad.surfaces.gateway.contract import Installation
+from agentsquad.surfaces.gateway.installation import Installation
 from agentsquad.surfaces.gateway.operation import operations
 
 INTERRUPTED = 130
@@ -70,15 +70,24 @@ def guarded(run: Callable[[], int], installation: Installation, arguments: Seque
         return INTERRUPTED
     except BrokenPipeError:
         return _quiet_end()
+    except BugError as error:
+        return failed(_bug(error, installation), form)
     except SquadError as error:
         return failed(error, form)
     except Exception as error:  # noqa: BLE001 - the last door: our bug, said plainly
-        if installation.debug:
-            import traceback
+        bug = BugError(f"{type(error).__name__}: {error}")
+        bug.__cause__ = error
+        return failed(_bug(bug, installation), form)
 
-            traceback.print_exc()
-        bug = BugError(f"{type(error).__name__}: {error}", hint=failure.BUG_HINT)
-        return failed(bug, form)
+
+def _bug(bug: BugError, installation: Installation) -> BugError:
+    """Say where it happened if that is wanted, and that we want to know."""
+    if installation.debug:
+        import traceback
+
+        traceback.print_exception(bug)
+    bug.hint = bug.hint or failure.BUG_HINT
+    return bug
 
 
 def failed(error: SquadError, form: str) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentsquad.kernel.errors import TABLE, BugError
 from agentsquad.surfaces.cli.everywhere import Everywhere
 from agentsquad.surfaces.cli.screen import Screen
-from agentsquad.surfaces.gateway.contract import Installation
+from agentsquad.surfaces.gateway.installation import Installation
 from agentsquad.surfaces.gateway.operation import Operation, operation
 
 if TYPE_CHECKING:

@@ -32,5 +32,15 @@ VIEWS = {
 
 
 def view(action: str, plain: Any, page: Page) -> None:
-    """Lay one output out."""
-    VIEWS.get(action, general.lay_out)(plain, page)
+    """Lay one output out.
+
+    What was done is never hidden by how it is shown: where an output does not
+    have the shape its own layout expects, it is laid out by its shape.
+    """
+    own = Page()
+    try:
+        VIEWS.get(action, general.lay_out)(plain, own)
+    except (KeyError, TypeError, AttributeError):
+        general.lay_out(plain, page)
+    else:
+        page.take(own)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from agentsquad.surfaces.cli.cell import cut, digest, inline, short_ids, when
+from agentsquad.surfaces.cli.cell import cut, inline, short_ids, when
 from agentsquad.surfaces.cli.layout import Column, Page
 from agentsquad.surfaces.cli.views.readings import tables
 
 # What of a payload says most about an event, in this order.
-WHAT_MIN = 20
+WHAT_MIN = 12
+HASH = re.compile(r"([0-9a-z]{6})[0-9a-z]{12,}")
 TELLING = ("workflow", "name", "action", "position", "reason", "approver", "kind", "scope")
 
 
@@ -20,13 +22,10 @@ def events(plain: Any, page: Page) -> None:
     if not items:
         page.line("no such events")
         return
-    streams = [item["stream"] for item in items]
-    short = short_ids(s.removeprefix("run/") for s in streams if s.startswith("run/"))
-    rows = []
-    for item in items:
-        stream = item["stream"]
-        shown = short.get(stream.removeprefix("run/"), stream)
-        rows.append([str(item["seq"]), when(item["at"]), shown, item["type"]])
+    short = _short_streams([item["stream"] for item in items])
+    rows = [
+        [str(item["seq"]), when(item["at"]), short[item["stream"]], item["type"]] for item in items
+    ]
     room = _room(page, rows, 4)
     if room < WHAT_MIN:
         rows = [[row[0], row[1], "", row[3]] for row in rows]
@@ -37,7 +36,7 @@ def events(plain: Any, page: Page) -> None:
             Column("time", keep=True, drop=1),
             Column("stream", keep=True, drop=2),
             Column("event", keep=True),
-            Column("what"),
+            Column("what", keep=True),
         ],
         [
             [*row, cut(said(item.get("payload")), room)]
@@ -46,6 +45,19 @@ def events(plain: Any, page: Page) -> None:
     )
     page.line()
     page.line(f"{len(items)} of {plain['size']} events; --limit and --after page", "dim")
+
+
+def _short_streams(streams: list[str]) -> dict[str, str]:
+    """Return streams as they are told apart; where all runs are one run's
+    children, without that run."""
+    runs = [stream.removeprefix("run/") for stream in streams if stream.startswith("run/")]
+    ids = short_ids(runs)
+    one = len({run.partition("/")[0] for run in runs}) == 1
+    short = {stream: HASH.sub(r"\1…", stream) for stream in streams}
+    for run, shown in ids.items():
+        _, slash, rest = shown.partition("/")
+        short[f"run/{run}"] = f"…/{rest}" if one and slash else shown
+    return short
 
 
 def _room(page: Page, rows: list[list[str]], count: int) -> int:
@@ -103,12 +115,13 @@ def prove(plain: Any, page: Page) -> None:
     page.pairs(
         [
             ("kind", plain["kind"]),
-            ("event", str(plain["seq"]) if plain["seq"] is not None else ""),
-            ("leaf", plain["leaf"]),
-            ("grew from", f"{plain['old_size']} {plain['old_root']}" if plain["old_root"] else ""),
+            ("event", plain.get("seq")),
+            ("leaf", plain.get("leaf")),
+            ("old size", plain.get("old_size")),
+            ("old root", plain.get("old_root")),
             ("size", str(plain["size"])),
             ("root", plain["root"]),
-            ("proof", f"{len(plain['proof'])} hashes: {', '.join(map(digest, plain['proof']))}"),
+            ("proof", f"{len(plain['proof'])} hashes"),
         ]
     )
     page.line("-o json has all of it", "dim")

@@ -50,10 +50,9 @@ def _definitions(plain: Mapping[str, Any]) -> str:
 
 def fork(plain: Any, page: Page) -> None:
     """Lay out what would have been: outcome, money, decisions, effects."""
-    page.line(
-        "the outcome would be another" if plain["output_changed"] else "the outcome is the same",
-        "bold",
-    )
+    moved = any(set(row.get("difference", "0")) - set("0.") for row in plain["money"].values())
+    other = plain["output_changed"] or moved or plain["status"] != plain["was_status"]
+    page.line("it would come out otherwise" if other else "it would come out the same", "bold")
     page.pairs(
         [
             ("run", plain["run"]),
@@ -145,4 +144,36 @@ def proved(plain: Any, page: Page) -> None:
     )
 
 
-VIEWS = {"runs.replay": replay, "runs.fork": fork, "attest.prove": proved}
+def why(plain: Any, page: Page) -> None:
+    """Lay out an answer, what it rests on, and what would flip it."""
+    page.line(plain["answer"], "bold")
+    page.pairs(
+        [
+            ("run", plain["run"]),
+            ("document", plain["document"]),
+            ("verdict", plain["verdict"]),
+            ("checked", f"by driving it again {plain['checked']} times"),
+        ]
+    )
+    tables(page, "because", plain["causes"], ("event", "position", "name", "because", "shown_by"))
+    flips = [one for one in (plain["flip"], *plain["others"]) if one]
+    shown = [
+        {
+            "change": one["path"],
+            "was": cut(inline(one["was"]), 40),
+            "needed": cut(inline(one["needed"]), 40),
+            "then": one["then"],
+        }
+        for one in flips
+    ]
+    tables(page, "smallest changes that flip it", shown, ("change", "was", "needed", "then"))
+    if plain["exhausted"]:
+        page.line("not everything could be tried", "dim")
+
+
+VIEWS = {
+    "runs.replay": replay,
+    "runs.fork": fork,
+    "attest.prove": proved,
+    "explain.why": why,
+}

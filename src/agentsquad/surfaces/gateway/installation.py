@@ -1,4 +1,7 @@
-"""What a surface needs of an installation; assembly provides it."""
+"""What a surface needs of an installation; assembly provides it.
+
+Apart from a `contract`, since it names the engine's World.
+"""
 
 from __future__ import annotations
 

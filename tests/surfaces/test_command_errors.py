@@ -1,0 +1,129 @@
+"""What goes wrong at the command line: said once, with a way out, and an exit
+code from the one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WRONG = {
+    "an unknown command": (("rnus",), 2, "cli.usage", "did you mean: squad runs"),
+    "an unknown command inside a group": (("runs", "shw"), 2, "cli.usage", "squad runs show"),
+    "the last word of a command alone": (("checkpoint",), 2, "cli.usage", "squad log checkpoint"),
+    "an unknown option": (("runs", "list", "--limt", "3"), 2, "cli.usage", "--limit"),
+    "an option without its value": (("runs", "list", "--limit"), 2, "cli.usage", "argument"),
+    "a number that is none": (("runs", "list", "--limit", "x"), 2, "cli.usage", "integer"),
+    "a missing argument": (("runs", "show"), 2, "cli.usage", "squad runs show needs RUN"),
+    "a missing option": (("approve", "x"), 2, "cli.usage", "squad approve needs --reason"),
+    "a form that is none": (("runs", "list", "-o", "xml"), 2, "cli.usage", "'yaml'"),
+    "one argument too many": (("runs", "show", "a", "b"), 2, "cli.usage", "unexpected"),
+    "nowhere to write to": (("prove", "3"), 2, "cli.usage", "squad prove needs -o"),
+    "an actor that is none": (("--as", "elf:x", "runs", "list"), 2, "actor.invalid", "person"),
+    "an unknown run": (("runs", "show", "nope"), 5, "run.missing", "squad runs list"),
+    "an unknown workflow": (("run", "ordr"), 5, "workflow.missing", "did you mean 'order'"),
+    "input that is not JSON": (("run", "order", "--input", "{bad"), 2, "input.json", "JSON"),
+    "a file that is not there": (("edi", "check", "no.edi"), 5, "edi.file", "no.edi"),
+    "a manifest that is not there": (("apply", "-f", "no.yaml"), 5, "manifest.missing", "no.yaml"),
+    "an unknown kind": (("get", "agnt"), 5, "kind.missing", "agent"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_answered_with_a_code_and_a_way_out(squad: Any, name: str) -> None:
+    words, code, dotted, told = WRONG[name]
+    said = squad(*words)
+    assert said.code == code
+    assert said.out == ""
+    assert f"[{dotted}]" in said.err
+    assert told in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRONG)
+def test_programs_get_the_same_mistake_as_json(squad: Any, name: str) -> None:
+    words, code, dotted, _ = WRONG[name]
+    if "-o" in words:
+        return
+    said = squad("-o", "json", *words)
+    assert said.code == code
+    assert said.json()["error"]["code"] == dotted
+    assert said.json()["error"]["message"]
+    assert said.err.startswith("error: ")
+
+
+@pytest.mark.slow
+def test_a_manifest_with_mistakes_names_each_place_once(squad: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(
+        "apiVersion: agentsquad.dev/v1\nkind: Agent\nmetadata: {name: x}\n"
+        "spec:\n  typ: worker\n  instructions: 7\n"
+    )
+    said = squad("apply", "-f", "bad.yaml")
+    assert said.code == 2
+    for place in ("bad.yaml:5", "bad.yaml:6"):
+        assert said.err.count(place) == 1
+    assert "type" in said.err
+    errors = squad("apply", "-f", "bad.yaml", "-o", "json").json()["error"]["details"]["errors"]
+    assert {error["line"] for error in errors} >= {5, 6}
+
+
+@pytest.mark.slow
+def test_who_may_not_approve_is_told_why(squad: Any) -> None:
+    item = squad("inbox", "-o", "json").json()["items"][0]["id"]
+    said = squad("approve", item, "--reason", "looks fine", "--as", "bruno")
+    assert said.code == 4
+    assert "person:bruno" in said.err
+    assert squad("approve", item, "--reason", "fine", "--as", "agent:drafter").code == 4
+    assert squad("inbox", "-o", "json").json()["items"][0]["id"] == item
+    said = squad("approve", item, "--reason", "looks fine", "--as", "ada")
+    assert (said.code, said.out) == (0, f"approved {item} as person:ada\n")
+
+
+@pytest.mark.slow
+def test_a_bug_is_said_plainly_and_shows_its_place_only_when_asked(squad: Any, shop: Any) -> None:
+    said = squad("crash", "--n", "1")
+    assert said.code == 12
+    assert "ZeroDivisionError: of all things" in said.err
+    assert "SQUAD_DEBUG=1" in said.err
+    assert "Traceback" not in said.err
+    assert squad("crash", "--n", "1", "-o", "json").json()["error"]["hint"].startswith("please")
+    shop.debug = True
+    try:
+        assert "Traceback" in squad("crash", "--n", "1").err
+    finally:
+        shop.debug = False
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on(squad: Any) -> None:
+    said = squad("stop", "--n", "1")
+    assert said.code == 130
+    assert "squad resume" in said.err
+
+
+@pytest.mark.slow
+def test_the_exit_code_of_a_run_is_that_of_its_error(squad: Any) -> None:
+    said = squad("run", "purchase-to-pay", "--input", "nowhere", "-o", "json")
+    assert said.json()["status"] == "failed"
+    assert said.json()["error"]["class"] == "MissingError"
+    assert said.code == 5
+    assert squad("runs", "show", said.json()["run"]).code == 0
+
+
+@pytest.mark.slow
+def test_an_invalid_file_is_two_and_says_where(squad: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.edi").write_text("this is not X12")
+    said = squad("edi", "check", "bad.edi", "-o", "json")
+    assert said.code == 2
+    assert said.json()["valid"] is False
+    assert said.json()["errors"][0]["code"]
+    assert squad("edi", "check", "bad.edi").out.startswith("invalid")
+
+
+@pytest.mark.slow
+def test_progress_is_only_for_somebody_who_watches(squad: Any) -> None:
+    for words in ((), ("--quiet",), ("-o", "json")):
+        assert squad("work", "--n", "3", *words).err == ""

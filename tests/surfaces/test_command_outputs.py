@@ -1,0 +1,132 @@
+"""What the main commands print for people, at 80 columns, on one small
+store."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+COMMANDS = {
+    "runs-list": ("runs", "list"),
+    "runs-show": ("runs", "show", "{paid}"),
+    "runs-show-waiting": ("runs", "show", "{asks}"),
+    "inbox": ("inbox",),
+    "log-show": ("log", "show", "--limit", "9"),
+    "log-stats": ("log", "stats"),
+    "log-verify": ("log", "verify"),
+    "log-prove": ("log", "prove", "3"),
+    "cost": ("cost",),
+    "cost-by-model": ("cost", "--by", "model"),
+    "replay": ("replay", "{paid}"),
+    "fork": ("fork", "{paid}", "--set", "input/lines=[1,2,3]"),
+    "budget-set": ("budget", "set", "tenant:acme", "250.00", "USD", "--period", "month"),
+    "budget-show-empty": ("budget", "show"),
+    "explain": ("explain", "AgentWorkflow.graph.nodes"),
+    "policy-ask": ("policy", "ask", "--action", "shop.pay", "--actor", "agent:x"),
+    "prove": ("prove", "{paid}", "-o", "case.zip"),
+    "run": ("run", "order", "--input", '{"lines": [2]}', "--key", "again"),
+    "version": ("version",),
+}
+
+
+@pytest.fixture
+def ids(squad: Any) -> dict[str, str]:
+    items = squad("runs", "list", "-o", "json").json()["items"]
+    return {"asks": items[0]["id"], "paid": items[1]["id"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_page_is_as_its_golden_file(squad: Any, golden: Any, ids: dict, name: str) -> None:
+    said = squad(*(word.format(**ids) if "{p" in word or "{a" in word else word
+                   for word in COMMANDS[name]))  # fmt: skip
+    assert (said.code, said.err) == (0, "")
+    golden(name, steady(said.out))
+
+
+def steady(text: str) -> str:
+    """Hide what comes from the machine: versions, digests of definitions that
+    change with the code, sizes that follow from them."""
+    text = re.sub(r"[0-9a-f]{12}…", "HASH", text)
+    text = re.sub(r"[0-9a-f]{64}|[A-Za-z0-9+/]{43}=", "HASH", text)
+    text = re.sub(r"[\d,.]+ bytes", "N bytes", text)
+    text = re.sub(r"(bytes +)[\d,]+ \([\d.]+ an event\)", r"\1N", text)
+    return re.sub(r"(squad|Python) \d+\.\d+\.\d+", r"\1 N", text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_line_is_wider_than_the_page_unless_one_word_is(
+    squad: Any, ids: dict, name: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = [word.format(**ids) if "{p" in word or "{a" in word else word
+             for word in COMMANDS[name]]  # fmt: skip
+    said = squad(*words)
+    wide = [
+        line
+        for line in said.out.splitlines()
+        if len(line) > columns and max(map(len, line.split())) < columns - 4
+    ]
+    assert wide == []
+    assert not any(line != line.rstrip() for line in said.out.splitlines())
+    assert '{"' not in said.out, "raw JSON is not for people"
+    assert "\x1b" not in said.out
+
+
+@pytest.mark.slow
+def test_ids_are_never_broken(squad: Any, ids: dict) -> None:
+    assert ids["paid"][:10] in squad("runs", "list").out
+    assert ids["paid"] in squad("runs", "show", ids["paid"][:10]).out
+    assert "2026-11-23 " in squad("runs", "list").out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_json_is_one_object_and_nothing_else(squad: Any, ids: dict, name: str) -> None:
+    words = [word.format(**ids) if "{p" in word or "{a" in word else word
+             for word in COMMANDS[name]]  # fmt: skip
+    for place in ("before", "after"):
+        said = squad("-o", "json", *words) if place == "before" else squad(*words, "-o", "json")
+        assert said.code == 0
+        assert isinstance(said.json(), dict)
+        assert said.err == ""
+
+
+@pytest.mark.slow
+def test_yaml_says_the_same_as_json(squad: Any) -> None:
+    import yaml
+
+    said = squad("runs", "list", "-o", "yaml")
+    assert yaml.safe_load(said.out) == squad("runs", "list", "-o", "json").json()
+
+
+@pytest.mark.slow
+def test_a_run_list_has_what_others_count_on(squad: Any) -> None:
+    item = squad("runs", "list", "-o", "json").json()["items"][1]
+    assert item["workflow"] == "order"
+    assert item["status"] == "completed"
+    assert item["cost"] == {"USD": "1.25"}
+    assert {"id", "started", "ended"} <= set(item)
+
+
+@pytest.mark.slow
+def test_colour_is_for_terminals_and_never_with_no_color(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from agentsquad.surfaces.cli.layout import Page
+
+    def printed() -> str:
+        page = Page()
+        page.pairs([("status", "completed")])
+        return page.text()
+
+    assert "\x1b" not in printed()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[" in printed()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[32m" not in printed()

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from agentsquad.kernel.errors import ConflictError
+from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.ledger.verification import verify
 
 
 def load(name: str) -> ModuleType:
@@ -123,31 +125,79 @@ async def test_waiting_notices_what_another_opener_appended(tmp_path: Path) -> N
     second.close()
 
 
-@pytest.mark.parametrize("step", ["witness", "head"])
-async def test_an_append_by_another_while_opening_is_not_taken_for_a_loss(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = kit.url_of("sqlite", tmp_path)
-    first = kit.open_test_ledger(url, "one")
-    await first.store.append([kit.event()])
+async def with_append_inside(
+    monkeypatch: pytest.MonkeyPatch, first: Ledger, step: str, after: bool, act: Any
+) -> Any:
+    """Run `act` while `first` appends before or after a step of another's
+    volume.
+    """
     volume = type(first.store.volume)
     original = getattr(volume, step)
     waiting: list[Any] = []
 
-    def then_append(self: Any) -> Any:
-        """Return what is asked, then let the first ledger append at once."""
-        found = original(self)
+    def append_now(self: Any) -> None:
         if self is not first.store.volume and not waiting:
-            waiting.append(first.store.append([kit.event()]))
+            waiting.append(first.store.append([kit.event("shared", n=2)]))
             waiting[0].send(None)  # up to its wait for the commit
             first.store._flush()
+
+    def step_and_append(self: Any, *args: Any) -> Any:
+        if not after:
+            append_now(self)
+        found = original(self, *args)
+        append_now(self)
         return found
 
-    monkeypatch.setattr(volume, step, then_append)
-    second = kit.open_test_ledger(url, "two")
+    with monkeypatch.context() as patch:
+        patch.setattr(volume, step, step_and_append)
+        found = await act()
     assert len(waiting) == 1
-    assert await second.store.size() == await first.store.size() == 2
     waiting[0].close()
+    return found
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", ["witness", "head", "scan"])
+async def test_an_append_by_another_while_opening_is_not_taken_for_a_loss(
+    step: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = kit.url_of("sqlite", tmp_path)
+    first = kit.open_test_ledger(url, "one")
+    await first.store.append([kit.event("shared", n=1)])
+
+    async def act() -> Ledger:
+        return kit.open_test_ledger(url, "two")
+
+    second = await with_append_inside(monkeypatch, first, step, after, act)
+    assert await second.store.size() == await first.store.size() == 2
+    second.close()
+    first.close()
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", ["head", "stream", "seqs", "rows", "typed", "scan", "types"])
+async def test_an_append_by_another_while_reading_is_not_taken_for_damage(
+    step: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = kit.url_of("sqlite", tmp_path)
+    first, second = kit.open_test_ledger(url, "one"), kit.open_test_ledger(url, "two")
+    await first.store.append([kit.event("shared", n=1)])
+
+    async def act() -> tuple[list[int], ...]:
+        """Whatever is seen is a beginning of the log, and sound."""
+        store = second.store
+        found = (
+            [e.payload["n"] for e in await store.read_stream("shared")],
+            [e.payload["n"] for e in await store.read(types=["step.completed"])],
+            [e.payload["n"] for e in await store.read()],
+        )
+        verified = await verify(second, lambda done, total: None)
+        assert verified.valid, verified.findings
+        return found
+
+    for seen in await with_append_inside(monkeypatch, first, step, after, act):
+        assert seen in ([1], [1, 2])
+    assert await second.store.read() == await first.store.read()
     second.close()
     first.close()
 

@@ -412,6 +412,14 @@ class EventLog:
         """
         size = self._refresh()
         head = self._stream(stream)
+        while head is not None and head.last > size:
+            # Another process appended after we looked at the log's size; if the
+            # log did not grow the stream's end is damaged, and found below.
+            grown = self._refresh()
+            head = self._stream(stream)
+            if grown == size:
+                break
+            size = grown
         self._trim()
         if head is None or head.version <= after or (limit is not None and limit <= 0):
             return []
@@ -454,7 +462,8 @@ class EventLog:
         if count <= 0:
             return []
         if types is not None:
-            return self._reader.exactly(self._volume.typed(types, after, limit))
+            places = self._volume.typed(types, after, limit)
+            return self._reader.exactly([place for place in places if place <= size])
         return self._reader.gapless(self._volume.scan(after, count), after, count)
 
     def close(self) -> None:

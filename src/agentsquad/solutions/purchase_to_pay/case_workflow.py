@@ -13,7 +13,7 @@ import msgspec
 
 from agentsquad.kernel.errors import DeniedError, SquadError
 from agentsquad.kernel.money import Money
-from agentsquad.runtime.engine.contract import WorkflowContext, workflow
+from agentsquad.runtime.engine.contract import Approval, WorkflowContext, workflow
 from agentsquad.solutions.purchase_to_pay import check, matching
 from agentsquad.solutions.purchase_to_pay.actions import (
     DRAFTER,
@@ -421,7 +421,7 @@ async def _pay(
         work.notes.append(f"payment denied: {decision.reason}")
         return None, []
     answers: list[ApprovalGiven] = []
-    approval = None
+    approvals: list[Approval] = []
     for duty in decision.obligations:
         if "approve" not in duty:
             continue
@@ -442,13 +442,13 @@ async def _pay(
         if not approval.approved:
             work.exceptions.append(_refusal(case, approval.approver, approval.reason))
             return None, answers
-    agreed = [{"approver": a.approver} for a in answers]
+        approvals.append(approval)
     try:
         receipt: Receipt = await ctx.call(
             "payments.send",
             payment,
-            approval=approval,
-            facts={**facts, "stage": "send", "approvals": agreed},
+            approval=approvals,
+            facts={**facts, "stage": "send"},
         )
     except DeniedError as error:
         work.notes.append(f"payment refused at the door: {error.message}")

@@ -33,6 +33,7 @@ from agentsquad.solutions.purchase_to_pay.result import RunResult
 from agentsquad.solutions.purchase_to_pay.tally import Tally, compare, tally
 from agentsquad.solutions.purchase_to_pay.workflow import NAME, FolderInput
 
+NO_TERMINAL = "there is no terminal to ask at: approvals are answered by rule, as with --auto"
 TICK_MS = 200
 TICK_MAX_MS = 3_000
 
@@ -68,6 +69,7 @@ class DemoResult(msgspec.Struct, kw_only=True):
     auto: bool
     run: str
     outcomes: dict[str, int]
+    note: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -84,8 +86,9 @@ async def run(ctx: Context, value: DemoInput) -> DemoResult:
     key = _key(source, folder)
     approver = ctx.port(Approver)  # type: ignore[type-abstract]
     auto = value.auto or not approver.present()
-    if auto and not value.auto:
-        ctx.progress("no terminal to ask at: approvals are answered by rule (--auto)")
+    note = NO_TERMINAL if auto and not value.auto else ""
+    if note:
+        ctx.progress(note)
     await engine.recover()
     started = await engine.start(NAME, FolderInput(folder=folder), key=key, actor=str(ctx.actor))
     outcome = await _drive(ctx, engine, started, None if auto else approver)
@@ -98,7 +101,9 @@ async def run(ctx: Context, value: DemoInput) -> DemoResult:
     result = msgspec.convert(outcome.output, RunResult, strict=False)
     differences = compare(result, _truth(source, folder))
     counted = await tally(ctx, started)
-    return _result(started, result, (differences, counted), auto=auto)
+    return msgspec.structs.replace(
+        _result(started, result, (differences, counted), auto=auto), note=note
+    )
 
 
 def _result(

@@ -9,6 +9,8 @@ the same portions through the same library with the same fsync: the ceiling.
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 import random
 import statistics
 import sys
@@ -192,6 +194,8 @@ def main() -> None:
     """Run everything in a temporary folder."""
     events = 100_000 if "--quick" in sys.argv else 1_000_000
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-ledger-") as place:
+        load = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        print(f"Python {platform.python_version()}, SQLite {apsw.sqlitelibversion()}, {load}\n")
         row("the ledger on this disk", "measured", "wanted")
         measure_appends(Path(place))
         measure_growth(Path(place))

@@ -232,7 +232,7 @@ class Forker:
         registry = self.world.registry
         action = registry.action(command.action)
         step = Step(action, command.input, run=past.run, position=command.position)
-        step.facts, step.approval = command.facts, command.approval
+        step.facts, step.approvals = command.facts, command.approvals
         decision = ask_policy(self.world, step)
         line = Difference(
             run=past.run,

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 from agentsquad.kernel import hashing
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.policy import Decision
-from agentsquad.runtime.engine.contract import ApprovalStaleError
+from agentsquad.runtime.engine.contract import (
+    Approval,
+    ApprovalRequiredError,
+    ApprovalStaleError,
+)
 
 if TYPE_CHECKING:
     from agentsquad.runtime.engine.command import Ask
@@ -50,11 +54,43 @@ def binding(body: Mapping[str, Any]) -> str:
     return hashing.digest({name: body.get(name) for name in BOUND})
 
 
-async def check(world: World, step: Step, decision: Decision) -> None:
+async def check_all(world: World, step: Step, decision: Decision) -> None:
+    """Check every approval, and that they meet what policy demands.
+
+    Each duty needs its own people: an approval asked of one of its roles, from
+    somebody who has not already met another duty.
+    """
+    asked = [await check(world, step, decision, given) for given in step.approvals]
+    free = {given.approver: roles for given, roles in zip(step.approvals, asked, strict=True)}
+    for duty in sorted(
+        decision.obligations, key=lambda d: len(d.get("approve", {}).get("roles", ()))
+    ):
+        wanted = duty.get("approve")
+        if wanted is None:
+            continue
+        for _ in range(int(wanted.get("count", 1))):
+            met = next(
+                (
+                    who
+                    for who, roles in free.items()
+                    if set(wanted.get("roles", roles)) & set(roles)
+                ),
+                None,
+            )
+            if met is None:
+                raise ApprovalRequiredError(
+                    f"{step.action.name} needs an approval by {' or '.join(wanted['roles'])}: "
+                    f"{wanted.get('because') or decision.reason}",
+                    hint="ask with ctx.approve(…) and pass the answers as approval=",
+                    details={"action": step.action.name, "clauses": list(decision.clauses)},
+                )
+            del free[met]
+
+
+async def check(world: World, step: Step, decision: Decision, given: Approval) -> tuple[str, ...]:
     """Refuse with `approval-stale` unless the approval is for exactly this
     call, now."""
-    given = step.approval
-    assert given is not None and step.run is not None
+    assert step.run is not None
     asked = await find(world, step.run, given.position, "approval.requested")
     answer = await find(world, step.run, given.position, "approval.given")
     if asked is None or answer is None or not given.approved:
@@ -81,6 +117,7 @@ async def check(world: World, step: Step, decision: Decision) -> None:
         raise _stale(
             step, f"{approver} may not approve what {body['requester']} asked for", "approver"
         )
+    return tuple(body["roles"])
 
 
 async def find(world: World, run: str, position: str, kind: str) -> Event | None:

@@ -29,7 +29,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     input: Any
     retry: RetryPolicy | None = None
     timeout_ms: int | None = None
-    approval: Approval | None = None
+    approvals: tuple[Approval, ...] = ()
     facts: Mapping[str, Any] = {}
     undoes: str | None = None
 

@@ -74,7 +74,7 @@ class WorkflowContext(Protocol):
         name: str | None = None,
         retry: RetryPolicy | None = None,
         timeout_ms: int | None = None,
-        approval: Approval | None = None,
+        approval: Approval | Sequence[Approval] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> Any:
         """Call an action and return its output."""
@@ -414,3 +414,8 @@ class CancelSignal(BaseException):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class DeadlineSignal(CancelSignal):
+    """Not an error: the run took longer than it may; no workflow can catch it
+    by mistake."""

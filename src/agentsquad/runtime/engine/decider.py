@@ -10,7 +10,7 @@ events.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,6 +33,7 @@ from agentsquad.runtime.engine.command import (
 from agentsquad.runtime.engine.contract import (
     Approval,
     CancelSignal,
+    DeadlineSignal,
     NonDeterministicError,
     StepDeadlineError,
     Workflow,
@@ -68,6 +69,9 @@ class Instance:
         self.commands: dict[str, Command] = {}
         self.end: End | None = None
         self.sagas: list[Saga] = []
+        self.stopped: CancelSignal | None = None
+        self.leaving: frozenset[str] = frozenset()  # asked for before the stop, to be ended still
+        self._gone: set[str] = set()  # what comes of these positions is of no interest any more
         self._scheduler = Scheduler(self._on_end)
         self._consumed: dict[str, int] = {}
         self._ending: tuple[Any, BaseException | None] | None = None
@@ -97,7 +101,8 @@ class Instance:
             elif kind in END_EVENTS:
                 self._check_end(event)
             elif kind in ("effect.planned", "approval.requested"):
-                self._check(event.payload["position"], event)
+                if event.payload["position"] not in self._gone:
+                    self._check(event.payload["position"], event)
         self._scheduler.run()
 
     def _begin(self) -> None:
@@ -111,10 +116,12 @@ class Instance:
         self._scheduler.spawn(coro)  # type: ignore[arg-type]
 
     def _resolve(self, position: str, event: Event) -> None:
+        if position in self._gone:
+            return
         command = self._check(position, event)
         del self.commands[position]
         if position == DEADLINE:
-            self._stop(StepDeadlineError("the run took longer than it may", code="run.deadline"))
+            self._stop(DeadlineSignal("the run took longer than it may"))
             return
         value: Any = None
         error: BaseException | None = None
@@ -243,6 +250,7 @@ class Instance:
                 event = self._take(name)
                 if event is not None:
                     del self.commands[position]
+                    self._gone.add(position)  # its timer may fire a moment later
                     self.state.timers.pop(position, None)
                     self._scheduler.wake(position, event.payload.get("payload"))
                 return
@@ -255,13 +263,29 @@ class Instance:
         self._consumed[name] = used + 1
         return box[used]
 
-    def _stop(self, why: BaseException) -> None:
-        """Throw into everything that waits; what was asked for is not wanted
-        any more."""
-        if self.end is None and self._ending is None:
-            self.commands.clear()
-            self.state.timers.clear()
-            self._scheduler.interrupt(why)
+    def _stop(self, why: CancelSignal) -> None:
+        """Throw into everything that waits, once; what was asked for is not
+        wanted any more.
+
+        Effects and child runs that were asked for are brought to an end first,
+        since they may have happened already and must be known to be undone.
+        """
+        if self.end is not None or self._ending is not None or self.stopped is not None:
+            return
+        self.stopped = why
+        kept = {p: c for p, c in self.commands.items() if self._leaves(c)}
+        self._gone |= self.commands.keys() - kept.keys()
+        self.leaving = frozenset(kept)
+        self.commands.clear()
+        self.commands.update(kept)
+        self.state.timers.clear()
+        self._scheduler.interrupt(why, kept)
+
+    def _leaves(self, command: Command) -> bool:
+        if isinstance(command, Call):
+            action = self.registry.actions.get(command.action)
+            return action is not None and action.spec.effect.outward
+        return isinstance(command, Child)
 
     def _on_end(self, value: Any, error: BaseException | None) -> None:
         if self._ending is None and error is not None and any(saga.entries for saga in self.sagas):
@@ -283,6 +307,8 @@ class Instance:
     def _end_of(self, value: Any, error: BaseException | None, undone: Mapping[str, Any]) -> End:
         if error is None:
             return End(type="run.completed", payload={"output": plain(value)})
+        if isinstance(error, DeadlineSignal):
+            error = StepDeadlineError(error.reason, code="run.deadline")
         if isinstance(error, CancelSignal):
             return End(type="run.cancelled", payload={"reason": error.reason, **undone})
         return End(type="run.failed", payload={"error": errors.record(error), **undone})
@@ -333,7 +359,7 @@ class Instance:
         name: str | None = None,
         retry: RetryPolicy | None = None,
         timeout_ms: int | None = None,
-        approval: Approval | None = None,
+        approval: Approval | Sequence[Approval] | None = None,
         facts: Mapping[str, Any] | None = None,
         undoes: str | None = None,
     ) -> Any:
@@ -347,7 +373,7 @@ class Instance:
             input=plain(value),
             retry=retry,
             timeout_ms=timeout_ms,
-            approval=approval,
+            approvals=_several(approval),
             facts=plain(facts) if facts else {},
             undoes=undoes,
         )
@@ -487,6 +513,12 @@ def approval_of(event: Event) -> Approval:
         binding=body["binding"],
         expires_ms=body.get("expires_ms"),
     )
+
+
+def _several(approval: Approval | Sequence[Approval] | None) -> tuple[Approval, ...]:
+    if approval is None:
+        return ()
+    return (approval,) if isinstance(approval, Approval) else tuple(approval)
 
 
 def plain(value: Any) -> Any:

@@ -107,7 +107,7 @@ class Step:
     __slots__ = (
         "action",
         "actor",
-        "approval",
+        "approvals",
         "attempts",
         "cause",
         "correlation",
@@ -145,7 +145,7 @@ class Step:
         self.position = position
         self.name = name or action.name
         self.facts: Mapping[str, Any] = {}
-        self.approval: Approval | None = None
+        self.approvals: tuple[Approval, ...] = ()
         self.retry: RetryPolicy = action.spec.retry
         self.timeout_ms: int | None = action.spec.timeout_ms
         self.attempts = 0

@@ -13,7 +13,7 @@ import msgspec
 
 from agentsquad.kernel import errors
 from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.errors import InvalidError, MissingError, SquadError
+from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError, SquadError
 from agentsquad.runtime.engine import approval as approvals
 from agentsquad.runtime.engine.command import Call, Child, Command, Sleep, WaitSignal
 from agentsquad.runtime.engine.contract import EffectAmbiguousError, Outcome
@@ -26,12 +26,13 @@ from agentsquad.runtime.engine.timers import Timers
 class Drive:
     """One run in memory: its instance and the steps under way."""
 
-    __slots__ = ("instance", "issued", "settling", "tasks")
+    __slots__ = ("instance", "issued", "settling", "stopped", "tasks")
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.issued: set[str] = set()
         self.settling: set[str] = set()
+        self.stopped = False
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
 
@@ -56,6 +57,10 @@ class Performer:
 
     async def outcome(self, run_id: str) -> Outcome:
         """Return how a run stands now."""
+        raise NotImplementedError
+
+    async def tell(self, run: str, kind: str, body: dict[str, Any], actor: str) -> None:
+        """Append an event from outside to a run that has not ended."""
         raise NotImplementedError
 
     async def perform(self, drive: Drive, command: Command) -> None:
@@ -90,6 +95,10 @@ class Performer:
 
     async def _call(self, drive: Drive, command: Call) -> None:
         state = drive.instance.state
+        if command.position in drive.instance.leaving and command.position not in state.effects:
+            body = {"action": command.action, "input": command.input}
+            await self._never_begun(drive, command, body)
+            return
         step = self._step(drive, command)
         body: dict[str, Any] = {"position": command.position, "name": command.name}
         outward = step.action.spec.effect.outward
@@ -138,7 +147,7 @@ class Performer:
             name=command.name,
         )
         step.facts = command.facts
-        step.approval = command.approval
+        step.approvals = command.approvals
         step.correlation = state.correlation
         step.cause = state.last_seq
         step.effect = state.effects.get(command.position)
@@ -157,6 +166,9 @@ class Performer:
         actor = state.actor
         if command.workflow == "agent-turn":
             actor = f"agent:{command.input['agent']}"
+        if command.position in drive.instance.leaving:
+            await self._stop_child(drive, command, child)
+            return
         try:
             await self.begin(child, command.workflow, command.input, actor=actor, parent=parent)
         except (InvalidError, MissingError) as error:
@@ -177,6 +189,25 @@ class Performer:
             outcome = await self.outcome(child)
             if outcome.status in ENDED:
                 await self.child_ended(drive, command, child, outcome)
+
+    async def _stop_child(self, drive: Drive, command: Child, child: str) -> None:
+        """Ask the child of a stopped run to stop; its end ends the step."""
+        stopped = drive.instance.stopped
+        assert stopped is not None
+        try:
+            state = drive.instance.state
+            await self.tell(child, "run.cancel_requested", {"reason": stopped.reason}, state.actor)
+        except MissingError:
+            body = {"workflow": command.workflow, "input": command.input, "child": child}
+            await self._never_begun(drive, command, body)
+        except ConflictError:
+            await self.child_ended(drive, command, child, await self.outcome(child))
+
+    async def _never_begun(self, drive: Drive, command: Call | Child, body: dict[str, Any]) -> None:
+        """Record that a stopped run did not do what it had asked for."""
+        error = ConflictError(f"{command.name} was not begun: the run stops", code="run.stopped")
+        known = {"position": command.position, "name": command.name, **body}
+        await self.append(drive, "step.failed", {**known, "error": errors.record(error)})
 
     @staticmethod
     def child_id(run: str, command: Child) -> str:

@@ -9,7 +9,7 @@ the first run and in every replay.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterator
 from typing import Any
 
 from agentsquad.runtime.engine.contract import CancelSignal, ForeignAwaitError
@@ -68,7 +68,7 @@ class Task:
     """One coroutine, its place in the workflow's order, and the group it
     belongs to."""
 
-    __slots__ = ("coro", "counter", "group", "index", "path", "waiting")
+    __slots__ = ("coro", "counter", "group", "index", "owed", "path", "waiting")
 
     def __init__(
         self, coro: Coroutine[Any, Any, Any], path: str, group: Join | None, index: int
@@ -78,10 +78,15 @@ class Task:
         self.counter = 0
         self.group = group
         self.index = index
-        self.waiting: Wait | Join | None = None
+        self.waiting: Wait | Join | Latch | None = None
+        self.owed: CancelSignal | None = None  # raised at its next step
 
     def next_position(self) -> str:
-        """Return the position of this task's next step."""
+        """Return the position of this task's next step; raises the signal that
+        is owed."""
+        if self.owed is not None:
+            owed, self.owed = self.owed, None
+            raise owed
         self.counter += 1
         return f"{self.path}{self.counter}"
 
@@ -117,11 +122,25 @@ class Scheduler:
         self._ready.append((task, value, error))
         return True
 
-    def interrupt(self, error: BaseException) -> None:
-        """Throw into every task that waits for a step, in the order of their
-        positions."""
-        for position in sorted(self.waiting, key=order):
-            self._ready.append((self.waiting.pop(position), None, error))
+    def interrupt(self, signal: CancelSignal, kept: Collection[str]) -> None:
+        """Throw into every waiting task, in the order of their places.
+
+        One that waits at a kept position gets its result first and the signal
+        at its next step; one that waits for a group gets it when the group has
+        ended. Nothing more of a group is started.
+        """
+        for task in sorted(self._tasks, key=lambda one: order(one.path)):
+            if task.group is not None:
+                task.group.left -= self._drop(task.group)
+            waiting = task.waiting
+            if isinstance(waiting, Wait) and waiting.position not in kept:
+                del self.waiting[waiting.position]
+            elif isinstance(waiting, Latch):
+                waiting.tasks.remove(task)
+            else:
+                task.owed = signal
+                continue
+            self._ready.append((task, None, signal))
 
     def release(self, latch: Latch) -> None:
         """Make every task that waits at a latch ready."""
@@ -133,6 +152,9 @@ class Scheduler:
         while self._ready:
             task, value, error = self._ready.popleft()
             self.current = task
+            task.waiting = None
+            if error is task.owed:
+                task.owed = None
             try:
                 awaited = task.coro.send(value) if error is None else task.coro.throw(error)
             except StopIteration as stop:
@@ -148,6 +170,7 @@ class Scheduler:
             task.waiting = awaited
             self.waiting[awaited.position] = task
         elif isinstance(awaited, Latch):
+            task.waiting = awaited
             awaited.tasks.append(task)
             if awaited.opened:
                 self.release(awaited)
@@ -185,18 +208,14 @@ class Scheduler:
         self._tasks.discard(task)
         group = task.group
         if group is None:
-            self._on_end(value, error)
+            self._on_end(value, task.owed or error)
             return
         if error is None:
             group.results[task.index] = value
         else:
             group.errors[task.index] = error
         group.left -= 1
-        path = task.path[: task.path.rstrip(".").rindex(".")]
-        if isinstance(error, CancelSignal):
-            group.left -= self._drop(group)
-        else:
-            self.start_next(group, path)
+        self.start_next(group, task.path[: task.path.rstrip(".").rindex(".")])
         if group.left == 0:
             self._close(group)
 
@@ -213,7 +232,9 @@ class Scheduler:
         if owner is None:
             return
         group.owner = None
-        if group.errors:
+        if owner.owed is not None:
+            self._ready.append((owner, None, owner.owed))
+        elif group.errors:
             self._ready.append((owner, None, group.errors[min(group.errors)]))
         else:
             self._ready.append((owner, group.results, None))

@@ -39,12 +39,13 @@ from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.ids import keyed_id
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.engine.perform import Drive, Performer
-from agentsquad.runtime.engine.state import END_EVENTS, ENDED
+from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.timers import Timers
 
 Watcher = Callable[[Event], None]
 POLL_MS = 100  # how soon an answer given in another process is seen
 OPENING = ("run.started", *END_EVENTS)
+CATCH_UP = "catch-up-"  # the name of a task that is no step
 
 
 class EmbeddedEngine(Answers, Performer):
@@ -196,7 +197,7 @@ class EmbeddedEngine(Answers, Performer):
 
     def _later(self, coro: Any, drive: Drive) -> None:
         task = asyncio.get_running_loop().create_task(coro)
-        name = f"catch-up-{id(task)}"
+        name = f"{CATCH_UP}{id(task)}"
         drive.tasks[name] = task
 
         def finished(done: asyncio.Task[None]) -> None:
@@ -234,20 +235,23 @@ class EmbeddedEngine(Answers, Performer):
             if "end" not in drive.tasks:
                 self._spawn(drive, "end", self._finish(drive))
             return
-        cancelled = [p for p in drive.issued if p not in instance.commands]
-        for position in cancelled:
-            drive.issued.discard(position)
-            task = drive.tasks.get(position)
-            if (
-                task is not None
-                and instance.state.cancel is not None
-                and position not in instance.state.resolved
-            ):
-                task.cancel()
+        if instance.stopped is not None and not drive.stopped:
+            self._halt(drive)
         for position, command in list(instance.commands.items()):
             if position not in drive.issued:
                 drive.issued.add(position)
                 self._spawn(drive, position, self.perform(drive, command))
+
+    @staticmethod
+    def _halt(drive: Drive) -> None:
+        """Let go of what a stopped run asked for, except effects that may have
+        left; what it must still end is issued once more."""
+        drive.stopped = True
+        for position, task in drive.tasks.items():
+            if position not in drive.instance.state.effects and not position.startswith(CATCH_UP):
+                task.cancel()
+                drive.issued.discard(position)
+        drive.issued -= drive.instance.leaving - drive.instance.state.effects.keys()
 
     def _spawn(self, drive: Drive, name: str, coro: Any) -> None:
         task = asyncio.get_running_loop().create_task(coro)
@@ -336,9 +340,12 @@ class EmbeddedEngine(Answers, Performer):
     # --- waiting, answering, stopping
 
     async def _fire(self, run: str, position: str) -> None:
-        drive = await self._load(run)
-        if drive is not None and position in drive.instance.commands:
-            await self.append(drive, "timer.fired", {"position": position})
+        try:
+            drive = await self._load(run)
+            if drive is not None and position in drive.instance.commands:
+                await self.append(drive, "timer.fired", {"position": position})
+        except SquadError as error:
+            self._stick(run, error)
 
     async def wait(self, run_id: str, *, timeout_ms: int | None = None) -> Outcome:
         """Return when the run has ended; DeadlineError when it takes too
@@ -381,33 +388,45 @@ class EmbeddedEngine(Answers, Performer):
         await self.tell(run_id, "signal.received", {"name": name, "payload": plain(payload)}, actor)
 
     async def cancel(self, run_id: str, *, actor: str, reason: str) -> None:
-        """Ask a run to stop; children first, what was done is compensated."""
-        for child, _ in await self.world.store.streams(f"run/{run_id}/"):
-            name = child.removeprefix("run/")
-            if (await self.outcome(name)).status not in ENDED:
-                await self.tell(name, "run.cancel_requested", {"reason": reason}, actor)
+        """Ask a run to stop; it stops its children, and what was done is
+        compensated."""
         await self.tell(run_id, "run.cancel_requested", {"reason": reason}, actor)
 
     async def tell(self, run: str, kind: str, body: dict[str, Any], actor: str) -> None:
-        """Append an event from outside to a run that has not ended."""
-        outcome = await self.outcome(run)
-        if outcome.status in ENDED:
-            raise ConflictError(f"run {run} has already {outcome.status}", code="run.ended")
-        events = await self.world.store.append(
-            [
-                NewEvent(
-                    stream=f"run/{run}",
-                    type=kind,
-                    payload=body,
-                    actor=actor,
-                    correlation=run.partition("/")[0],
-                )
-            ]
+        """Append an event from outside to a run that has not ended, nor ends
+        meanwhile."""
+        told = NewEvent(
+            stream=f"run/{run}",
+            type=kind,
+            payload=body,
+            actor=actor,
+            correlation=run.partition("/")[0],
         )
+        events: list[Event] = []
+        while not events:
+            version = await self._version(run)
+            try:
+                events = await self.world.store.append([told], expect={told.stream: version})
+            except ConflictError:
+                continue  # the run has gone on: look again whether it has ended
         if self.lease is None or self.lease.held:
             drive = await self._load(run)
             if drive is not None:
                 self._accept(drive, events)
+
+    async def _version(self, run: str) -> int:
+        """Return how long the journal of a run is; ConflictError once it has
+        ended."""
+        drive = self.drives.get(run)
+        known = drive.instance.state.version if drive is not None else 0
+        events = await self.world.store.read_stream(f"run/{run}", after=max(0, known - 1))
+        if not events:
+            raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list")
+        for event in events:
+            if event.type in END_EVENTS:
+                status = END_EVENTS[event.type]
+                raise ConflictError(f"run {run} has already {status}", code="run.ended")
+        return events[-1].stream_seq
 
     # --- coming back
 

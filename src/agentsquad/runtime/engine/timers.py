@@ -44,15 +44,19 @@ class Timers:
             if wait > 0:
                 sleeper = asyncio.ensure_future(self._clock.sleep_ms(min(wait, LONGEST_MS)))
                 waker = asyncio.ensure_future(self._sooner.wait())
-                _, pending = await asyncio.wait(
-                    (sleeper, waker), return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in pending:
-                    task.cancel()
+                try:
+                    await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    sleeper.cancel()
+                    waker.cancel()
                 continue
-            _, run, position = heapq.heappop(self._heap)
-            self._known.discard((run, position))
-            await self._fire(run, position)
+            due = []
+            while self._heap and self._heap[0][0] <= self._clock.now_ms():
+                _, run, position = heapq.heappop(self._heap)
+                self._known.discard((run, position))
+                due.append(self._fire(run, position))
+            # At once, so that one commit serves many; what fails is told to who waits for it.
+            await asyncio.gather(*due, return_exceptions=True)
         self._task = None
 
     @property
@@ -65,3 +69,4 @@ class Timers:
         if self._task is not None:
             self._task.cancel()
         self._heap.clear()
+        self._known.clear()

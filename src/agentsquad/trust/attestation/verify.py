@@ -197,7 +197,7 @@ class Case:
             stream.append(seq)
 
     def check_effects(self) -> None:
-        """Check that effects are what a person approved, where needed."""
+        """Check that approvals fit their effects, where needed."""
         found: dict[Any, Any] = {}
         for seq, (header, _, body) in self.events.items():
             kind, stream = header["type"] if body else "", header["stream"]
@@ -210,29 +210,29 @@ class Case:
                 found.setdefault((kind, stream, body["position"]), body)
             if kind != "effect.planned":
                 continue
-            decision, mine, text = body["decision"] or {}, body["approval"], canon(body["input"])
-            demanded = any("approve" in duty for duty in decision.get("obligations", ()))
-            allowed = decision.get("allow") is True and (mine or not demanded)
+            decision, text = body["decision"] or {}, canon(body["input"])
+            duties = sum("approve" in duty for duty in decision.get("obligations", ()))
+            people = {one["approver"] for one in body["approvals"]}
+            allowed = decision.get("allow") is True and len(people) >= duties
             _need(allowed, f"event {seq}: policy denied it or demanded an approval")
-            if not mine:
-                continue
-            asked = found.get(("approval.requested", stream, mine["position"]), {})
-            given = found.get(("approval.given", stream, mine["position"]), {})
-            _need(asked and given, f"event {seq}: its approval is not in the case")
-            moment = datetime.fromisoformat(header["at"][:23] + "+00:00").timestamp() * 1000
-            person, self.approved = given["approver"], self.approved + 1
-            fits = {
-                "binding": given["binding"] == asked["binding"] == mine["binding"],
-                "answer": mine["approved"] is True and mine["approver"] == person,
-                "action": asked["action"] == body["action"],
-                "run": asked["run"] == stream[4:],
-                "input": b'{"$sealed":' in text or _named(text) == asked["input_digest"],
-                "policy": decision["revision"] == asked["policy"],
-                "time": moment <= float(asked["expires_ms"] or "inf") + 60_000,  # for the clock
-                "person": person.startswith("person:") and person != asked["requester"],
-            }
-            wrong = ", ".join(name for name, fit in fits.items() if not fit)
-            _need(not wrong, f"event {seq}: its approval is for another {wrong}")
+            for mine in body["approvals"]:
+                asked = found.get(("approval.requested", stream, mine["position"]), {})
+                given = found.get(("approval.given", stream, mine["position"]), {})
+                _need(asked and given, f"event {seq}: its approval is not in the case")
+                moment = datetime.fromisoformat(header["at"][:23] + "+00:00").timestamp() * 1000
+                person, self.approved = given["approver"], self.approved + 1
+                fits = {
+                    "binding": given["binding"] == asked["binding"] == mine["binding"],
+                    "answer": mine["approved"] is True and mine["approver"] == person,
+                    "action": asked["action"] == body["action"],
+                    "run": asked["run"] == stream[4:],
+                    "input": b'{"$sealed":' in text or _named(text) == asked["input_digest"],
+                    "policy": decision["revision"] == asked["policy"],
+                    "time": moment <= float(asked["expires_ms"] or "inf") + 60_000,  # for the clock
+                    "person": person.startswith("person:") and person != asked["requester"],
+                }
+                wrong = ", ".join(name for name, fit in fits.items() if not fit)
+                _need(not wrong, f"event {seq}: its approval is for another {wrong}")
 
     def check_parts(self) -> None:
         """Check blobs, policies and disclosures by what names them."""
@@ -272,7 +272,7 @@ def report(case: Case, key: str | None, kept: set[str]) -> list[str]:
         f"ok  {canon(about).decode()} in {origin}, head of {size} events, root {root.hex()}",
         f"ok  {len(case.events)} events are under that head; {len(case.heads) - 1} older heads too",
         *(f"ok  {name} is whole, up to {ends[name]}" for name in complete),
-        f"ok  {case.approved} effects are what a person approved; {case.shown} values disclosed",
+        f"ok  {case.approved} approvals fit their effects; {case.shown} values disclosed",
         f"--  what {sealed} sealed values and {absent} absent blobs hold: only their digests",
         *([] if key else [f"--  whose key it is: {_named(_unbase(owner.split('+', 2)[2])[1:])}"]),
         "--  that no other log was shown to others" + ", except up to your heads" * bool(kept),

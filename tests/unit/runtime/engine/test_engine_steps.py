@@ -450,3 +450,43 @@ async def test_a_tuple_in_an_input_survives_a_restart():
     await s.restart()
     await s.engine.signal(run, "go", None, actor="person:ada")
     assert (await s.engine.wait(run, timeout_ms=5000)).output == {"items": [{"n": 1}]}
+
+
+class TwoPeople(AllowAll):
+    """Asks for a clerk and a controller before money leaves."""
+
+    def decide(self, question):
+        if question.action != "bank.pay":
+            return super().decide(question)
+        duties = tuple(
+            {"clause": f"limits.{role}", "approve": {"roles": [role]}}
+            for role in ("clerk", "controller")
+        )
+        return Decision(
+            allow=True, reason="two people", revision=self.revision, obligations=duties
+        )
+
+
+@pytest.mark.parametrize(
+    ("people", "status"),
+    [(("ada", "bob"), "completed"), (("ada", "ada"), "failed"), (("ada",), "failed")],
+)
+async def test_two_duties_need_two_people(people, status):
+    @workflow("two")
+    async def two(ctx, value: dict) -> int:
+        given = []
+        for role, _ in zip(("clerk", "controller"), value["people"], strict=False):
+            given.append(await ctx.approve("bank.pay", N(9), roles=[role], requester="agent:x"))
+        return (await ctx.call("bank.pay", N(9), approval=given, facts={"approvals": "forged"})).n
+
+    s = TestSquad(Plugin(name="test", actions=ACTIONS, workflows=(two,)), policy=TwoPeople())
+    run = await s.engine.start("two", {"people": people})
+    for who in people:
+        await settle()
+        (question,) = await s.engine.inbox()
+        await s.engine.answer(question.id, approve=True, approver=f"person:{who}", reason="ok")
+    outcome = await s.engine.wait(run, timeout_ms=5000)
+    assert outcome.status == status
+    if status == "failed":
+        assert outcome.error["code"] == "approval.required"
+        assert BANK.received == []

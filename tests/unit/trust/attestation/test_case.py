@@ -37,7 +37,7 @@ async def test_the_case_of_a_run_verifies_and_says_what_it_shows(office):
     assert f'ok  {{"run":"{run}"}} in agentsquad.local/log/' in text
     assert f"ok  run/{run} is whole, up to note.added" in text
     assert f"ok  run/{run}/review is whole, up to run.completed" in text
-    assert "1 effects are what a person approved; 0 values disclosed" in text
+    assert "1 approvals fit their effects; 0 values disclosed" in text
     assert "--  what 2 sealed values and 0 absent blobs hold" in text
     assert f"--  whose key it is: {LogSigner(office.notary).key.fingerprint}" in text
 

@@ -211,14 +211,14 @@ class World:
                 "revision": "sha256:p",
                 "obligations": [{"approve": {"count": verify.Number("1")}}],
             },
-            "approval": {"approved": True, "approver": "person:ada", "position": "2"},
+            "approvals": [{"approved": True, "approver": "person:ada", "position": "2"}],
         }
         self.at = "2026-01-01T00:00:00.000Z/0000"
         self.by = "person:ada"
 
     def bind(self) -> None:
         bound = {name: plain(self.asked.get(name)) for name in verify.BOUND.split()}
-        for body in (self.asked, self.given, self.effect["approval"]):
+        for body in (self.asked, self.given, *self.effect["approvals"]):
             if body is not None:
                 body.setdefault("binding", hashing.digest(bound))
 
@@ -256,12 +256,12 @@ def test_an_effect_that_is_exactly_what_was_approved_counts():
         (lambda w: w.effect["decision"].update(revision="sha256:q"), "another policy"),
         (lambda w: setattr(w, "at", "2026-01-01T00:05:00.000Z/0000"), "another time"),
         (lambda w: w.asked.update(requester="person:ada"), "another person"),
-        (lambda w: w.effect["approval"].update(approved=False), "another answer"),
-        (lambda w: w.effect["approval"].update(approver="person:bob"), "another answer"),
-        (lambda w: w.effect["approval"].update(binding="sha256:x"), "another binding"),
+        (lambda w: w.effect["approvals"][0].update(approved=False), "another answer"),
+        (lambda w: w.effect["approvals"][0].update(approver="person:bob"), "another answer"),
+        (lambda w: w.effect["approvals"][0].update(binding="sha256:x"), "another binding"),
         (lambda w: w.given.update(binding="sha256:x"), "another binding"),
         (lambda w: w.asked.update(binding="sha256:x"), "binds something else"),
-        (lambda w: w.effect.update(approval=None), "policy denied it or demanded"),
+        (lambda w: w.effect.update(approvals=[]), "policy denied it or demanded"),
         (lambda w: w.effect["decision"].update(allow=False), "policy denied it or demanded"),
         (lambda w: w.effect.update(decision=None), "policy denied it or demanded"),
         (lambda w: w.given.update(position="9"), "its approval is not in the case"),
@@ -278,12 +278,12 @@ def test_an_effect_that_is_not_what_was_approved_is_found(change, message):
 
 def test_an_agent_cannot_have_approved():
     world = World()
-    world.by = world.given["approver"] = world.effect["approval"]["approver"] = "agent:matcher2"
+    world.by = world.given["approver"] = world.effect["approvals"][0]["approver"] = "agent:matcher2"
     with pytest.raises(ValueError, match="another person"):
         world.check()
 
 
 def test_an_effect_that_needs_no_approval_has_none():
     world = World()
-    world.effect["approval"], world.effect["decision"]["obligations"] = None, []
+    world.effect["approvals"], world.effect["decision"]["obligations"] = [], []
     assert world.check() == 0

@@ -14,7 +14,6 @@ from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import DeniedError
 from agentsquad.kernel.policy import Decision, Question
 from agentsquad.runtime.engine import approval as approvals
-from agentsquad.runtime.engine.contract import ApprovalRequiredError
 from agentsquad.runtime.engine.door import Proceed, Step, World
 
 ASKING = ("policy.decide", "policy.query")  # these are the question itself
@@ -40,14 +39,7 @@ async def authorize(world: World, step: Step, proceed: Proceed) -> Any:
                 "revision": decision.revision,
             },
         )
-    if step.approval is not None:
-        await approvals.check(world, step, decision)
-    elif any("approve" in obligation for obligation in decision.obligations):
-        raise ApprovalRequiredError(
-            f"{spec.name} needs a person's approval: {decision.reason}",
-            hint="ask with ctx.approve(…) and pass the answer as approval=",
-            details={"action": spec.name, "clauses": list(decision.clauses)},
-        )
+    await approvals.check_all(world, step, decision)
     return await proceed(step)
 
 
@@ -56,12 +48,10 @@ def ask(world: World, step: Step) -> Decision:
     facts = dict(step.facts)
     if step.run is not None:
         facts.setdefault("run", step.run)
-    if step.approval is not None:
-        facts["approval"] = {
-            "approved": step.approval.approved,
-            "approver": step.approval.approver,
-            "position": step.approval.position,
-        }
+    if step.action.spec.effect.outward:  # what was given, whatever a workflow claims
+        facts["approvals"] = [
+            {"approver": given.approver, "position": given.position} for given in step.approvals
+        ]
     return world.policy.decide(
         Question(
             actor=str(step.actor),

@@ -57,7 +57,7 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
                 "name": step.name,
                 "input": step.input,
                 "decision": msgspec.to_builtins(step.decision) if step.decision else None,
-                "approval": msgspec.to_builtins(step.approval) if step.approval else None,
+                "approvals": msgspec.to_builtins(step.approvals),
             },
         )
         step.effect = state = EffectState(

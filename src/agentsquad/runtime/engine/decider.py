@@ -101,9 +101,12 @@ class Instance:
             elif kind in END_EVENTS:
                 self._check_end(event)
             elif kind in ("effect.planned", "approval.requested"):
-                if event.payload["position"] not in self._gone:
-                    self._check(event.payload["position"], event)
+                self._noted(event.payload["position"], event)
         self._scheduler.run()
+
+    def _noted(self, position: str, event: Event) -> None:
+        if position not in self._gone:
+            self._check(position, event)
 
     def _begin(self) -> None:
         value = self.state.input

@@ -96,8 +96,8 @@ class Performer:
     async def _call(self, drive: Drive, command: Call) -> None:
         state = drive.instance.state
         if command.position in drive.instance.leaving and command.position not in state.effects:
-            body = {"action": command.action, "input": command.input}
-            await self._never_begun(drive, command, body)
+            asked = {"action": command.action, "input": command.input}
+            await self._never_begun(drive, command, asked)
             return
         step = self._step(drive, command)
         body: dict[str, Any] = {"position": command.position, "name": command.name}

@@ -7,7 +7,10 @@ help come from the index (catalogue.py).
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,7 +66,24 @@ def main() -> None:
     os.umask(ONLY_THE_OWNER)
     from agentsquad.surfaces.cli.main import run_command_line
 
-    run_command_line(Distribution())
+    try:
+        run_command_line(Distribution())
+    except SystemExit as ended:
+        _leave(ended.code if isinstance(ended.code, int) else 1)
+
+
+def _leave(code: int) -> None:
+    """End now.
+
+    The store is closed by then; a local model may still be thinking in a thread
+    of its own, and nobody waits for what it would say.
+    """
+    if threading.active_count() == 1:
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from agentsquad.surfaces.cli.views.readings import tables
 
 # What of a payload says most about an event, in this order.
 WHAT_MIN = 12
+SEQ_MIN = len("seq")
 HASH = re.compile(r"([0-9a-z]{6})[0-9a-z]{12,}")
 TELLING = ("workflow", "name", "action", "position", "reason", "approver", "kind", "scope")
 
@@ -63,7 +64,7 @@ def _short_streams(streams: list[str]) -> dict[str, str]:
 def _room(page: Page, rows: list[list[str]], count: int) -> int:
     """Return how wide the last column may be beside the others."""
     taken = [max(len(row[i]) for row in rows) for i in range(count)]
-    return page.width - sum(width + 2 for width in taken if width)
+    return page.width - sum(max(width, SEQ_MIN) + 2 for width in taken if width)
 
 
 def said(payload: Any) -> str:

@@ -213,7 +213,7 @@ def inbox(plain: Any, page: Page) -> None:
             page.line()
         _question(item, page)
     page.line()
-    page.line(f"squad approve {items[0]['id']} --reason '…'    or: squad reject …", "bold")
+    page.line(f"squad approve {items[0]['id']} --reason '…' --as WHO    or: squad reject …", "bold")
 
 
 def _question(item: Mapping[str, Any], page: Page) -> None:

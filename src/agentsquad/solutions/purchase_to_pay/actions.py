@@ -7,7 +7,7 @@ hands back a value.
 from __future__ import annotations
 
 import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -16,7 +16,7 @@ from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.ports import BlobStore
-from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
+from agentsquad.runtime.engine.interceptors.effect import Reconciled
 from agentsquad.solutions.purchase_to_pay import intake, letter, remittance, similarity
 from agentsquad.solutions.purchase_to_pay.contract import (
     FileFound,
@@ -121,11 +121,18 @@ def _has(source: FileSource, folder: str, name: str) -> bool:
     return True
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """An effect whose answer was lost: does the other side know it?"""
+
+    key: Annotated[str, Meta(description="idempotency key it was sent with")]
+    input: Annotated[Any, Meta(description="what was sent")] = None
+
+
 class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
     """One file, by the digest of its bytes."""
 
-    file: FileFound
-    blob: Blob
+    file: Annotated[FileFound, Meta(description="name, size and digest of the file")]
+    blob: Annotated[Blob, Meta(description="where its bytes are kept")]
 
 
 @action("p2p.read", effect=Effect.PURE, cli=())
@@ -139,10 +146,10 @@ async def read(ctx: Context, value: ReadInput) -> Taken:
 class AckInput(msgspec.Struct, frozen=True, kw_only=True):
     """A file to answer; `repeats` names the file that had its number first."""
 
-    file: FileFound
-    blob: Blob
-    at_ms: int
-    repeats: str = ""
+    file: Annotated[FileFound, Meta(description="name, size and digest of the file")]
+    blob: Annotated[Blob, Meta(description="where its bytes are kept")]
+    at_ms: Annotated[int, Meta(description="time written into the answer, milliseconds UTC")]
+    repeats: Annotated[str, Meta(description="file that had its interchange number first")] = ""
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +183,7 @@ def _answer_name(value: AckInput) -> str:
 
 
 @action("p2p.find_answer", effect=Effect.READ, cli=())
-def find_answer(ctx: Context, value: Reconcile) -> Reconciled:
+def find_answer(ctx: Context, value: Asked) -> Reconciled:
     """Say whether the answer to a file has left."""
     asked = msgspec.convert(value.input, AckInput)
     name = _answer_name(asked)
@@ -189,8 +196,8 @@ def find_answer(ctx: Context, value: Reconcile) -> Reconciled:
 class ScreenInput(msgspec.Struct, frozen=True, kw_only=True):
     """Names to look for; without a folder there is no list and no hit."""
 
-    folder: str | None
-    names: tuple[str, ...]
+    folder: Annotated[str | None, Meta(description="folder of the list, none for no list")]
+    names: Annotated[tuple[str, ...], Meta(description="names to look for")]
 
 
 class Screened(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,8 +233,8 @@ def screen(ctx: Context, value: ScreenInput) -> Screened:
 class SimilarityInput(msgspec.Struct, frozen=True, kw_only=True):
     """Descriptions by line number: those to pair, and what with."""
 
-    lines: dict[str, str]
-    others: dict[str, str]
+    lines: Annotated[dict[str, str], Meta(description="descriptions to pair, by line number")]
+    others: Annotated[dict[str, str], Meta(description="descriptions to pair with, by line number")]
 
 
 class Similarity(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,11 +268,11 @@ async def similar(ctx: Context, value: SimilarityInput) -> Similarity:
 class PairingInput(msgspec.Struct, frozen=True, kw_only=True):
     """An uncertain pairing that a person is asked about."""
 
-    invoice: str
-    po: str
-    line: str
-    order_line: str
-    buyer: str = ""
+    invoice: Annotated[str, Meta(description="invoice number")]
+    po: Annotated[str, Meta(description="order number")]
+    line: Annotated[str, Meta(description="line of the invoice")]
+    order_line: Annotated[str, Meta(description="line of the order")]
+    buyer: Annotated[str, Meta(description="name of who placed the order")] = ""
 
 
 @action("p2p.accept_pairing", effect=Effect.PURE, cli=())
@@ -290,7 +297,7 @@ def send(ctx: Context, value: Instruction) -> Receipt:
 
 
 @action("payments.lookup", effect=Effect.READ, cli=())
-def lookup(ctx: Context, value: Reconcile) -> Reconciled:
+def lookup(ctx: Context, value: Asked) -> Reconciled:
     """Ask the bank whether it has a payment."""
     asked = msgspec.convert(value.input, Instruction, strict=False)
     receipt = ctx.port(Payments).find(asked)  # type: ignore[type-abstract]
@@ -308,8 +315,8 @@ def preview(ctx: Context, value: Instruction) -> Receipt:
 class HistoryInput(msgspec.Struct, frozen=True, kw_only=True):
     """An order and its vendor."""
 
-    po: str
-    vendor: str
+    po: Annotated[str, Meta(description="order number")]
+    vendor: Annotated[str, Meta(description="key of the vendor on the master")]
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -331,9 +338,9 @@ class LetterInput(msgspec.Struct, frozen=True, kw_only=True):
     """A letter to a vendor."""
 
     name: Annotated[str, Meta(description="file name of the letter")]
-    vendor: str
-    subject: str
-    body: str
+    vendor: Annotated[str, Meta(description="key of the vendor on the master")]
+    subject: Annotated[str, Meta(description="subject of the letter")]
+    body: Annotated[str, Meta(description="text of the letter")]
 
 
 @action("p2p.write_letter", effect=Effect.WRITE, cli=(), reconcile="p2p.find_letter")
@@ -346,7 +353,7 @@ def write_letter(ctx: Context, value: LetterInput) -> Left:
 
 
 @action("p2p.find_letter", effect=Effect.READ, cli=())
-def find_letter(ctx: Context, value: Reconcile) -> Reconciled:
+def find_letter(ctx: Context, value: Asked) -> Reconciled:
     """Say whether a letter has left."""
     asked = msgspec.convert(value.input, LetterInput)
     if not ctx.port(Outbox).holds(LETTERS, asked.name):  # type: ignore[type-abstract]

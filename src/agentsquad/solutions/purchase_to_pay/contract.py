@@ -5,9 +5,10 @@ them, its errors.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError
 from agentsquad.kernel.money import Money
@@ -79,16 +80,18 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     payment is asking for one payment.
     """
 
-    reference: str
-    vendor: str
-    po: str
-    payee: str
-    routing: str
-    account: str
-    amount: Money
-    remitted: tuple[Remitted, ...]
-    payer: Payer = Payer()
-    buyer: str = ""
+    reference: Annotated[str, Meta(description="name of the payment; it follows from what is paid")]
+    vendor: Annotated[str, Meta(description="key of the vendor on the master")]
+    po: Annotated[str, Meta(description="order number")]
+    payee: Annotated[str, Meta(description="name of who is paid")]
+    routing: Annotated[str, Meta(description="bank of the payee")]
+    account: Annotated[str, Meta(description="account of the payee")]
+    amount: Annotated[Money, Meta(description="what is paid")]
+    remitted: Annotated[
+        tuple[Remitted, ...], Meta(description="invoices and credit notes it settles")
+    ]
+    payer: Annotated[Payer, Meta(description="who pays")] = Payer()
+    buyer: Annotated[str, Meta(description="name of who placed the order")] = ""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +164,7 @@ class Approver(Protocol):
 class ScanInput(msgspec.Struct, frozen=True, kw_only=True):
     """A folder to look into."""
 
-    folder: str
+    folder: Annotated[str, Meta(description="folder the files are in")]
 
 
 class FolderError(MissingError):

@@ -135,6 +135,13 @@ class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
     blob: Annotated[Blob, Meta(description="where its bytes are kept")]
 
 
+@action("p2p.key", effect=Effect.READ, cli=())
+def key(ctx: Context, value: dict[str, Any]) -> str:
+    """Name the run of a folder by the names and bytes of its files."""
+    listing = ctx.port(FileSource).list(value["folder"])  # type: ignore[type-abstract]
+    return digest([[f.name, f.digest] for f in listing.files]).removeprefix("sha256:")[:24]
+
+
 @action("p2p.read", effect=Effect.PURE, cli=())
 async def read(ctx: Context, value: ReadInput) -> Taken:
     """Judge a file and read its documents; garbage is an answer, not an

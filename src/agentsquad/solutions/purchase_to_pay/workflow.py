@@ -14,15 +14,7 @@ from typing import Any
 import msgspec
 
 from agentsquad.runtime.engine.contract import WorkflowContext, workflow
-from agentsquad.solutions.purchase_to_pay import (
-    case_workflow,
-    check,
-    duplicate,
-    intake,
-    letter,
-    matching,
-    settlement,
-)
+from agentsquad.solutions.purchase_to_pay import case, case_workflow, intake, reading, result
 from agentsquad.solutions.purchase_to_pay.actions import (
     AckInput,
     FileRead,
@@ -31,7 +23,7 @@ from agentsquad.solutions.purchase_to_pay.actions import (
     ScreenInput,
 )
 from agentsquad.solutions.purchase_to_pay.case import Case, Contents, Rejection, cases_of
-from agentsquad.solutions.purchase_to_pay.case_workflow import CASE, CaseInput
+from agentsquad.solutions.purchase_to_pay.casework import CASE, CaseInput
 from agentsquad.solutions.purchase_to_pay.contract import ScanInput
 from agentsquad.solutions.purchase_to_pay.intake import Taken, repeated_interchanges
 from agentsquad.solutions.purchase_to_pay.result import (
@@ -60,7 +52,8 @@ class FolderInput(msgspec.Struct, frozen=True, kw_only=True):
 @workflow(
     NAME,
     version="1",
-    uses=(case_workflow, check, duplicate, intake, letter, matching, settlement),
+    key_by="p2p.key",
+    uses=(case, case_workflow, intake, reading, result),
 )
 async def purchase_to_pay(ctx: WorkflowContext, value: FolderInput) -> RunResult:
     """Take every file of a folder from envelope to payment and say what it came

@@ -56,7 +56,7 @@ async def start(ctx: Context, value: StartInput) -> Outcome:
     await engine.recover()
     if manifest is not None:
         body = {**manifest, "input": body}
-    key = value.key or key
+    key = value.key or await _key(ctx, name, body) or key
     if value.budget is not None:
         key = key or ctx.token(16).hex()
         await _limit(ctx, keyed_id(name, key), value.budget)
@@ -64,6 +64,12 @@ async def start(ctx: Context, value: StartInput) -> Outcome:
     if not value.wait:
         return await engine.outcome(run)
     return await runs.watch(ctx, engine, run)
+
+
+async def _key(ctx: Context, name: str, body: Any) -> str | None:
+    """Return the key that a workflow gives to an input, if it gives one."""
+    key_by = ctx.port(Registry).workflow(name).key_by
+    return None if key_by is None else str(await ctx.call(key_by, body))
 
 
 async def _limit(ctx: Context, run: str, text: str) -> None:

@@ -154,6 +154,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     version: str = "1"
     timeout_ms: int | None = None
     schedule: str | None = None
+    key_by: str | None = None
 
 
 def workflow(  # noqa: PLR0913 - keyword options
@@ -164,13 +165,15 @@ def workflow(  # noqa: PLR0913 - keyword options
     version: str = "1",
     timeout_ms: int | None = None,
     schedule: str | None = None,
+    key_by: str | None = None,
     uses: Sequence[Any] = (),
 ) -> Callable[[Callable[[Any, Any], Awaitable[Any]]], Workflow]:
     """Mark a coroutine function `fn(ctx, input)` as a workflow.
 
-    Its digest covers the source of the module it stands in and of the modules
-    and functions in `uses`, so that a run knows whether it continues under the
-    code it started with.
+    `key_by` names a read that turns an input into the key of its run, so that
+    the same input from a surface continues the run already there. The digest
+    covers the source of the module it stands in, of the modules it uses and of
+    those in `uses`, so that a run knows whether it goes on under the same code.
     """
 
     def mark(fn: Callable[[Any, Any], Awaitable[Any]]) -> Workflow:
@@ -188,6 +191,7 @@ def workflow(  # noqa: PLR0913 - keyword options
             version=version,
             timeout_ms=timeout_ms,
             schedule=schedule,
+            key_by=key_by,
         )
 
     return mark

@@ -15,6 +15,7 @@ from msgspec import Meta
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import SquadError
+from agentsquad.kernel.hashing import digest, digest_bytes
 from agentsquad.kernel.ports import BlobStore
 from agentsquad.runtime.engine.interceptors.effect import Reconciled
 from agentsquad.solutions.purchase_to_pay import intake, letter, remittance, similarity
@@ -137,9 +138,16 @@ class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
 
 @action("p2p.key", effect=Effect.READ, cli=())
 def key(ctx: Context, value: dict[str, Any]) -> str:
-    """Name the run of a folder by the names and bytes of its files."""
-    listing = ctx.port(FileSource).list(value["folder"])  # type: ignore[type-abstract]
-    return digest([[f.name, f.digest] for f in listing.files]).removeprefix("sha256:")[:24]
+    """Name the run of a folder by its files, master data and lists."""
+    source = ctx.port(FileSource)  # type: ignore[type-abstract]
+    folder = value["folder"]
+    contents: list[Any] = [[f.name, f.digest] for f in source.list(folder).files]
+    for name in ("master.json", "sanctions/sdn.csv", "sanctions/alt.csv"):
+        try:
+            contents.append([name, digest_bytes(source.read(folder, name))])
+        except FolderError:
+            continue
+    return digest(contents).removeprefix("sha256:")[:24]
 
 
 @action("p2p.read", effect=Effect.PURE, cli=())
@@ -371,6 +379,7 @@ def find_letter(ctx: Context, value: Asked) -> Reconciled:
 
 STEPS = (
     scan,
+    key,
     read,
     acknowledge,
     find_answer,

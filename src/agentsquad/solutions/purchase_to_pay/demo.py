@@ -18,7 +18,6 @@ from agentsquad.kernel import canonical
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import ConflictError, DeadlineError, MissingError
-from agentsquad.kernel.hashing import digest, digest_bytes
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
@@ -83,7 +82,7 @@ async def run(ctx: Context, value: DemoInput) -> DemoResult:
     source = ctx.port(FileSource)  # type: ignore[type-abstract]
     folder = value.folder or ctx.port(FixtureFolder).shipped()  # type: ignore[type-abstract]
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
-    key = _key(source, folder)
+    key = await ctx.call("p2p.key", {"folder": folder})
     approver = ctx.port(Approver)  # type: ignore[type-abstract]
     auto = value.auto or not approver.present()
     note = NO_TERMINAL if auto and not value.auto else ""
@@ -203,17 +202,6 @@ def _shown(item: InboxItem) -> str:
             text = shown if isinstance(shown, str) else canonical.dumps(shown).decode()
             lines.append(f"  {key}: {text}")
     return "\n".join(lines)
-
-
-def _key(source: FileSource, folder: str) -> str:
-    """Return what a run over exactly these contents is known by."""
-    contents: list[Any] = [[f.name, f.digest] for f in source.list(folder).files]
-    for name in ("master.json", "sanctions/sdn.csv", "sanctions/alt.csv"):
-        try:
-            contents.append([name, digest_bytes(source.read(folder, name))])
-        except FolderError:
-            continue
-    return digest(contents).removeprefix("sha256:")[:24]
 
 
 def _truth(source: FileSource, folder: str) -> dict[str, Any] | None:

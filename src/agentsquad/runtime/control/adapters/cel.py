@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from agentsquad.kernel.errors import UnsupportedError
 from agentsquad.runtime.control.contract import ExpressionError
 
 
@@ -34,8 +35,13 @@ class CelExpressions:
 
 @lru_cache(maxsize=1024)
 def _program(text: str) -> Any:
-    import cel
-
+    try:
+        import cel
+    except ModuleNotFoundError as error:
+        raise UnsupportedError(
+            "conditions and mappings in manifests need CEL: install 'agentsquad[cel]'",
+            code="expression.extra",
+        ) from error
     try:
         return cel.compile(text)
     except ValueError as error:

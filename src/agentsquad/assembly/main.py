@@ -57,8 +57,8 @@ class Distribution:
         from agentsquad.assembly.squad import Squad
 
         squad = Squad(read(home=home), self.registry())
-        # What is loaded now stays; looking at it again and again cost a sixth of
-        # the time of each event.
+        # What is loaded now stays; to look at it again and again cost a sixth
+        # of the time of each event.
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
         return squad

@@ -349,8 +349,8 @@ async def test_a_finished_model_call_is_never_paid_again():
         model = Conversation()
         s = squad(model, [Fuse(n, durable=True)])
         await play(s, flow, value)
-        # Every append is durable before the crash, so at most the call under way
-        # is asked again; a finished one is read from the journal.
+        # Every append is durable before the crash, so at most the call under
+        # way is asked again; a finished one is read from the journal.
         recorded = [
             e
             for e in await s.ledger.store.read(limit=1000, types=["step.completed"])

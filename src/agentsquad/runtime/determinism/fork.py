@@ -44,6 +44,7 @@ from agentsquad.runtime.engine.interceptors.authorize import ask as ask_policy
 from agentsquad.runtime.engine.scheduler import order
 
 PEOPLE = ("same", "approve", "reject")
+NEVER = 1 << 62  # later than everything recorded
 GENERATE = "models.generate"
 
 
@@ -104,12 +105,15 @@ class Forker:
         value = _changed(value, changes.get("input", ()))
         started = {**past.started, "input": value}
         instance.apply(log.event("run.started", started, past.events[0]))
-        for mail in past.signals:
-            instance.apply(log.event(mail.type, mail.payload, mail))
+        stop = past.cancel
         while instance.end is None:
             if not instance.commands:
                 raise ForkStuckError(f"run {past.run} waits for nothing and has not ended")
-            command = min(instance.commands.values(), key=lambda c: _turn(past, c))
+            command = min(instance.commands.values(), key=lambda c: _turn(past, log, c))
+            if stop is not None and stop.seq < _turn(past, log, command)[0]:
+                instance.apply(log.event(stop.type, stop.payload, stop))
+                stop = None
+                continue
             for event in await self.answer(past, log, command, changes):
                 instance.apply(event)
         end = instance.end
@@ -126,6 +130,10 @@ class Forker:
         if isinstance(command, Sleep):
             return [log.event("timer.fired", {"position": command.position}, recorded)]
         if isinstance(command, WaitSignal):
+            mail = log.mail(command)
+            if mail is not None and (recorded is None or mail.seq < recorded.seq):
+                log.post.remove(mail)
+                return [log.event(mail.type, mail.payload, mail)]
             if command.due_ms is None:
                 raise ForkStuckError(f"nobody sent the signal {command.name!r}")
             return [log.event("timer.fired", {"position": command.position}, recorded)]
@@ -331,6 +339,11 @@ class Journal:
         self._stream = f"run/{past.run}"
         self._count = 0
         self._at = past.events[0].at if past.events else "1970-01-01T00:00:00.000Z/0000"
+        self.post = list(past.signals)
+
+    def mail(self, command: WaitSignal) -> Event | None:
+        """Return the first signal of a name that has not been delivered yet."""
+        return next((m for m in self.post if m.payload["name"] == command.name), None)
 
     def event(self, kind: str, payload: Any, like: Event | None) -> Event:
         """Return the next event; its time is that of the recorded one it stands
@@ -389,6 +402,14 @@ def _below(command: Command, changes: dict[str, Any]) -> bool:
     return any(key.startswith(f"{command.position}/") for key in changes)
 
 
-def _turn(past: Past, command: Command) -> tuple[int, tuple[int, ...]]:
-    recorded = past.resolved.get(command.position)
-    return (recorded.seq if recorded is not None else 1 << 62, order(command.position))
+def _turn(past: Past, log: Journal, command: Command) -> tuple[int, int, tuple[int, ...]]:
+    """Return what sorts commands: as recorded; then steps, then times by when
+    they are due."""
+    known = [past.resolved.get(command.position)]
+    due = 0
+    if isinstance(command, WaitSignal):
+        known.append(log.mail(command))
+    if isinstance(command, (Sleep, WaitSignal)):
+        due = command.due_ms or NEVER
+    seq = min((event.seq for event in known if event is not None), default=NEVER)
+    return (seq, due, order(command.position))

@@ -27,6 +27,7 @@ class Past(msgspec.Struct, kw_only=True):
     prints: dict[str, tuple[str, Any]] = {}
     effects: dict[str, tuple[str, Any]] = {}
     signals: list[Event] = []
+    cancel: Event | None = None
     children: dict[str, Past] = {}
 
     @classmethod
@@ -103,6 +104,8 @@ def fold(run: str, events: list[Event]) -> Past:
             past.prints[body["position"]] = (f"approve {body['action']}", body["input"])
         elif event.type == "signal.received":
             past.signals.append(event)
+        elif event.type == "run.cancel_requested":
+            past.cancel = past.cancel or event
         elif event.type in RESOLVING and body["position"] not in past.resolved:
             position = body["position"]
             past.resolved[position] = event

@@ -22,6 +22,7 @@ from agentsquad.assembly.catalogue import index, plugins
 from agentsquad.assembly.settings import read
 from agentsquad.assembly.squad import Squad
 from agentsquad.kernel.action import Effect, action
+from agentsquad.kernel.errors import MissingError
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import Clock, Entropy
 from agentsquad.kernel.registry import Plugin, Registry
@@ -69,6 +70,8 @@ class Price(msgspec.Struct):
 @action("shop.price", effect=Effect.PURE, cli=())
 def price(ctx: Any, value: Price) -> Price:
     """Price a line."""
+    if value.n < 0:
+        raise MissingError(f"no price for {value.n}", code="shop.price")
     return Price(value.n * 2)
 
 

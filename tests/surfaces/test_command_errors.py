@@ -106,7 +106,7 @@ def test_ctrl_c_says_how_to_go_on(squad: Any) -> None:
 
 @pytest.mark.slow
 def test_the_exit_code_of_a_run_is_that_of_its_error(squad: Any) -> None:
-    said = squad("run", "purchase-to-pay", "--input", "nowhere", "-o", "json")
+    said = squad("run", "order", "--input", '{"lines": [-1]}', "-o", "json")
     assert said.json()["status"] == "failed"
     assert said.json()["error"]["class"] == "MissingError"
     assert said.code == 5

@@ -40,8 +40,7 @@ def text(error: SquadError) -> str:
         lines.append("  " + problem(one))
     if len(problems) > PROBLEMS_MAX:
         lines.append(f"  … and {len(problems) - PROBLEMS_MAX} more; -o json has them all")
-    told = "\n".join(lines)
-    if error.hint and error.hint not in told:
+    if error.hint and error.hint not in [one.get("fix") for one in problems]:
         lines.append(f"hint: {error.hint}")
     return "\n".join(lines)
 
@@ -68,8 +67,9 @@ def problem(item: Mapping[str, Any]) -> str:
         parts.append(f"expected {item['expected']}")
     if item.get("found") is not None:
         parts.append(f"found {item['found']}")
-    if item.get("fix"):
-        parts.append(str(item["fix"]))
+    fix = str(item.get("fix") or "")
+    if fix and str(item.get("expected") or "?") not in fix:
+        parts.append(fix)
     return " — ".join(part for part in parts if part)
 
 

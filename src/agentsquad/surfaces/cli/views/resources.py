@@ -50,7 +50,7 @@ def explained(plain: Any, page: Page) -> None:
     rows = []
     for field in plain["fields"]:
         notes = [field.get("description", "")]
-        if field.get("values"):
+        if field.get("values") and not field["type"].startswith("one of"):
             notes.append("one of " + ", ".join(map(str, field["values"])))
         if field.get("examples"):
             notes.append("e.g. " + inline(field["examples"][0]))
@@ -63,6 +63,9 @@ def explained(plain: Any, page: Page) -> None:
 
 def models(plain: Any, page: Page) -> None:
     """List models and what they need."""
+    if not plain["items"]:
+        page.line("no models; squad apply takes a ModelProvider")
+        return
     page.table(
         [
             Column("model"),
@@ -90,6 +93,8 @@ def models(plain: Any, page: Page) -> None:
 
 def tested(plain: Any, page: Page) -> None:
     """Say which models do what they must."""
+    if not plain["items"]:
+        page.line("no model was asked")
     page.table(
         [
             Column("model"),

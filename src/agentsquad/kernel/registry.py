@@ -17,6 +17,7 @@ import msgspec
 from agentsquad.kernel.action import Action
 from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.resource import Kind
+from agentsquad.kernel.spelling import closest
 
 
 class Plugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,12 +119,10 @@ class Registry:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return "did you mean 'x'?" for a likely typo, else the known names, else
-    None."""
-    import difflib
-
+    """Return "did you mean 'x'?" for a likely slip, else the known names if
+    few."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    close = closest(name, names)
+    if close is not None:
+        return f"did you mean {close!r}?"
     return f"known: {', '.join(names)}" if names and len(names) <= 20 else None

@@ -15,12 +15,14 @@ import msgspec
 
 from agentsquad.kernel import hashing
 from agentsquad.kernel.action import RetryPolicy
-from agentsquad.kernel.errors import ConflictError, InvalidError, SquadError, surface_of
+from agentsquad.kernel.errors import ConflictError, InvalidError, SquadError
+from agentsquad.kernel.schema import problems
 from agentsquad.runtime.control import expression
 from agentsquad.runtime.control.contract import Expressions
 from agentsquad.runtime.control.expression import Expression
 from agentsquad.runtime.control.quantity import agent_reference, duration_ms
 from agentsquad.runtime.engine.contract import Workflow, WorkflowContext, source_digest
+from agentsquad.runtime.resilience.retry import next_delay_ms
 
 NAME = "agent-workflow"
 Node = Mapping[str, Any]
@@ -101,12 +103,11 @@ class Interpreter:
         schema = self.spec.get(which)
         if schema is None:
             return
-        import jsonschema_rs
-
-        for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(value):
-            at = "/".join(str(part) for part in error.instance_path)
+        for one in problems(schema, value)[:1]:
             raise InvalidError(
-                f"{which} of {self.value.name}, /{at}: {error.message}", code=f"workflow.{which}"
+                f"{which} of {self.value.name}, {one.at or '/'}: expected {one.expected}",
+                code=f"workflow.{which}",
+                hint=one.fix,
             )
 
     async def graph(self, nodes: Sequence[Node], scope: Scope) -> None:
@@ -181,17 +182,16 @@ class Interpreter:
         policy = retry_policy(node.get("retryPolicy") or self.spec.get("retryPolicy"))
         if "action" in node or policy is None:
             return await once()
-        for attempt in range(1, policy.attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return await once()
             except SquadError as error:
-                worth = surface_of(error).retryable or error.code in policy.codes
-                if attempt == policy.attempts or not worth:
+                wait = next_delay_ms(policy, attempt, error, self.ctx.random)
+                if wait is None:
                     raise
-                wait = min(policy.initial_ms * policy.factor ** (attempt - 1), policy.max_ms)
-                share = 1 - policy.jitter + 2 * policy.jitter * self.ctx.random()
-                await self.ctx.sleep(int(wait * share))
-        raise AssertionError("the last attempt returns or raises")
+                await self.ctx.sleep(wait)
 
     async def once(self, node: Node, scope: Scope) -> Any:
         """Do a node's body once."""

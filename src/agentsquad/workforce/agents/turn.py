@@ -12,6 +12,7 @@ import msgspec
 
 from agentsquad.kernel import canonical
 from agentsquad.kernel.errors import InvalidError, SquadError
+from agentsquad.kernel.schema import problems
 from agentsquad.runtime.engine.contract import WorkflowContext, workflow
 from agentsquad.workforce.agents import prompt
 from agentsquad.workforce.agents.contract import (
@@ -23,7 +24,6 @@ from agentsquad.workforce.agents.contract import (
     ToolCall,
     ToolSpec,
 )
-from agentsquad.workforce.agents.schema import problems
 
 TURNS = 12  # model calls in one turn before it is given up
 REPAIRS = 2  # times an answer that does not fit is sent back
@@ -119,4 +119,5 @@ def read_answer(text: str, schema: Any) -> tuple[Any, str]:
         value = canonical.loads(text)
     except InvalidError as error:
         return None, f"not JSON: {error.message}"
-    return value, problems(schema, value)
+    wrong = [f"{one.at or '/'}: expected {one.expected}" for one in problems(schema, value)]
+    return value, "; ".join(wrong[:5])

@@ -170,6 +170,7 @@ async def test_files_that_come_later_are_paid_and_nothing_before_is_paid_again(
     credit = await desk.case(second.run, "late_credit_note")
     was = next(c for c in part.cases if c.po == credit.po)
     assert was.paid and credit.receipt is None
+    assert credit.paid == was.paid and not credit.credited
     paid = {a.reference: a for a in desk.bank.attempts()}
     assert len(paid) == len(desk.bank.attempts()), "a payment was sent twice"
     again = {c.po for c in late.cases if c.receipt} & {c.po for c in part.cases if c.receipt}
@@ -328,3 +329,15 @@ async def test_the_run_continues_in_another_process_and_pays_once(tmp_path: Path
     assert outcome.status == "completed"
     attempts = second.bank.attempts()
     assert attempts and len({a.reference for a in attempts}) == len(attempts)
+
+
+@pytest.mark.slow
+async def test_a_currency_without_limits_is_held_and_said_so(desk: Desk, tmp_path: Path) -> None:
+    desk.drop(lambda name: "nordlys" in name or name == "master.json")
+    for path in desk.orders.glob("2026*"):
+        path.write_bytes(path.read_bytes().replace(b"EUR", b"SEK"))
+    master = desk.orders / "master.json"
+    master.write_bytes(master.read_bytes().replace(b"EUR", b"SEK"))
+    result = await desk.demo()
+    assert result.paid == {} and result.exceptions["payment_denied"] >= 1
+    assert desk.bank.attempts() == [] and set(result.held) == {"SEK"}

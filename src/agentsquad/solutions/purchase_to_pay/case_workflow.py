@@ -116,13 +116,16 @@ def _currency(case: Case) -> str:
 
 
 def _not_paid(settlement: Settlement) -> Settlement:
-    """Return the settlement when people refused to pay: it is all held."""
+    """Return the settlement when what is due was not sent: it is held, and what
+    earlier runs paid stays paid."""
     held = dict(settlement.held)
-    amount = settlement.approved.micros
-    held[settlement.currency] = held.get(settlement.currency, 0) + amount
-    zero = Money.zero(settlement.currency)
+    held[settlement.currency] = held.get(settlement.currency, 0) + settlement.due.micros
     return msgspec.structs.replace(
-        settlement, approved=zero, credited=zero, held=held, due=zero, remitted=()
+        settlement,
+        approved=settlement.approved - settlement.due,
+        held=held,
+        due=Money.zero(settlement.currency),
+        remitted=(),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agentsquad.kernel.errors import DeniedError
+from agentsquad.kernel.errors import DeadlineError, DeniedError
 from agentsquad.kernel.money import Money
 from agentsquad.runtime.engine.contract import Approval, WorkflowContext
 from agentsquad.solutions.purchase_to_pay.case import Case
@@ -55,29 +55,34 @@ async def pay(
     }
     decision = await ctx.decide("payments.send", payment, facts={**facts, "stage": "ask"})
     if not decision.allow:
-        work.notes.append(f"payment denied: {decision.reason}")
+        work.exceptions.append(_unpaid(case, "payment_denied", decision.reason))
         return None, []
     answers: list[ApprovalGiven] = []
     approvals: list[Approval] = []
     for duty in decision.obligations:
         if "approve" not in duty:
             continue
-        approval = await ctx.approve(
-            "payments.send",
-            payment,
-            evidence=_evidence(value, work, settlement, (risk, answers)),
-            roles=tuple(duty["approve"]["roles"]),
-            because=duty["approve"]["because"],
-            requester=REQUESTER,
-            expires_ms=APPROVAL_MS,
-        )
+        try:
+            approval = await ctx.approve(
+                "payments.send",
+                payment,
+                evidence=_evidence(value, work, settlement, (risk, answers)),
+                roles=tuple(duty["approve"]["roles"]),
+                because=duty["approve"]["because"],
+                requester=REQUESTER,
+                expires_ms=APPROVAL_MS,
+            )
+        except DeadlineError as error:
+            work.exceptions.append(_unpaid(case, "approval_expired", error.message))
+            return None, answers
         answers.append(
             ApprovalGiven(
                 approver=approval.approver, approved=approval.approved, reason=approval.reason
             )
         )
         if not approval.approved:
-            work.exceptions.append(_refusal(case, approval.approver, approval.reason))
+            because = f"{approval.approver}: {approval.reason}"
+            work.exceptions.append(_unpaid(case, "approval_refused", because))
             return None, answers
         approvals.append(approval)
     try:
@@ -88,18 +93,13 @@ async def pay(
             facts={**facts, "stage": "send"},
         )
     except DeniedError as error:
-        work.notes.append(f"payment refused at the door: {error.message}")
+        work.exceptions.append(_unpaid(case, "payment_denied", error.message))
         return None, answers
     return receipt, answers
 
 
-def _refusal(case: Case, approver: str, reason: str) -> Found:
-    return Found(
-        kind="approval_refused",
-        disposition="hold",
-        because=f"{approver}: {reason}",
-        po=case.po,
-    )
+def _unpaid(case: Case, kind: str, because: str) -> Found:
+    return Found(kind=kind, disposition="hold", because=because, po=case.po)
 
 
 def _evidence(

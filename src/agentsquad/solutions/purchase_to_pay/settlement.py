@@ -51,16 +51,18 @@ def settle(currency: str, judged: Sequence[Judged], settled: Sequence[Remitted])
         if one.payable:
             approved = approved + one.payable
             lines.append(Remitted(invoice=one.number, amount=one.payable, total=one.total))
-    credited = min(open_credit, approved)
+    before = zero
+    for paid in settled:
+        before = before + paid.amount
+    # a credit lowers what is still to be paid; after the money left it waits
+    room = approved - before
+    credited = min(open_credit, room) if room.micros > 0 else zero
     left = credited
     for one in judged:
         if one.credit and one.total.currency == currency and left and one.disposition != "hold":
             part = min(left, one.total)
             left = left - part
             lines.append(Remitted(invoice=one.number, amount=-part, total=one.total))
-    before = zero
-    for paid in settled:
-        before = before + paid.amount
     due = approved - credited - before
     return Settlement(
         currency=currency,

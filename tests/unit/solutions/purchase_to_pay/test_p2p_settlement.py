@@ -64,7 +64,8 @@ def test_a_later_invoice_is_paid_by_itself(rows: list[Judged], more: int) -> Non
 def test_a_credit_that_comes_after_the_payment_waits_for_the_next_invoice() -> None:
     paid = settle("USD", [judged("I1", 1000, 1000)], ()).remitted
     late = [judged("I1", 1000, 1000), judged("C1", 300, 0, credit=True)]
-    assert not settle("USD", late, paid).due
+    waiting = settle("USD", late, paid)
+    assert not waiting.due and not waiting.credited
     further = [*late, judged("I2", 500, 500)]
     assert settle("USD", further, paid).due == usd(200)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 
 from agentsquad.surfaces.cli.completion import SHELLS
@@ -182,6 +183,19 @@ def test_help_and_completion_load_nothing_heavy() -> None:
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         assert "HEAVY []" in out
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_letters_the_terminal_lacks_break_nothing(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "agentsquad.assembly.main", "-o", "json", "runs", "“nöt”"],
+        cwd=tmp_path, capture_output=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert said.returncode == 2
+    assert said.stdout.isascii()
+    assert "“nöt”" in msgspec.json.decode(said.stdout)["error"]["message"]
 
 
 @pytest.mark.slow

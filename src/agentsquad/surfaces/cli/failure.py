@@ -6,7 +6,6 @@ wrong where, and a hint, on standard error.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from agentsquad.kernel.errors import InvalidError, SquadError
+from agentsquad.surfaces.cli.machine import written
 
 PROBLEMS_MAX = 20
 BUG_HINT = "please report it; SQUAD_DEBUG=1 shows where it happened"
@@ -22,12 +22,8 @@ BUG_HINT = "please report it; SQUAD_DEBUG=1 shows where it happened"
 def show(error: SquadError, form: str) -> None:
     """Print an error."""
     body = {"error": error.to_dict()}
-    if form == "json":
-        print(json.dumps(body, ensure_ascii=False, indent=2, default=str))  # noqa: T201
-    elif form == "yaml":
-        import yaml
-
-        print(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), end="")  # noqa: T201
+    if form != "table":
+        sys.stdout.write(written(body, form))
     print(text(error), file=sys.stderr)  # noqa: T201
 
 

@@ -7,6 +7,7 @@ action by name except how to lay some outputs out well (views/).
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 
@@ -29,6 +30,10 @@ Open runs continue with: squad resume"""
 
 def run_command_line(installation: Installation, arguments: Sequence[str] | None = None) -> None:
     """Run `squad` with these arguments, or the process's own, and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files hold any bytes, and a terminal may lack letters.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(guarded(lambda: carried_out(installation, given), installation, given))
 

@@ -6,24 +6,20 @@ to standard output and nothing else does.
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import msgspec
 
 from agentsquad.surfaces.cli.layout import Page
+from agentsquad.surfaces.cli.machine import written
 
 
 def show(action: str, result: Any, form: str) -> None:
     """Print an output."""
     plain = msgspec.to_builtins(result, str_keys=True)
-    if form == "json":
-        text = json.dumps(plain, ensure_ascii=False, indent=2) + "\n"
-    elif form == "yaml":
-        import yaml
-
-        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    if form != "table":
+        text = written(plain, form)
     else:
         from agentsquad.surfaces.cli.views import view
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from agentsquad import __version__
 from agentsquad.surfaces.cli import everywhere
+from agentsquad.surfaces.cli.machine import written
 
 
 def show_version(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -22,12 +22,10 @@ def show_version(context: click.Context, parameter: click.Parameter, value: Any)
 def _print() -> int:
     found = {"version": __version__, "python": platform.python_version()}
     form = everywhere.asked().form
-    if form == "json":
-        click.echo(json.dumps(found, indent=2))
-    elif form == "yaml":
-        click.echo("".join(f"{name}: {value}\n" for name, value in found.items()), nl=False)
-    else:
+    if form == "table":
         click.echo(f"squad {__version__} on Python {found['python']}")
+    else:
+        click.echo(written(found, form), nl=False)
     return 0
 
 

@@ -9,7 +9,7 @@ asks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agentsquad.kernel.action import Effect
@@ -33,12 +33,47 @@ async def replay(
     events = await store.read_stream(f"run/{run}")
     if not events:
         raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list")
-    own = await replay_events(run, events, registry, blobs)
-    children = []
+    family = {run: events}
     for name, _ in await store.streams(f"run/{run}/"):
-        child = name.removeprefix("run/")
-        children.append(await replay_events(child, await store.read_stream(name), registry, blobs))
-    return combine(own, children)
+        family[name.removeprefix("run/")] = await store.read_stream(name)
+    found = {
+        one: await replay_events(one, journal, registry, blobs) for one, journal in family.items()
+    }
+    sound = {one: family[one] for one, told in found.items() if not told.exit_code}
+    for one, told in found.items():
+        if told.verdict != "not_replayable":
+            found[one] = contradiction(one, family[one], sound) or told
+    return combine(found.pop(run), found.values())
+
+
+def contradiction(
+    run: str, events: list[Event], children: Mapping[str, list[Event]]
+) -> Replay | None:
+    """Return where a run says something else of a child run than the child's
+    own journal."""
+    for event in events:
+        body = event.payload
+        child = children.get(body.get("child", ""))
+        if not child or not event.type.startswith("step."):
+            continue
+        said = {"input": child[0].payload["input"]}
+        if child[-1].type in ("run.completed", "run.failed"):
+            field = "output" if child[-1].type == "run.completed" else "error"
+            said[field] = child[-1].payload.get(field)
+        for field, now in said.items():
+            for where, was, other in diff(body.get(field), now):
+                return Replay(
+                    run=run,
+                    verdict="diverged",
+                    events=len(events),
+                    event=event.seq,
+                    field=f"/{field}{where}",
+                    was=was,
+                    now=other,
+                    position=body["position"],
+                    reason=f"the journal of {body['child']} has {other!r}, not {was!r}",
+                )
+    return None
 
 
 def combine(own: Replay, children: Iterable[Replay]) -> Replay:
@@ -90,10 +125,6 @@ async def replay_events(
     instance = Instance(run, workflow, registry)
     recomputed = 0
     for event in events:
-        found = await pure_difference(event, registry, blobs)
-        if isinstance(found, Replay):
-            return Replay(**{**_set(found), **facts, "recomputed": recomputed})
-        recomputed += found
         try:
             instance.apply(event)
         except NonDeterministicError as error:
@@ -106,6 +137,10 @@ async def replay_events(
                 recomputed=recomputed,
                 **facts,
             )
+        found = await pure_difference(event, registry, blobs)
+        if isinstance(found, Replay):
+            return Replay(**{**_set(found), **facts, "recomputed": recomputed})
+        recomputed += found
     same = workflow.digest == facts["recorded_definition"]
     return Replay(verdict="identical" if same else "compatible", recomputed=recomputed, **facts)
 

@@ -21,6 +21,7 @@ from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.engine import approval as approvals
 from agentsquad.runtime.engine.command import (
     Ask,
     Call,
@@ -45,6 +46,7 @@ from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, RunSta
 DECIDE = "policy.decide"
 QUERY = "policy.query"
 DEADLINE = "deadline"  # the position of a run's own time limit
+NOTES = ("effect.planned", "approval.requested", "timer.set", "signal.waiting")
 CHANGED = "the code changed under an open run, or it reads something outside its context"
 
 
@@ -100,13 +102,15 @@ class Instance:
                 self._stop(CancelSignal(event.payload.get("reason", "")))
             elif kind in END_EVENTS:
                 self._check_end(event)
-            elif kind in ("effect.planned", "approval.requested"):
+            elif kind in NOTES:
                 self._noted(event.payload["position"], event)
         self._scheduler.run()
 
     def _noted(self, position: str, event: Event) -> None:
-        if position not in self._gone:
-            self._check(position, event)
+        waits = event.type in ("timer.set", "signal.waiting")
+        if position in self._gone or (waits and position not in self.commands):
+            return  # what is noted came a moment before it was written down
+        self._check(position, event)
 
     def _begin(self) -> None:
         value = self.state.input
@@ -199,25 +203,39 @@ class Instance:
                     "field": "action",
                 },
             )
-        if "input" in recorded and recorded["input"] != value:
+        for field, asked_for in self._requested(command, value, event).items():
+            if recorded[field] == asked_for:
+                continue
             from agentsquad.kernel.pointer import diff
 
-            pointer, was, now = next(iter(diff(recorded["input"], value)), ("", None, None))
+            pointer, was, now = next(
+                iter(diff(recorded[field], asked_for)), ("", recorded[field], asked_for)
+            )
             raise NonDeterministicError(
                 f"event {event.seq}: step {position} ({name}) was called with "
-                f"{pointer or '/'} = {was!r}, now with {now!r}",
+                f"{field}{pointer} = {was!r}, now with {now!r}",
                 hint=CHANGED,
                 details={
                     "event": event.seq,
                     "position": position,
                     "expected": name,
                     "came": name,
-                    "field": f"/input{pointer}",
+                    "field": f"/{field}{pointer}",
                     "was": was,
                     "now": now,
                 },
             )
         return command
+
+    def _requested(self, command: Command, value: Any, event: Event) -> dict[str, Any]:
+        """Return the fields of a recorded event that the code itself
+        decides."""
+        body = event.payload
+        if event.type == "approval.requested" and isinstance(command, Ask):
+            return approvals.request(self.state.run, command, body["policy"])
+        if isinstance(command, (Sleep, WaitSignal)):
+            return {"due_ms": command.due_ms} if "due_ms" in body else {}
+        return {"input": value} if "input" in body else {}
 
     def _check_end(self, event: Event) -> None:
         end = self.end
@@ -231,7 +249,7 @@ class Instance:
                 f"event {event.seq}: the run ended with {event.type}, now it is {came}",
                 details={"event": event.seq, "expected": event.type, "came": came, "field": "type"},
             )
-        for field in ("output", "error"):
+        for field in ("output", "error", "undone"):
             was, now = event.payload.get(field), end.payload.get(field)
             if was != now:
                 from agentsquad.kernel.pointer import diff

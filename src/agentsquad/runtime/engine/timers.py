@@ -55,7 +55,7 @@ class Timers:
                 _, run, position = heapq.heappop(self._heap)
                 self._known.discard((run, position))
                 due.append(self._fire(run, position))
-            # At once, so that one commit serves many; who waits hears of failures.
+            # At once, so that one commit serves many.
             await asyncio.gather(*due, return_exceptions=True)
         self._task = None
 

@@ -51,8 +51,6 @@ async def start(ctx: Context, value: StartInput) -> Outcome:
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
     name, expected, manifest = await _workflow(ctx, value.workflow)
     body, key = runs.read_input(value.input, expected)
-    if value.auto and isinstance(body, dict):
-        body["auto"] = True
     await engine.recover()
     if manifest is not None:
         body = {**manifest, "input": body}
@@ -63,7 +61,18 @@ async def start(ctx: Context, value: StartInput) -> Outcome:
     run = await engine.start(name, body, key=key, actor=str(ctx.actor))
     if not value.wait:
         return await engine.outcome(run)
-    return await runs.watch(ctx, engine, run)
+    return await runs.watch(ctx, engine, run, auto=_auto(ctx, name) if value.auto else None)
+
+
+def _auto(ctx: Context, name: str) -> str:
+    rule = ctx.port(Registry).workflow(name).auto
+    if rule is None:
+        raise InvalidError(
+            f"{name} has no rule that answers for people",
+            code="run.auto",
+            hint="leave --auto out and answer with squad inbox, approve and reject",
+        )
+    return str(rule)
 
 
 async def _key(ctx: Context, name: str, body: Any) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.errors import DeniedError, InvalidError, MissingError
+from agentsquad.kernel.errors import ConflictError, DeniedError, InvalidError, MissingError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.policy import Question
 from agentsquad.kernel.ports import EventStore
@@ -78,11 +78,7 @@ class Answers:
     async def answer(self, item: str, *, approve: bool, approver: str, reason: str) -> None:
         """Answer a question as a person; policy and segregation of duties are
         checked."""
-        found = next((i for i in await self.inbox() if i.id == item), None)
-        if found is None:
-            raise MissingError(
-                f"no open question {item!r}", code="approval.missing", hint="squad inbox lists them"
-            )
+        found = await self._question(item)
         who = Actor.parse(approver)
         if who.kind != "person":
             raise DeniedError("only a person can answer", code="approval.person")
@@ -108,6 +104,31 @@ class Answers:
             approver,
         )
 
+    async def _question(self, text: str) -> InboxItem:
+        """Return the open question that `text` names or begins."""
+        waiting = await self.inbox()
+        found = [one for one in waiting if one.id.startswith(text)] if text else []
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InvalidError(
+                f"{text!r} is the beginning of {len(found)} questions",
+                code="approval.ambiguous",
+                hint=f"one of: {', '.join(one.id for one in found[:5])}",
+            )
+        for kind in ("approval.given", "approval.refused"):
+            for event in await self.world.store.read(types=[kind], limit=100_000):
+                body = event.payload or {}
+                if text and str(body.get("binding")).startswith(f"sha256:{text}"):
+                    said = "approved" if kind == "approval.given" else "refused"
+                    raise ConflictError(
+                        f"{text} was {said} by {body['approver']} at {event.time}",
+                        code="approval.answered",
+                    )
+        raise MissingError(
+            f"no open question {text!r}", code="approval.missing", hint="squad inbox lists them"
+        )
+
     def _may_answer(self, item: InboxItem, who: Actor) -> None:
         decision = self.world.policy.decide(
             Question(
@@ -123,6 +144,9 @@ class Answers:
             raise DeniedError(
                 f"{who} may not answer this: {decision.reason}",
                 code="policy.denied",
+                hint=f"answer as somebody who is {' or '.join(item.roles)}: --as NAME"
+                if item.roles
+                else None,
                 details={"clauses": list(decision.clauses)},
             )
 

@@ -155,6 +155,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int | None = None
     schedule: str | None = None
     key_by: str | None = None
+    auto: str | None = None
 
 
 def workflow(  # noqa: PLR0913 - keyword options
@@ -166,12 +167,14 @@ def workflow(  # noqa: PLR0913 - keyword options
     timeout_ms: int | None = None,
     schedule: str | None = None,
     key_by: str | None = None,
+    auto: str | None = None,
     uses: Sequence[Any] = (),
 ) -> Callable[[Callable[[Any, Any], Awaitable[Any]]], Workflow]:
     """Mark a coroutine function `fn(ctx, input)` as a workflow.
 
     `key_by` names a read that turns an input into the key of its run, so that
-    the same input from a surface continues the run already there. The digest
+    the same input from a surface continues the run already there. `auto` names
+    the policy rule that may answer approvals in the place of people. The digest
     covers the source of the module it stands in, of the modules it uses and of
     those in `uses`, so that a run knows whether it goes on under the same code.
     """
@@ -192,6 +195,7 @@ def workflow(  # noqa: PLR0913 - keyword options
             timeout_ms=timeout_ms,
             schedule=schedule,
             key_by=key_by,
+            auto=auto,
         )
 
     return mark

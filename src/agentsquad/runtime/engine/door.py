@@ -16,6 +16,7 @@ from agentsquad.kernel import hashing
 from agentsquad.kernel.action import Action, RetryPolicy
 from agentsquad.kernel.actor import SYSTEM, Actor
 from agentsquad.kernel.errors import DeniedError, UnsupportedError
+from agentsquad.kernel.event import Event
 from agentsquad.kernel.policy import Decision, PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
@@ -123,6 +124,7 @@ class Step:
         "run",
         "started_ms",
         "timeout_ms",
+        "told",
         "usage",
         "value",
     )
@@ -157,6 +159,7 @@ class Step:
         self.key: str | None = None
         self.started_ms = 0.0
         self.deferred = False
+        self.told: Callable[[list[Event]], None] | None = None  # hears what it appends to the run
 
     @property
     def idempotency_key(self) -> str:
@@ -192,8 +195,8 @@ class CallPath:
         else:
             following = self._fold(index + 1)
 
-        async def enter(step: Step) -> Any:
-            return await interceptor(world, step, following)
+        def enter(step: Step) -> Awaitable[Any]:
+            return interceptor(world, step, following)
 
         return enter
 

@@ -7,13 +7,14 @@ how one command is carried out and which event tells of it.
 from __future__ import annotations
 
 import asyncio
+from copy import copy
+from functools import partial
 from typing import Any
-
-import msgspec
 
 from agentsquad.kernel import errors
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError, SquadError
+from agentsquad.kernel.event import Event
 from agentsquad.runtime.engine import approval as approvals
 from agentsquad.runtime.engine.command import Call, Child, Command, Sleep, WaitSignal
 from agentsquad.runtime.engine.contract import EffectAmbiguousError, Outcome
@@ -26,10 +27,11 @@ from agentsquad.runtime.engine.timers import Timers
 class Drive:
     """One run in memory: its instance and the steps under way."""
 
-    __slots__ = ("instance", "issued", "settling", "stopped", "tasks")
+    __slots__ = ("instance", "issued", "settling", "stopped", "stream", "tasks")
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
+        self.stream = f"run/{instance.run_id}"
         self.issued: set[str] = set()
         self.settling: set[str] = set()
         self.stopped = False
@@ -45,8 +47,12 @@ class Performer:
     drives: dict[str, Drive]
     stuck: dict[str, SquadError]
 
-    async def append(self, drive: Drive, kind: str, body: dict[str, Any]) -> None:
-        """Append one event to a run and feed it back."""
+    async def append(self, drive: Drive, *told: tuple[str, dict[str, Any]]) -> None:
+        """Append events to a run, all or none, and feed them back."""
+        raise NotImplementedError
+
+    def accept(self, drive: Drive, events: list[Event]) -> None:
+        """Feed events back that were appended to a run."""
         raise NotImplementedError
 
     async def begin(
@@ -86,7 +92,7 @@ class Performer:
     async def _wait_for(self, drive: Drive, kind: str, position: str, body: dict[str, Any]) -> None:
         state = drive.instance.state
         if position not in state.requests:
-            await self.append(drive, kind, {"position": position, **body})
+            await self.append(drive, (kind, {"position": position, **body}))
         due = body.get("due_ms") if kind != "approval.requested" else body.get("expires_ms")
         if position in state.requests:
             due = state.timers.get(position)
@@ -119,7 +125,7 @@ class Performer:
             body["effect"] = step.action.spec.effect.value
             body["input"] = command.input
             if step.decision is not None:
-                body["decision"] = msgspec.to_builtins(step.decision)
+                body["decision"] = plain(step.decision)
         if step.attempts > 1:
             body["attempts"] = step.attempts
         if step.usage:
@@ -133,8 +139,9 @@ class Performer:
                 "key": state.effects[command.undoes].key,
                 "by": command.position,
             }
-            await self.append(drive, "effect.compensated", undone)
-        await self.append(drive, kind, body)
+            await self.append(drive, ("effect.compensated", undone), (kind, body))
+            return
+        await self.append(drive, (kind, body))
 
     def _step(self, drive: Drive, command: Call) -> Step:
         state = drive.instance.state
@@ -150,7 +157,8 @@ class Performer:
         step.approvals = command.approvals
         step.correlation = state.correlation
         step.cause = state.last_seq
-        step.effect = state.effects.get(command.position)
+        step.effect = copy(state.effects.get(command.position))
+        step.told = partial(self.accept, drive)
         if command.retry is not None:
             step.retry = command.retry
         if command.timeout_ms is not None:
@@ -172,18 +180,15 @@ class Performer:
         try:
             await self.begin(child, command.workflow, command.input, actor=actor, parent=parent)
         except (InvalidError, MissingError) as error:
-            await self.append(
-                drive,
-                "step.failed",
-                {
-                    "position": command.position,
-                    "name": command.name,
-                    "workflow": command.workflow,
-                    "input": command.input,
-                    "child": child,
-                    "error": errors.record(error),
-                },
-            )
+            failed = {
+                "position": command.position,
+                "name": command.name,
+                "workflow": command.workflow,
+                "input": command.input,
+                "child": child,
+                "error": errors.record(error),
+            }
+            await self.append(drive, ("step.failed", failed))
             return
         if child not in self.drives and child not in self.stuck:
             outcome = await self.outcome(child)
@@ -207,7 +212,7 @@ class Performer:
         """Record that a stopped run did not do what it had asked for."""
         error = ConflictError(f"{command.name} was not begun: the run stops", code="run.stopped")
         known = {"position": command.position, "name": command.name, **body}
-        await self.append(drive, "step.failed", {**known, "error": errors.record(error)})
+        await self.append(drive, ("step.failed", {**known, "error": errors.record(error)}))
 
     @staticmethod
     def child_id(run: str, command: Child) -> str:
@@ -228,11 +233,11 @@ class Performer:
             "child": child,
         }
         if outcome.status == "completed":
-            await self.append(drive, "step.completed", {**body, "output": outcome.output})
+            await self.append(drive, ("step.completed", {**body, "output": outcome.output}))
             return
         error = outcome.error or {
             "class": "ConflictError",
             "code": "run.cancelled",
             "message": f"run {child} {outcome.status}",
         }
-        await self.append(drive, "step.failed", {**body, "error": error})
+        await self.append(drive, ("step.failed", {**body, "error": error}))

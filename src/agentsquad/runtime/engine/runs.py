@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
@@ -14,10 +13,13 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import DeadlineError, InvalidError, MissingError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.money import Money
+from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import EventStore
-from agentsquad.runtime.engine.contract import Engine, Outcome
+from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
 from agentsquad.runtime.engine.state import END_EVENTS, ENDED
 from agentsquad.runtime.ledger.contract import Ledger
+
+TICK_MS, TICK_MAX_MS = 200, 1600  # how often a watcher looks
 
 RUN_EVENTS = (
     "run.started",
@@ -194,19 +196,26 @@ def steps(events: Iterable[Event]) -> list[StepLine]:
 
 
 async def find(store: EventStore, text: str) -> str:
-    """Return the id of the run that `text` names or begins."""
+    """Return the id of the run that `text` names; each part of it may be cut
+    short."""
     if await store.read_stream(f"run/{text}", limit=1):
         return text
-    names = [n.removeprefix("run/") for n, _ in await store.streams(f"run/{text}")]
-    roots = [n for n in names if "/" not in n] or names
-    if len(roots) == 1:
-        return roots[0]
-    if not roots:
-        raise MissingError(f"no run {text!r}", code="run.missing", hint="squad runs list")
+    parts = text.split("/")
+    names = [n.removeprefix("run/") for n, _ in await store.streams(f"run/{parts[0]}")]
+    found = [
+        name
+        for name in names
+        if len(own := name.split("/")) == len(parts)
+        and all(one.startswith(part) for one, part in zip(own, parts, strict=True))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise MissingError(f"no run {text!r}", code="run.missing", hint="squad runs list --all")
     raise InvalidError(
-        f"{text!r} is the beginning of {len(roots)} runs",
+        f"{text!r} is the beginning of {len(found)} runs",
         code="run.ambiguous",
-        hint=f"one of: {', '.join(roots[:5])}",
+        hint=f"one of: {', '.join(found[:5])}",
     )
 
 
@@ -265,18 +274,55 @@ def _struct(expected: Any) -> bool:
     return isinstance(expected, type) and issubclass(expected, msgspec.Struct)
 
 
-async def watch(ctx: Context, engine: Engine, run: str, *, until_waiting: bool = False) -> Outcome:
-    """Wait for a run and tell how far it is; with `until_waiting`, return when
-    only people can help."""
+async def watch(
+    ctx: Context, engine: Engine, run: str, *, until_waiting: bool = False, auto: str | None = None
+) -> Outcome:
+    """Wait for a run and tell how far it is.
+
+    With `until_waiting`, return when only people can help; with `auto`, a rule
+    of that name answers for the people it names; what it leaves alone waits.
+    """
+    tick = TICK_MS
+    left: set[str] = set()
     while True:
         try:
-            return await engine.wait(run, timeout_ms=200)
+            return await engine.wait(run, timeout_ms=tick)
         except DeadlineError:
             outcome = await engine.outcome(run)
-            if outcome.status in ENDED:
-                return outcome
-            waiting = await engine.inbox(run)
-            ctx.progress(f"{run}: {outcome.status}, {len(waiting)} questions in the inbox")
-            if until_waiting and outcome.status == "waiting":
-                return outcome
-            await asyncio.sleep(0)
+        if outcome.status in ENDED:
+            return outcome
+        waiting = [item for item in await engine.inbox(run) if item.id not in left]
+        for item in waiting if auto is not None else ():
+            if not await answer_by_rule(ctx, engine, item, str(auto)):
+                left.add(item.id)
+        # Looking through the log costs: look less often while nothing is asked.
+        tick = TICK_MS if waiting else min(2 * tick, TICK_MAX_MS)
+        ctx.progress(f"{run[:10]}: {outcome.status}, {len(waiting)} questions in the inbox")
+        if until_waiting and outcome.status == "waiting":
+            return outcome
+
+
+async def answer_by_rule(ctx: Context, engine: Engine, item: InboxItem, rule: str) -> bool:
+    """Answer as a policy rule says, in the name of the person it names.
+
+    False when the rule names nobody: the question then waits for people.
+    """
+    policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
+    said = policy.query(rule, question(item))
+    if not said or not said.get("approver"):
+        return False
+    await engine.answer(
+        item.id, approve=said["approve"], approver=said["approver"], reason=said["reason"]
+    )
+    return True
+
+
+def question(item: InboxItem) -> dict[str, Any]:
+    """Return what a rule that answers is asked."""
+    return {
+        "action": item.action,
+        "input": item.input,
+        "roles": list(item.roles),
+        "requester": item.requester,
+        "evidence": item.evidence,
+    }

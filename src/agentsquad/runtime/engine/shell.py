@@ -27,7 +27,7 @@ from agentsquad.kernel.errors import (
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ids import new_id
 from agentsquad.runtime.engine.answers import Answers
-from agentsquad.runtime.engine.command import Ask, Call, Child, Sleep, WaitSignal
+from agentsquad.runtime.engine.command import Ask, Call, Child, Command, Sleep, WaitSignal
 from agentsquad.runtime.engine.contract import (
     DefinitionChangedError,
     Lease,
@@ -62,6 +62,7 @@ class EmbeddedEngine(Answers, Performer):
         self.stuck: dict[str, SquadError] = {}
         self.timers = Timers(world.clock, self._fire)
         self._seen = 0
+        self._registry_digest = world.registry.digest
         self._background: set[asyncio.Task[None]] = set()
         world.ports.put(CallPath, self.path)
         if not world.ports.has(Gate):
@@ -109,7 +110,7 @@ class EmbeddedEngine(Answers, Performer):
                 "workflow": name,
                 "definition": workflow.digest,
                 "input": value,
-                "registry": self.world.registry.digest,
+                "registry": self._registry_digest,
                 "policy": self.world.policy.revision,
                 "parent": parent,
                 "timeout_ms": (parent or {}).get("timeout_ms"),
@@ -124,7 +125,7 @@ class EmbeddedEngine(Answers, Performer):
             return
         drive = Drive(Instance(run, workflow, self.world.registry))
         self.drives[run] = drive
-        self._accept(drive, events)
+        self.accept(drive, events)
 
     # --- feeding events
 
@@ -166,7 +167,7 @@ class EmbeddedEngine(Answers, Performer):
         self._issue(drive)
         return drive
 
-    def _accept(self, drive: Drive, events: list[Event]) -> None:
+    def accept(self, drive: Drive, events: list[Event]) -> None:
         """Apply events that follow on the instance's last one, and carry out
         what it then asks."""
         instance = drive.instance
@@ -193,7 +194,7 @@ class EmbeddedEngine(Answers, Performer):
     async def _catch_up(self, drive: Drive) -> None:
         state = drive.instance.state
         events = await self.world.store.read_stream(f"run/{state.run}", after=state.version)
-        self._accept(drive, events)
+        self.accept(drive, events)
 
     def _later(self, coro: Any, drive: Drive) -> None:
         task = asyncio.get_running_loop().create_task(coro)
@@ -278,33 +279,41 @@ class EmbeddedEngine(Answers, Performer):
             self.drives.get(run) is drive
             and instance.end is None
             and instance.commands
-            and all(
-                isinstance(c, (Sleep, WaitSignal, Ask, Child)) for c in instance.commands.values()
-            )
+            and all(self._only_waits(run, c) for c in instance.commands.values())
         ):
             del self.drives[run]
+            above = self.drives.get(run.rpartition("/")[0])
+            if above is not None and not above.tasks:
+                self._park(above)
+
+    def _only_waits(self, run: str, command: Command) -> bool:
+        """Whether a command needs no memory; a child at work soon answers."""
+        if isinstance(command, Child):
+            return self.child_id(run, command) not in self.drives
+        return isinstance(command, (Sleep, WaitSignal, Ask))
 
     async def _finish(self, drive: Drive) -> None:
         end = drive.instance.end
         assert end is not None
-        await self.append(drive, end.type, end.payload)
+        await self.append(drive, (end.type, end.payload))
 
-    async def append(self, drive: Drive, kind: str, body: dict[str, Any]) -> None:
-        """Append one event to a run and feed it back."""
+    async def append(self, drive: Drive, *told: tuple[str, dict[str, Any]]) -> None:
+        """Append events to a run, all or none, and feed them back."""
         state = drive.instance.state
         events = await self.world.store.append(
             [
                 NewEvent(
-                    stream=f"run/{state.run}",
+                    stream=drive.stream,
                     type=kind,
                     payload=body,
                     actor=state.actor,
                     cause=state.last_seq,
                     correlation=state.correlation,
                 )
+                for kind, body in told
             ]
         )
-        self._accept(drive, events)
+        self.accept(drive, events)
 
     def _ended(self, drive: Drive) -> None:
         state = drive.instance.state
@@ -343,7 +352,7 @@ class EmbeddedEngine(Answers, Performer):
         try:
             drive = await self._load(run)
             if drive is not None and position in drive.instance.commands:
-                await self.append(drive, "timer.fired", {"position": position})
+                await self.append(drive, ("timer.fired", {"position": position}))
         except SquadError as error:
             self._stick(run, error)
 
@@ -358,7 +367,9 @@ class EmbeddedEngine(Answers, Performer):
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(run_id, []).append(future)
         try:
-            async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
+            if timeout_ms is None:
+                return await future
+            async with asyncio.timeout(timeout_ms / 1000):
                 return await future
         except TimeoutError as error:
             raise DeadlineError(f"run {run_id} has not ended yet", code="run.waiting") from error
@@ -412,7 +423,7 @@ class EmbeddedEngine(Answers, Performer):
         if self.lease is None or self.lease.held:
             drive = await self._load(run)
             if drive is not None:
-                self._accept(drive, events)
+                self.accept(drive, events)
 
     async def _version(self, run: str) -> int:
         """Return how long the journal of a run is; ConflictError once it has

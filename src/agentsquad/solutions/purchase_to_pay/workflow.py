@@ -53,6 +53,7 @@ class FolderInput(msgspec.Struct, frozen=True, kw_only=True):
     NAME,
     version="1",
     key_by="p2p.key",
+    auto="data.p2p.auto.answer",
     uses=(case, case_workflow, intake, reading, result),
 )
 async def purchase_to_pay(ctx: WorkflowContext, value: FolderInput) -> RunResult:

@@ -462,9 +462,7 @@ class TwoPeople(AllowAll):
             {"clause": f"limits.{role}", "approve": {"roles": [role]}}
             for role in ("clerk", "controller")
         )
-        return Decision(
-            allow=True, reason="two people", revision=self.revision, obligations=duties
-        )
+        return Decision(allow=True, reason="two people", revision=self.revision, obligations=duties)
 
 
 @pytest.mark.parametrize(
@@ -490,3 +488,33 @@ async def test_two_duties_need_two_people(people, status):
     if status == "failed":
         assert outcome.error["code"] == "approval.required"
         assert BANK.received == []
+
+
+async def test_the_kill_switch_stops_effects_and_can_be_lifted():
+    from agentsquad.kernel.actor import Actor
+    from agentsquad.runtime.engine.actions import halt, lift
+
+    s = TestSquad(Plugin(name="test", actions=(*ACTIONS, halt, lift), workflows=FLOWS))
+    ada = Actor("person", "ada")
+    await s.engine.invoke("control.halt", {"reason": "stop"}, actor=ada)
+    assert (await s.run("pay", N(7))).error["code"] == "control.halted"
+    assert BANK.received == []
+    await s.engine.invoke("control.lift", {"reason": "go on"}, actor=ada)
+    assert (await s.run("pay", N(7))).output == {"n": 7}
+
+
+async def test_questions_and_runs_go_by_the_beginning_of_their_ids():
+    from agentsquad.kernel.errors import ConflictError, MissingError
+    from agentsquad.runtime.engine import runs
+
+    s = squad()
+    run = await s.engine.start("everything", N(1))
+    await settle()
+    await s.clock.advance(60_000)
+    (question,) = await s.engine.inbox()
+    assert await runs.find(s.ledger.store, f"{run[:24]}/2.1") == f"{run}/2.1.1"
+    await s.engine.answer(question.id[:6], approve=True, approver="person:ada", reason="ok")
+    with pytest.raises(ConflictError, match="approved by person:ada"):
+        await s.engine.answer(question.id, approve=True, approver="person:bob", reason="ok")
+    with pytest.raises(MissingError):
+        await s.engine.answer("zzz", approve=True, approver="person:bob", reason="ok")

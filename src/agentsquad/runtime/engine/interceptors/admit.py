@@ -27,7 +27,7 @@ async def admit(world: World, step: Step, proceed: Proceed) -> Any:
     spec = step.action.spec
     if spec.effect is Effect.PURE:
         return await proceed(step)
-    if spec.effect.outward:
+    if spec.effect.outward and step.run is not None:
         gate = world.ports.get(Gate)
         if await gate.halted():
             raise HaltedError(

@@ -39,7 +39,8 @@ async def authorize(world: World, step: Step, proceed: Proceed) -> Any:
                 "revision": decision.revision,
             },
         )
-    await approvals.check_all(world, step, decision)
+    if step.approvals or decision.obligations:
+        await approvals.check_all(world, step, decision)
     return await proceed(step)
 
 

@@ -21,8 +21,9 @@ from agentsquad.kernel.errors import (
     SquadError,
     UnavailableError,
 )
-from agentsquad.kernel.event import NewEvent
+from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.runtime.engine.contract import EffectAmbiguousError
+from agentsquad.runtime.engine.decider import plain
 from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World
 from agentsquad.runtime.engine.state import EffectState
 
@@ -56,8 +57,8 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
                 "action": step.action.name,
                 "name": step.name,
                 "input": step.input,
-                "decision": msgspec.to_builtins(step.decision) if step.decision else None,
-                "approvals": msgspec.to_builtins(step.approvals),
+                "decision": plain(step.decision) if step.decision else None,
+                "approvals": plain(step.approvals),
             },
         )
         step.effect = state = EffectState(
@@ -101,7 +102,7 @@ async def _send(world: World, step: Step, state: EffectState) -> None:
     claim = f"effect/{step.idempotency_key}"
     again = {"again": True} if state.sends else {}
     try:
-        await world.store.append(
+        events = await world.store.append(
             [
                 _event(step, "effect.sent", again),
                 NewEvent(
@@ -118,6 +119,7 @@ async def _send(world: World, step: Step, state: EffectState) -> None:
         raise _unknown(step) from error
     state.sends += 1
     state.status = "sent"
+    _tell(step, events)
 
 
 async def reconcile(world: World, step: Step) -> Any:
@@ -155,7 +157,13 @@ def _unknown(step: Step) -> EffectAmbiguousError:
 
 
 async def _note(world: World, step: Step, kind: str, body: dict[str, Any]) -> None:
-    await world.store.append([_event(step, kind, body)])
+    _tell(step, await world.store.append([_event(step, kind, body)]))
+
+
+def _tell(step: Step, events: list[Event]) -> None:
+    """Let the run hear of what was appended to its journal."""
+    if step.told is not None:
+        step.told(events[:1])
 
 
 def _event(step: Step, kind: str, body: dict[str, Any]) -> NewEvent:

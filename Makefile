@@ -88,12 +88,14 @@ SPHINX = $(BIN)/python -m sphinx -q -W --keep-going -d .venv/.doctrees -b
 
 .PHONY: docs
 docs: $(STAMPS)/install $(STAMPS)/docs ## write the generated reference, build docs into site/
+	@$(BIN)/python tools/command_index.py
 	@$(BIN)/python tools/reference.py
 	@$(SPHINX) html docs site
 	@echo "open site/index.html"
 
 .PHONY: docs-check
 docs-check: $(STAMPS)/install $(STAMPS)/docs
+	@$(BIN)/python tools/command_index.py --check
 	@$(BIN)/python tools/reference.py --check
 	@$(SPHINX) html docs site
 

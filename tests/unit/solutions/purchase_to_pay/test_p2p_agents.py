@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from agentsquad.kernel.schema import problems
 from agentsquad.solutions.purchase_to_pay import check, letter, similarity
 from agentsquad.solutions.purchase_to_pay.catalogue import SELLERS
 from agentsquad.solutions.purchase_to_pay.generator import generate
@@ -16,7 +17,6 @@ from agentsquad.solutions.purchase_to_pay.rules import RULES
 from agentsquad.solutions.purchase_to_pay.screening import Screener
 from agentsquad.workforce.agents import prompt
 from agentsquad.workforce.agents.contract import ModelRequest
-from agentsquad.workforce.agents.schema import problems
 
 Make = Callable[..., Any]
 SPECS = {agent["metadata"]["name"]: agent["spec"] for agent in agents()}
@@ -27,7 +27,7 @@ def ask(name: str, value: Any) -> Any:
     messages = prompt.opening(SPECS[name], "the task", value)
     answer = RULES[name](ModelRequest(model=name, messages=messages))
     wrong = problems(SPECS[name]["outputSchema"], msgspec.to_builtins(answer))
-    assert wrong == ""
+    assert wrong == []
     return answer
 
 

@@ -251,6 +251,9 @@ async def test_a_used_interchange_number_is_not_processed_twice(desk: Desk) -> N
     result = await desk.demo()
     assert result.exceptions["duplicate_interchange"] == 1
     assert "duplicate_invoice" not in result.exceptions and result.paid
+    acks = [path.read_text() for path in (desk.home / "outbox" / "acknowledgements").iterdir()]
+    refusals = [text for text in acks if "*R*025" in text]
+    assert len(refusals) == 1 and "TA1*" in refusals[0] and "AK1*" not in refusals[0]
 
 
 def test_the_shipped_orders_are_the_generated_ones() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pyx12.x12file import X12Reader
 
 from agentsquad.integrations.formats import x12
-from agentsquad.integrations.formats.contract import X12ReadError
+from agentsquad.integrations.formats.contract import Finding, X12ReadError
 from agentsquad.integrations.formats.x12 import documents as d
 
 AT = "2026-11-23T12:00"
@@ -100,6 +100,26 @@ def test_unpadded_isa_elements_are_accepted_with_errors() -> None:
 
     assert "TA1*000000007*261123*1200*E*022" in lines
     assert "AK9*A*1*1*1" in lines
+
+
+def test_a_repeated_control_number_rejects_the_interchange_and_answers_no_group() -> None:
+    read = x12.check(order(count=2))
+    repeated = Finding(
+        segment="ISA",
+        position=1,
+        element=13,
+        code="025",
+        message="used before",
+        level="interchange",
+        counted_in="interchange",
+        interchange=1,
+    )
+    report = x12.Report(findings=(repeated,), document=read.document)
+
+    text = x12.acknowledge(report, control=41, at=AT).decode()
+    lines = [line.strip() for line in text.split("~") if line.strip()]
+
+    assert lines[1:] == ["TA1*000000007*261123*1200*R*025", "IEA*0*000000041"]
 
 
 def test_acknowledgements_are_not_acknowledged() -> None:

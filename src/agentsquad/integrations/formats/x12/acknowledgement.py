@@ -38,7 +38,10 @@ Kind = Literal["auto", "ta1", "997", "999"]
 IMPLEMENTATION_999 = "005010X231A1"
 
 # TA105 codes after which nothing of the interchange may be relied on.
-_REJECTING = ("023", "001", "021", "018", "017", "016", "024", "026")
+_REJECTING = ("023", "001", "021", "018", "017", "016", "024", "026", "025")
+# The one of them that leaves the contents readable but already answered: a
+# second 997 would say they were taken twice.
+_REPEATED = "025"
 _FOLDED = {TOO_MANY_REPETITIONS: "3", TOO_MANY_COMPONENTS: "3"}
 _DATE = Element("I08", "DT", 6, 6, "date")
 _TIME = Element("I09", "TM", 4, 4, "time")
@@ -60,7 +63,8 @@ def acknowledge(
     `control` numbers the first answer, `at` is its time ("YYYY-MM-DDTHH:MM").
     `auto` answers groups of 005010 with 999 and others with 997, and adds a
     TA1 where one was asked for or the envelope has errors; "997" and "999"
-    force the kind and add the TA1 by the same rule; "ta1" sends only that.
+    force the kind and add the TA1 by the same rule; "ta1" sends only that, as
+    does a repeated control number, whose groups were answered the first time.
     X12ReadError if there is no interchange to answer.
     """
     report = source if isinstance(source, Report) else check(source)
@@ -105,6 +109,8 @@ def _answer(
     faults = [f for f in findings if f.level == "interchange"]
     wanted = kind == "ta1" or interchange.header.get(14).strip() in ("1", "2", "3") or bool(faults)
     notes = [_ta1(interchange, faults)] if wanted else []
+    if any(fault.code == _REPEATED for fault in faults):
+        groups = []
     drafts = []
     by_group = _sorted(findings, lambda finding: finding.group)
     for number, group in groups if kind != "ta1" else []:

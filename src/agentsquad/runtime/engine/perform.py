@@ -27,7 +27,7 @@ from agentsquad.runtime.engine.timers import Timers
 class Drive:
     """One run in memory: its instance and the steps under way."""
 
-    __slots__ = ("instance", "issued", "settling", "stopped", "stream", "tasks")
+    __slots__ = ("instance", "issued", "next", "settling", "stopped", "stream", "tasks")
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -35,6 +35,7 @@ class Drive:
         self.issued: set[str] = set()
         self.settling: set[str] = set()
         self.stopped = False
+        self.next: tuple[str, Command | None] | None = None
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
 
@@ -47,8 +48,11 @@ class Performer:
     drives: dict[str, Drive]
     stuck: dict[str, SquadError]
 
-    async def append(self, drive: Drive, *told: tuple[str, dict[str, Any]]) -> None:
-        """Append events to a run, all or none, and feed them back."""
+    async def append(
+        self, drive: Drive, *told: tuple[str, dict[str, Any]], chain: bool = False
+    ) -> None:
+        """Append events to a run, all or none, and feed them back; `chain` when
+        it ends a step."""
         raise NotImplementedError
 
     def accept(self, drive: Drive, events: list[Event]) -> None:
@@ -139,9 +143,9 @@ class Performer:
                 "key": state.effects[command.undoes].key,
                 "by": command.position,
             }
-            await self.append(drive, ("effect.compensated", undone), (kind, body))
+            await self.append(drive, ("effect.compensated", undone), (kind, body), chain=True)
             return
-        await self.append(drive, (kind, body))
+        await self.append(drive, (kind, body), chain=True)
 
     def _step(self, drive: Drive, command: Call) -> Step:
         state = drive.instance.state

@@ -45,6 +45,7 @@ from agentsquad.runtime.engine.timers import Timers
 Watcher = Callable[[Event], None]
 POLL_MS = 100  # how soon an answer given in another process is seen
 OPENING = ("run.started", *END_EVENTS)
+END = "end"  # the name of the task that ends a run
 CATCH_UP = "catch-up-"  # the name of a task that is no step
 
 
@@ -167,9 +168,10 @@ class EmbeddedEngine(Answers, Performer):
         self._issue(drive)
         return drive
 
-    def accept(self, drive: Drive, events: list[Event]) -> None:
+    def accept(self, drive: Drive, events: list[Event], *, chain: bool = False) -> None:
         """Apply events that follow on the instance's last one, and carry out
-        what it then asks."""
+        what it then asks; `chain` leaves a single next step to the caller's
+        task."""
         instance = drive.instance
         there = self.drives.setdefault(instance.run_id, drive)
         if there is not drive:  # it was let go of and has been loaded again since
@@ -189,7 +191,7 @@ class EmbeddedEngine(Answers, Performer):
                 return
             for watcher in self.watchers:
                 watcher(event)
-        self._issue(drive)
+        self._issue(drive, chain)
 
     async def _catch_up(self, drive: Drive) -> None:
         state = drive.instance.state
@@ -225,7 +227,7 @@ class EmbeddedEngine(Answers, Performer):
 
     # --- carrying out
 
-    def _issue(self, drive: Drive) -> None:
+    def _issue(self, drive: Drive, chain: bool = False) -> None:
         """Start every command that is not under way yet; let go of a run that
         only waits."""
         instance = drive.instance
@@ -233,15 +235,16 @@ class EmbeddedEngine(Answers, Performer):
             self._ended(drive)
             return
         if instance.end is not None:
-            if "end" not in drive.tasks:
-                self._spawn(drive, "end", self._finish(drive))
+            if END not in drive.issued:
+                drive.issued.add(END)
+                self._start(drive, END, None, chain)
             return
         if instance.stopped is not None and not drive.stopped:
             self._halt(drive)
-        for position, command in list(instance.commands.items()):
-            if position not in drive.issued:
-                drive.issued.add(position)
-                self._spawn(drive, position, self.perform(drive, command))
+        fresh = [item for item in instance.commands.items() if item[0] not in drive.issued]
+        for position, command in fresh:
+            drive.issued.add(position)
+            self._start(drive, position, command, chain and len(fresh) == 1)
 
     @staticmethod
     def _halt(drive: Drive) -> None:
@@ -254,13 +257,16 @@ class EmbeddedEngine(Answers, Performer):
                 drive.issued.discard(position)
         drive.issued -= drive.instance.leaving - drive.instance.state.effects.keys()
 
-    def _spawn(self, drive: Drive, name: str, coro: Any) -> None:
-        task = asyncio.get_running_loop().create_task(coro)
+    def _start(self, drive: Drive, name: str, command: Command | None, chain: bool) -> None:
+        if chain:
+            drive.next = (name, command)
+            return
+        task = asyncio.get_running_loop().create_task(self._work(drive, name, command))
         drive.tasks[name] = task
 
         def finished(done: asyncio.Task[None]) -> None:
-            if drive.tasks.get(name) is done:
-                del drive.tasks[name]
+            for held in [name for name, task in drive.tasks.items() if task is done]:
+                del drive.tasks[held]
             if done.cancelled():
                 return
             error = done.exception()
@@ -270,6 +276,21 @@ class EmbeddedEngine(Answers, Performer):
                 self._park(drive)
 
         task.add_done_callback(finished)
+
+    async def _work(self, drive: Drive, name: str, command: Command | None) -> None:
+        """Do one step and those that follow on it one by one, in one task."""
+        task = drive.tasks[name]
+        while True:
+            if command is None:
+                await self._finish(drive)
+            else:
+                await self.perform(drive, command)
+            if drive.next is None:
+                return
+            if drive.tasks.get(name) is task:
+                del drive.tasks[name]
+            (name, command), drive.next = drive.next, None
+            drive.tasks[name] = task
 
     def _park(self, drive: Drive) -> None:
         """Forget a run that only waits: its rows and timers bring it back."""
@@ -297,8 +318,11 @@ class EmbeddedEngine(Answers, Performer):
         assert end is not None
         await self.append(drive, (end.type, end.payload))
 
-    async def append(self, drive: Drive, *told: tuple[str, dict[str, Any]]) -> None:
-        """Append events to a run, all or none, and feed them back."""
+    async def append(
+        self, drive: Drive, *told: tuple[str, dict[str, Any]], chain: bool = False
+    ) -> None:
+        """Append events to a run, all or none, and feed them back; `chain` when
+        it ends a step."""
         state = drive.instance.state
         events = await self.world.store.append(
             [
@@ -313,7 +337,7 @@ class EmbeddedEngine(Answers, Performer):
                 for kind, body in told
             ]
         )
-        self.accept(drive, events)
+        self.accept(drive, events, chain=chain)
 
     def _ended(self, drive: Drive) -> None:
         state = drive.instance.state

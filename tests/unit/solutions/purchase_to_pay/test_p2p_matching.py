@@ -6,9 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentsquad.kernel.money import Money
-from agentsquad.runtime.policy.contract import CompiledPolicy
+from agentsquad.runtime.policy.adapters.rego import RegoCompiler
+from agentsquad.runtime.policy.contract import CompiledPolicy, PolicyFile
 from agentsquad.solutions.purchase_to_pay.document import Invoice, Line, Order, Place, Shipment
 from agentsquad.solutions.purchase_to_pay.duplicate import duplicate_facts, squeeze
 from agentsquad.solutions.purchase_to_pay.master import Vendor
@@ -20,6 +23,7 @@ from agentsquad.solutions.purchase_to_pay.matching import (
     received,
     scale_of,
 )
+from agentsquad.solutions.purchase_to_pay.plugin import policies
 
 Make = Callable[..., Any]
 
@@ -30,6 +34,7 @@ class Desk:
     def __init__(self, policy: CompiledPolicy, vendor: Vendor) -> None:
         self.policy = policy
         self.vendor = vendor
+        self.reasons: list[str] = []
 
     def judge(
         self,
@@ -55,6 +60,7 @@ class Desk:
         )
         kinds = sorted({one["kind"] for one in answer["exceptions"]})
         payable = payable_money(invoice, order, self.vendor, pairs, answer["payable"])
+        self.reasons = [one["because"] for one in answer["exceptions"]]
         return {"kinds": kinds, "disposition": answer["disposition"], "short": payable.decimal()}
 
 
@@ -253,3 +259,73 @@ def test_numbers_pair_under_their_qualifier_first(line: Make) -> None:
 def test_a_dozen_needs_no_pack_size(line: Make) -> None:
     assert scale_of(line(unit="DZ"), line()).times == 12
     assert not scale_of(line(unit="CA"), line()).known
+
+
+@pytest.mark.parametrize(
+    ("quantity", "agreed", "billed", "reason"),
+    [
+        (
+            100, "0.0310", "0.0328",
+            "price 0.0328 above the agreed 0.0310 USD by more than the allowed 2 %",
+        ),
+        (
+            101, "100", "100.50",
+            "price 100.50 above the agreed 100.00 USD makes 50.50 on the line, "
+            "more than the allowed 50.00",
+        ),
+    ],
+)  # fmt: skip
+def test_a_price_that_drifts_is_told_in_money_and_percent(
+    desk: Desk, order: Make, invoice: Make, line: Make, quantity: int, agreed: str, billed: str,
+    reason: str,
+) -> None:  # fmt: skip
+    many = Decimal(quantity)
+    bought = order(line(quantity=many, price=Decimal(agreed)))
+    desk.judge(invoice(line(quantity=many, price=Decimal(billed))), bought)
+    assert desk.reasons == [reason]
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"freight": "40.00"}, "charges nobody agreed: 40.00 USD, allowed 25.00"),
+        ({"tax": "16.50"}, "tax 16.50, expected 0.00 USD"),
+        (
+            {"total": Money.parse("1234567.8", "USD")},
+            "the total says 1234567.80, its parts make 200.00 USD",
+        ),
+    ],
+)
+def test_what_does_not_add_up_is_told_in_money(
+    desk: Desk, order: Make, invoice: Make, more: dict[str, Any], reason: str
+) -> None:
+    desk.judge(invoice(**more), order())
+    assert desk.reasons == [reason]
+
+
+CALLS = """package spoken
+money := data.p2p.amount.text(input)
+percent := data.p2p.amount.percent(input)
+"""
+
+
+@pytest.fixture(scope="module")
+def spoken() -> CompiledPolicy:
+    """The amounts room with two rules that call it: a query takes no
+    function."""
+    files = [PolicyFile(name="amount.rego", text=policies()["p2p/amount.rego"], layer=1)]
+    return RegoCompiler().compile([*files, PolicyFile(name="spoken.rego", text=CALLS, layer=1)])
+
+
+@given(st.integers(min_value=-(2**53) + 1, max_value=2**53 - 1))
+def test_rules_write_amounts_as_money_does(spoken: CompiledPolicy, micros: int) -> None:
+    assert spoken.query("data.spoken.money", micros) == Money(micros, "USD").decimal()
+
+
+@pytest.mark.parametrize(
+    ("points", "text"), [(200, "2"), (150, "1.5"), (1000, "10"), (5, "0.05"), (0, "0")]
+)
+def test_rules_write_basis_points_as_percent(
+    spoken: CompiledPolicy, points: int, text: str
+) -> None:
+    assert spoken.query("data.spoken.percent", points) == text

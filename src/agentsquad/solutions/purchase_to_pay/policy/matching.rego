@@ -5,6 +5,7 @@
 # pays only the payable part, "hold" pays nothing of this invoice until a person has cleared it.
 package p2p.matching
 
+import data.p2p.amount
 import data.p2p.tolerance
 
 result := {
@@ -61,7 +62,7 @@ exceptions contains mark("unit_mismatch", line.line, "hold", "another unit, and 
 	not consistent(line)
 }
 
-exceptions contains mark("price_drift", line.line, "hold", sprintf("price %v above the agreed %v micro-units by more than allowed", [line.price_micros, line.agreed_micros])) if {
+exceptions contains mark("price_drift", line.line, "hold", price_reason(line)) if {
 	some line in comparable
 	not price_within(line)
 }
@@ -79,16 +80,16 @@ exceptions contains mark("short_shipment", line.line, "short_pay", "more was bil
 	over_received(line)
 }
 
-exceptions contains mark("tolerance_exceeded", "", "hold", sprintf("charges nobody agreed: %v micro-units, allowed %v", [unplanned, charge_allowed])) if {
+exceptions contains mark("tolerance_exceeded", "", "hold", sprintf("charges nobody agreed: %s %s, allowed %s", [amount.text(unplanned), input.currency, amount.text(charge_allowed)])) if {
 	count(duplicates) == 0 # a repeated invoice repeats its freight too
 	unplanned > charge_allowed
 }
 
-exceptions contains mark("tax_mismatch", "", "hold", sprintf("tax %v, expected %v micro-units", [input.tax_micros, input.tax_expected_micros])) if {
+exceptions contains mark("tax_mismatch", "", "hold", sprintf("tax %s, expected %s %s", [amount.text(input.tax_micros), amount.text(input.tax_expected_micros), input.currency])) if {
 	abs(input.tax_micros - input.tax_expected_micros) > tolerance.tax_micros
 }
 
-exceptions contains mark("total_mismatch", "", "hold", sprintf("the total says %v, its parts make %v micro-units", [input.total_micros, input.sum_micros])) if {
+exceptions contains mark("total_mismatch", "", "hold", sprintf("the total says %s, its parts make %s %s", [amount.text(input.total_micros), amount.text(input.sum_micros), input.currency])) if {
 	abs(input.total_micros - input.sum_micros) > tolerance.rounding_micros
 }
 
@@ -135,9 +136,19 @@ consistent(line) if {
 price_within(line) if line.price_micros <= line.agreed_micros
 
 price_within(line) if {
-	line.price_micros * 10000 <= line.agreed_micros * (10000 + tolerance.price_bp)
-	line.price_over_micros <= object.get(tolerance.price_line_micros, input.currency, 0)
+	within_percent(line)
+	line.price_over_micros <= line_allowed
 }
+
+within_percent(line) if line.price_micros * 10000 <= line.agreed_micros * (10000 + tolerance.price_bp)
+
+line_allowed := object.get(tolerance.price_line_micros, input.currency, 0)
+
+prices(line) := array.concat(amount.pair(line.price_micros, line.agreed_micros), [input.currency])
+
+price_reason(line) := sprintf("price %s above the agreed %s %s by more than the allowed %s %%", array.concat(prices(line), [amount.percent(tolerance.price_bp)])) if {
+	not within_percent(line)
+} else := sprintf("price %s above the agreed %s %s makes %s on the line, more than the allowed %s", array.concat(prices(line), amount.pair(line.price_over_micros, line_allowed)))
 
 over_ordered(line) if {
 	(line.before_milli + line.invoiced_milli) * 10000 > line.ordered_milli * (10000 + input.over_bp)

@@ -43,6 +43,15 @@ from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.timers import Timers
 
 Watcher = Callable[[Event], None]
+# What other processes, and surfaces of this one, tell runs.
+TOLD = (
+    "approval.given",
+    "approval.refused",
+    "signal.received",
+    "run.cancel_requested",
+    "effect.confirmed",
+    "effect.failed",
+)
 POLL_MS = 100  # how soon an answer given in another process is seen
 OPENING = ("run.started", *END_EVENTS)
 END = "end"  # the name of the task that ends a run
@@ -183,7 +192,6 @@ class EmbeddedEngine(Answers, Performer):
             if event.stream_seq != instance.state.version + 1:
                 self._later(self._catch_up(drive), drive)
                 return
-            self._seen = max(self._seen, event.seq)
             try:
                 instance.apply(event)
             except SquadError as error:
@@ -513,25 +521,23 @@ class EmbeddedEngine(Answers, Performer):
                 return
 
     async def poll(self) -> int:
-        """Take in what other processes appended; return how many events that
-        were."""
-        events = await self.world.store.read(after=self._seen, limit=5000)
+        """Take in what was told from outside; return how many events that
+        were.
+
+        Only this moves the place up to which it has looked: events of our own
+        may stand behind another process's that nobody has seen yet.
+        """
+        size = await self.world.store.size()
+        events = await self.world.store.read(after=self._seen, limit=5000, types=TOLD)
         for event in events:
-            self._seen = max(self._seen, event.seq)
             run = event.stream.removeprefix("run/")
             drive = self.drives.get(run)
             if drive is not None:
                 if event.stream_seq > drive.instance.state.version:
                     await self._catch_up(drive)
-            elif event.type in (
-                "approval.given",
-                "approval.refused",
-                "signal.received",
-                "run.cancel_requested",
-                "effect.confirmed",
-                "effect.failed",
-            ):
+            elif not event.type.startswith("effect.") or "resolved_by" in event.payload:
                 await self._load(run)
+        self._seen = events[-1].seq if len(events) == 5000 else size
         return len(events)
 
     async def close(self) -> None:
@@ -539,13 +545,13 @@ class EmbeddedEngine(Answers, Performer):
         self.timers.close()
         if self._poller is not None:
             self._poller.cancel()
-        if self.lease is not None:
-            self.lease.release()
         tasks = [t for d in self.drives.values() for t in d.tasks.values()] + list(self._background)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.drives.clear()
+        if self.lease is not None:
+            self.lease.release()
 
 
 def _ours(error: BaseException | None) -> SquadError:

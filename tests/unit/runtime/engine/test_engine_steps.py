@@ -9,6 +9,7 @@ import pytest
 
 from agentsquad.kernel.action import Effect, RetryPolicy, action
 from agentsquad.kernel.errors import InvalidError, SquadError, UnavailableError
+from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Plugin, Registry
 from agentsquad.runtime.engine.contract import (
@@ -518,3 +519,31 @@ async def test_questions_and_runs_go_by_the_beginning_of_their_ids():
         await s.engine.answer(question.id, approve=True, approver="person:bob", reason="ok")
     with pytest.raises(MissingError):
         await s.engine.answer("zzz", approve=True, approver="person:bob", reason="ok")
+
+
+async def test_an_answer_from_another_process_is_seen_behind_events_of_our_own():
+    s = squad()
+    run = await s.engine.start("everything", N(1))
+    await settle()
+    await s.clock.advance(60_000)
+    other = s._engine()
+    await other.own()
+    (question,) = await other.inbox()
+    s.engine.drives.clear()
+    s.engine.timers.close()
+    s.engine = other
+    told = {
+        "position": question.position,
+        "binding": question.binding,
+        "approver": "person:ada",
+        "reason": "ok",
+        "expires_ms": None,
+    }
+    await s.ledger.store.append(
+        [NewEvent(stream=f"run/{run}", type="approval.given", payload=told, actor="person:ada")]
+    )
+    assert (await s.run("child", N(4))).output == {"n": 8}  # events of our own come after
+    await s.engine.poll()
+    await settle()
+    assert "effect.confirmed" in await s.events(run)
+    await s.engine.close()

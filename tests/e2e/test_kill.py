@@ -25,8 +25,8 @@ def start(home: Path) -> subprocess.Popen[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("pace", range(4))
 def test_a_batch_killed_again_and_again_pays_each_case_exactly_once(tmp_path: Path, pace: int):
-    # The n-th kill comes a little later than the one before, counted from the first
-    # sign of life of the log, so that the kills fall all over the batch.
+    # The n-th kill comes a little later than the one before, counted from the
+    # first sign of life of the log, so that the kills fall all over the batch.
     kills = 0
     output = ""
     for attempt in range(60):

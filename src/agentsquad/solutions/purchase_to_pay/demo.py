@@ -8,7 +8,6 @@ compares the totals with `truth.json`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -28,6 +27,7 @@ from agentsquad.solutions.purchase_to_pay.contract import (
     FolderError,
 )
 from agentsquad.solutions.purchase_to_pay.generator import generate
+from agentsquad.solutions.purchase_to_pay.question import laid_out
 from agentsquad.solutions.purchase_to_pay.result import RunResult
 from agentsquad.solutions.purchase_to_pay.tally import Tally, compare, tally
 from agentsquad.solutions.purchase_to_pay.workflow import NAME, FolderInput
@@ -133,6 +133,7 @@ async def _drive(ctx: Context, engine: Engine, run_id: str, approver: Approver |
     """Wait for the end; answer what waits on the way."""
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     later: set[str] = set()
+    seen: set[str] = set()
     met = 0
     tick = TICK_MS
     while True:
@@ -142,14 +143,19 @@ async def _drive(ctx: Context, engine: Engine, run_id: str, approver: Approver |
             waiting = [i for i in await engine.inbox(run_id) if i.id not in later]
         # looking through the log costs; look less often while nothing is asked
         tick = TICK_MS if waiting else min(2 * tick, TICK_MAX_MS)
-        for item in waiting:
+        if approver is not None and {item.id for item in waiting} != seen:
+            seen = {item.id for item in waiting}  # more may come: ask when all are known
+            tick = TICK_MS
+            continue
+        for number, item in enumerate(waiting, met + 1):
+            place = number, met + len(waiting)
             if approver is None:
                 await _by_rule(ctx, engine, item)
-            elif not await _at_prompt(ctx, engine, item, approver):
+            elif not await _at_prompt(ctx, engine, item, approver, place):
                 later.add(item.id)
         met += len(waiting)
         begun = sum(name.count("/") == 2 for name, _ in await store.streams(f"run/{run_id}/"))
-        open_now = f", {len(later)} left to the inbox" if later else ""
+        open_now = f", {len(later)} left to the inbox (squad inbox, elsewhere)" if later else ""
         ctx.progress(f"{begun} orders begun, {met} questions met{open_now}")
 
 
@@ -169,12 +175,14 @@ async def _by_rule(ctx: Context, engine: Engine, item: InboxItem) -> None:
     )
 
 
-async def _at_prompt(ctx: Context, engine: Engine, item: InboxItem, approver: Approver) -> bool:
+async def _at_prompt(
+    ctx: Context, engine: Engine, item: InboxItem, approver: Approver, place: tuple[int, int]
+) -> bool:
     policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
     people = policy.query("data.p2p.auto.eligible", _question(item)) or []
     if not people:
         return False
-    verdict = await approver.ask(_shown(item), people)
+    verdict = await approver.ask(laid_out(item, people, place), people)
     if verdict is None:
         return False
     await engine.answer(
@@ -191,17 +199,6 @@ def _question(item: InboxItem) -> dict[str, Any]:
         "requester": item.requester,
         "evidence": item.evidence,
     }
-
-
-def _shown(item: InboxItem) -> str:
-    """Return the question as lines for a terminal."""
-    evidence = item.evidence if isinstance(item.evidence, Mapping) else {}
-    lines = [f"{item.id}  {item.action}: {item.because}"]
-    for key, shown in evidence.items():
-        if shown not in ("", [], {}):
-            text = shown if isinstance(shown, str) else canonical.dumps(shown).decode()
-            lines.append(f"  {key}: {text}")
-    return "\n".join(lines)
 
 
 def _truth(source: FileSource, folder: str) -> dict[str, Any] | None:

@@ -58,6 +58,7 @@ def _unmatched(invoice: Invoice, *, held: bool) -> Judged:
         total=invoice.total,
         payable=Money.zero(invoice.currency),
         disposition="hold" if held or not invoice.credit else "pay",
+        lines=len(invoice.lines),
         credit=invoice.credit,
     )
 
@@ -84,6 +85,8 @@ def _keep(
             total=invoice.total,
             payable=money,
             disposition=disposition,
+            lines=len(invoice.lines),
+            matched=len({pair.line for pair in pairs}),
         )
     )
     if disposition == "hold":

@@ -22,6 +22,7 @@ from agentsquad.solutions.purchase_to_pay.contract import Receipt
 from agentsquad.solutions.purchase_to_pay.result import (
     ApprovalGiven,
     Found,
+    Judged,
 )
 from agentsquad.solutions.purchase_to_pay.settlement import (
     Settlement,
@@ -102,6 +103,18 @@ def _unpaid(case: Case, kind: str, because: str) -> Found:
     return Found(kind=kind, disposition="hold", because=because, po=case.po)
 
 
+def _shown(one: Judged, work: Work) -> dict[str, Any]:
+    matched = "credit note" if one.credit else f"{one.matched} of {one.lines} lines matched"
+    return {
+        "number": one.number,
+        "date": one.date,
+        "total": str(one.total),
+        "payable": str(one.payable),
+        "matched": matched,
+        "exceptions": sorted({f.kind for f in work.exceptions if f.document == one.number}),
+    }
+
+
 def _evidence(
     value: CaseInput,
     work: Work,
@@ -117,10 +130,7 @@ def _evidence(
         "ordered_by": order.buyer if order else "",
         "due": str(settlement.due),
         "held": {c: Money(m, c).decimal() for c, m in settlement.held.items()},
-        "invoices": [
-            {"number": j.number, "total": str(j.total), "payable": str(j.payable)}
-            for j in work.judged
-        ],
+        "invoices": [_shown(j, work) for j in work.judged],
         "exceptions": [f"{f.kind}: {f.because}" for f in work.exceptions],
         "risk": dict(risk),
         "notes": list(work.notes),

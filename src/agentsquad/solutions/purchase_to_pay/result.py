@@ -33,13 +33,16 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """One invoice or credit note after the match."""
+    """One invoice or credit note after the match; `matched` of its `lines` are
+    on the order."""
 
     number: str
     date: str
     total: Money
     payable: Money
     disposition: str
+    lines: int = 0
+    matched: int = 0
     credit: bool = False
     duplicate_of: tuple[str, ...] = ()
 

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 
 from agentsquad.solutions.purchase_to_pay.contract import Verdict
 
+_YES = ("y", "yes")
+_NO = ("n", "no")
+_LATER = ("", "l", "later")
+
 
 class TerminalApprover:
     """Asks on standard error, so that standard output stays the result."""
@@ -17,22 +21,37 @@ class TerminalApprover:
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     async def ask(self, text: str, people: Sequence[str]) -> Verdict | None:
-        """Show a question; anything but y or n leaves it to the inbox."""
+        """Show a question until the answer is yes, no or later.
+
+        The end of the input (Ctrl-D) is later too.
+        """
         sys.stderr.write(f"\n{text}\n")
-        answer = await _line(f"approve as {people[0]}? [y]es, [n]o, [Enter] later: ")
-        if answer.lower() not in ("y", "yes", "n", "no"):
-            return None
-        reason = await _line("reason: ")
-        approve = answer.lower().startswith("y")
-        return Verdict(
-            approve=approve,
-            approver=people[0],
-            reason=reason or ("approved at the prompt" if approve else "refused at the prompt"),
-        )
+        prompt = f"approve as {people[0]}? [y]es, [n]o, [Enter] later: "
+        while (answer := await _line(prompt)) is not None:
+            word = answer.lower()
+            if word in _LATER:
+                return None
+            if word in (*_YES, *_NO):
+                return await _reasoned(word in _YES, people[0])
+            sys.stderr.write("please answer y, n or Enter\n")
+        return None
 
 
-async def _line(prompt: str) -> str:
+async def _reasoned(approve: bool, approver: str) -> Verdict | None:
+    """Ask why; an answer broken off here is none."""
+    reason = await _line("reason: ")
+    if reason is None:
+        return None
+    usual = "approved at the prompt" if approve else "refused at the prompt"
+    return Verdict(approve=approve, approver=approver, reason=reason or usual)
+
+
+async def _line(prompt: str) -> str | None:
+    """Return one line, None at the end of the input."""
     sys.stderr.write(prompt)
     sys.stderr.flush()
     text: str = await asyncio.to_thread(sys.stdin.readline)
+    if not text:
+        sys.stderr.write("\n")
+        return None
     return text.strip()

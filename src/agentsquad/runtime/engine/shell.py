@@ -10,6 +10,7 @@ back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,7 @@ from agentsquad.runtime.engine.command import Ask, Call, Child, Command, Sleep, 
 from agentsquad.runtime.engine.contract import (
     DefinitionChangedError,
     Lease,
+    NonDeterministicError,
     Outcome,
 )
 from agentsquad.runtime.engine.decider import Instance, plain
@@ -446,14 +448,19 @@ class EmbeddedEngine(Answers, Performer):
             correlation=run.partition("/")[0],
         )
         events: list[Event] = []
+        loaded: Drive | None = None
+        driving = self.lease is None or self.lease.held
         while not events:
-            version = await self._version(run)
+            if driving:
+                with contextlib.suppress(DefinitionChangedError, NonDeterministicError):
+                    loaded = await self._load(run)
+            version = loaded.instance.state.version if loaded else await self._version(run)
             try:
                 events = await self.world.store.append([told], expect={told.stream: version})
             except ConflictError:
-                continue  # the run has gone on: look again whether it has ended
+                loaded, driving = None, False  # the run has gone on: see whether it has ended
         if self.lease is None or self.lease.held:
-            drive = await self._load(run)
+            drive = loaded or await self._load(run)
             if drive is not None:
                 self.accept(drive, events)
 

@@ -1,0 +1,425 @@
+"""The same work on other engines and agent frameworks, each in a private
+environment.
+
+`python bench/peers.py install` makes the environments under `BENCH_PEERS` (else
+`build/bench`); without arguments it says which are there. `engine.py` and
+`agent.py` run the cells below with each peer's own interpreter, in turns with
+ours, so that both meet the same minutes. Each peer is set up as its manual says
+is durable: LangGraph with its SQLite saver and durability "sync" (WAL, FULL),
+DBOS on SQLite as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import operator
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+HOME = Path(os.environ.get("BENCH_PEERS", Path(__file__).parents[1] / "build" / "bench"))
+PACKAGES = {
+    "langgraph": ("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2"),
+    "dbos": ("dbos==3.4.0",),
+    "agents": ("agent-framework-core==1.23.0", "pydantic-ai-slim==2.68.0"),
+}
+PAYLOAD = {"id": 0, "data": "x" * 170}
+STEPS = 5
+QUESTION = "What is the status of order 42?"
+ANSWER = "Order 42 has shipped."
+Job = Callable[[int], Awaitable[Any]]
+
+
+# --- measuring ----------------------------------------------------------------
+
+
+def conditions() -> dict[str, float]:
+    """Return the part of one core a busy loop gets, and a 4 KiB sync in ms."""
+    begin, cpu = time.perf_counter(), time.process_time()
+    while time.perf_counter() - begin < 0.2:
+        pass
+    share = (time.process_time() - cpu) / 0.2
+    with tempfile.NamedTemporaryFile(dir=Path.cwd(), prefix=".bench-sync-") as file:
+        took = []
+        for _ in range(40):
+            begin = time.perf_counter()
+            os.write(file.fileno(), b"x" * 4096)
+            os.fdatasync(file.fileno())
+            took.append(time.perf_counter() - begin)
+    return {"cpu_share": round(share, 2), "sync_ms": round(sorted(took)[20] * 1e3, 3)}
+
+
+def rss_kb() -> float:
+    """Return the resident memory of this process in KB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e3
+
+
+async def flow(job: Job, width: int, *, seconds: float = 1e9, count: int = 10**9) -> Any:
+    """Keep `width` jobs under way for a time or a number; return (latencies,
+    wall s, cpu s)."""
+    took: list[float] = []
+    begin, cpu = time.perf_counter(), time.process_time()
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            if time.perf_counter() - begin > seconds:
+                return
+            started = time.perf_counter()
+            await job(number)
+            took.append(time.perf_counter() - started)
+
+    await asyncio.gather(*(worker() for _ in range(min(width, count))))
+    return sorted(took), time.perf_counter() - begin, time.process_time() - cpu
+
+
+async def chain(job: Job, width: int, seconds: float) -> dict[str, float]:
+    """Measure chains of five steps."""
+    await job(-1)
+    took, wall, cpu = await flow(job, width, seconds=seconds)
+    return {
+        "steps_s": STEPS * len(took) / wall,
+        "p50_ms": took[len(took) // 2] * 1e3,
+        "p99_ms": took[int(len(took) * 0.99)] * 1e3,
+        "cpu_ms": cpu / len(took) * 1e3,
+    }
+
+
+async def park(start: Job, wake: Job, rest: Callable[[], Awaitable[Any]], size: int) -> Any:
+    """Measure starting runs that wait, what they hold, and waking all of
+    them."""
+    limit = float(os.environ.get("BENCH_LIMIT_S", "30"))
+    before = rss_kb()
+    took, starting, _ = await flow(start, 100, seconds=limit, count=size)
+    parked = len(took)
+    held = (rss_kb() - before) / parked
+    begin = time.perf_counter()
+    woken, _, _ = await flow(wake, 100, seconds=limit, count=parked)
+    await rest()
+    waking = time.perf_counter() - begin
+    return {
+        "parked": parked,
+        "starts_s": parked / starting,
+        "kb_each": held,
+        "done": len(woken),
+        "done_s": len(woken) / waking,
+        "waking_s": waking,
+    }
+
+
+# --- the peers ----------------------------------------------------------------
+
+
+async def langgraph(cell: str, *args: str) -> dict[str, float]:
+    """LangGraph over its SQLite saver, durable before each next step."""
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver  # type: ignore[import-not-found]
+    from langgraph.graph import END, START, StateGraph  # type: ignore[import-not-found]
+    from langgraph.types import Command, Send, interrupt  # type: ignore[import-not-found]
+
+    class State(TypedDict):
+        id: int
+        data: str
+
+    class Fan(TypedDict):
+        n: int
+        out: Annotated[list[int], operator.add]
+
+    async def step(state: State) -> State:
+        return {"id": state["id"] + 1, "data": state["data"]}
+
+    async def one(state: State) -> dict[str, list[int]]:
+        return {"out": [state["id"] + 1]}
+
+    async def wait(state: State) -> dict[str, Any]:
+        return {"data": interrupt("go")}
+
+    def send(state: Fan) -> list[Any]:
+        return [Send("one", {**PAYLOAD, "id": n}) for n in range(state["n"])]
+
+    def build(saver: Any, kind: str) -> Any:
+        graph = StateGraph(Fan if kind == "fan" else State)
+        if kind == "fan":
+            graph.add_node("first", lambda state: {"out": []})
+            graph.add_node("one", one)
+            graph.add_edge(START, "first")
+            graph.add_conditional_edges("first", send)
+            graph.add_edge("one", END)
+            return graph.compile(checkpointer=saver)
+        names = ["wait"] if kind == "park" else [f"step{n}" for n in range(STEPS)]
+        for name in names:
+            graph.add_node(name, wait if kind == "park" else step)
+        for before, after in zip([START, *names], [*names, END], strict=True):
+            graph.add_edge(before, after)
+        return graph.compile(checkpointer=saver)
+
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
+        async with AsyncSqliteSaver.from_conn_string(f"{folder}/lg.db") as saver:
+            graph = build(saver, cell)
+
+            async def run(value: Any, name: str) -> Any:
+                config = {"configurable": {"thread_id": name}}
+                return await graph.ainvoke(value, config, durability="sync")
+
+            if cell == "chain":
+                return await chain(lambda n: run(PAYLOAD, f"c{n}"), int(args[0]), float(args[1]))
+            if cell == "start":
+                return {"cpu": (await run(PAYLOAD, "s"))["id"]}
+            if cell == "fan":
+                begin = time.perf_counter()
+                found = await run({"n": int(args[0]), "out": []}, "f")
+                assert len(found["out"]) == int(args[0])
+                return {"wall_s": time.perf_counter() - begin}
+            return await park(
+                lambda n: run(PAYLOAD, f"p{n}"),
+                lambda n: run(Command(resume="x"), f"p{n}"),
+                nothing,
+                int(args[0]),
+            )
+
+
+async def dbos(cell: str, *args: str) -> dict[str, float]:
+    """DBOS on SQLite as it sets it up."""
+    import dbos as product  # type: ignore[import-not-found]
+
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
+        product.DBOS(
+            config={
+                "name": "bench",
+                "system_database_url": f"sqlite:///{folder}/dbos.db",
+                "log_level": "ERROR",
+            }
+        )
+
+        @product.DBOS.step()  # type: ignore[untyped-decorator]
+        async def step(value: dict[str, Any]) -> dict[str, Any]:
+            return {"id": value["id"] + 1, "data": value["data"]}
+
+        @product.DBOS.workflow()  # type: ignore[untyped-decorator]
+        async def chained(value: dict[str, Any]) -> dict[str, Any]:
+            for _ in range(STEPS):
+                value = await step(value)
+            return value
+
+        @product.DBOS.workflow()  # type: ignore[untyped-decorator]
+        async def fan(count: int) -> int:
+            return len(await asyncio.gather(*(step({**PAYLOAD, "id": n}) for n in range(count))))
+
+        @product.DBOS.workflow()  # type: ignore[untyped-decorator]
+        async def parked(value: dict[str, Any]) -> Any:
+            return await product.DBOS.recv_async("go", timeout_seconds=3600)
+
+        product.DBOS.launch()
+        if cell == "chain":
+            return await chain(lambda n: chained(PAYLOAD), int(args[0]), float(args[1]))
+        if cell == "start":
+            return {"cpu": (await chained(PAYLOAD))["id"]}
+        if cell == "fan":
+            await chained(PAYLOAD)
+            begin = time.perf_counter()
+            assert await fan(int(args[0])) == int(args[0])
+            return {"wall_s": time.perf_counter() - begin}
+        handles: list[Any] = []
+
+        async def start(number: int) -> None:
+            handles.append(await product.DBOS.start_workflow_async(parked, PAYLOAD))
+
+        async def wake(number: int) -> None:
+            await product.DBOS.send_async(handles[number].get_workflow_id(), "x", "go")
+            await handles[number].get_result()
+
+        return await park(start, wake, nothing, int(args[0]))
+
+
+async def nothing() -> None:
+    """Everything is done already."""
+
+
+def order_status(order_id: int) -> str:
+    """Return the status of an order."""
+    return "shipped"
+
+
+async def pydantic_ai(*args: str) -> dict[str, float]:
+    """One turn of a pydantic-ai agent; nothing is journaled."""
+    from pydantic_ai import Agent  # type: ignore[import-not-found]
+    from pydantic_ai.messages import (  # type: ignore[import-not-found]
+        ModelResponse,
+        TextPart,
+        ToolCallPart,
+        ToolReturnPart,
+    )
+    from pydantic_ai.models.function import FunctionModel  # type: ignore[import-not-found]
+
+    def model(messages: Any, info: Any) -> Any:
+        if any(isinstance(part, ToolReturnPart) for part in messages[-1].parts):
+            return ModelResponse(parts=[TextPart(ANSWER)])
+        return ModelResponse(parts=[ToolCallPart("order_status", {"order_id": 42})])
+
+    async def status(order_id: int) -> str:
+        return "shipped"
+
+    status.__name__ = "order_status"
+    agent = Agent(FunctionModel(model), system_prompt="You are a clerk.", tools=[status])
+
+    async def turn(number: int) -> None:
+        assert (await agent.run(QUESTION)).output == ANSWER
+
+    return await turns(turn, float(args[0]))
+
+
+async def agent_framework(*args: str) -> dict[str, float]:
+    """One turn of an agent-framework agent; nothing is journaled."""
+    from agent_framework import (  # type: ignore[import-not-found]
+        Agent,
+        BaseChatClient,
+        ChatMiddlewareLayer,
+        ChatResponse,
+        Content,
+        FunctionInvocationLayer,
+        Message,
+    )
+
+    class Scripted(FunctionInvocationLayer, ChatMiddlewareLayer, BaseChatClient):  # type: ignore[misc]
+        def _inner_get_response(self, *, messages: Any, **_: Any) -> Any:
+            async def answer() -> Any:
+                content: Any = ANSWER
+                if messages[-1].role != "tool":
+                    content = Content.from_function_call(
+                        call_id="1", name="order_status", arguments={"order_id": 42}
+                    )
+                return ChatResponse(messages=[Message(role="assistant", contents=[content])])
+
+            return answer()
+
+    async def status(order_id: int) -> str:
+        return "shipped"
+
+    status.__name__ = "order_status"
+    agent = Agent(client=Scripted(), name="a", instructions="You are a clerk.", tools=[status])
+
+    async def turn(number: int) -> None:
+        assert (await agent.run(QUESTION)).text == ANSWER
+
+    return await turns(turn, float(args[0]))
+
+
+async def langgraph_agent(*args: str) -> dict[str, float]:
+    """One turn of a LangGraph model-and-tool loop, durable before each step."""
+    from langchain_core.messages import AIMessage, ToolMessage  # type: ignore[import-not-found]
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    from langgraph.graph import END, START, MessagesState, StateGraph
+
+    async def model(state: Any) -> Any:
+        if isinstance(state["messages"][-1], ToolMessage):
+            return {"messages": [AIMessage(ANSWER)]}
+        call = {"name": "order_status", "args": {"order_id": 42}, "id": "1"}
+        return {"messages": [AIMessage("", tool_calls=[call])]}
+
+    async def tool(state: Any) -> Any:
+        call = state["messages"][-1].tool_calls[0]
+        status = order_status(**call["args"])
+        return {"messages": [ToolMessage(status, tool_call_id=call["id"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", model)
+    graph.add_node("tool", tool)
+    graph.add_edge(START, "model")
+    graph.add_conditional_edges(
+        "model", lambda state: "tool" if state["messages"][-1].tool_calls else END
+    )
+    graph.add_edge("tool", "model")
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
+        async with AsyncSqliteSaver.from_conn_string(f"{folder}/lg.db") as saver:
+            built = graph.compile(checkpointer=saver)
+
+            async def turn(number: int) -> None:
+                config = {"configurable": {"thread_id": f"t{number}"}}
+                value = {"messages": [("user", QUESTION)]}
+                found = await built.ainvoke(value, config, durability="sync")
+                assert found["messages"][-1].content == ANSWER
+
+            return await turns(turn, float(args[0]))
+
+
+async def turns(turn: Job, seconds: float) -> dict[str, float]:
+    """Measure agent turns, one after another."""
+    for number in range(20):
+        await turn(-1 - number)
+    took, wall, cpu = await flow(turn, 1, seconds=seconds)
+    return {
+        "cpu_ms": cpu / len(took) * 1e3,
+        "p50_ms": took[len(took) // 2] * 1e3,
+        "turns_s": len(took) / wall,
+    }
+
+
+CELLS = {
+    "langgraph": ("langgraph", langgraph),
+    "dbos": ("dbos", dbos),
+    "langgraph_agent": ("langgraph", langgraph_agent),
+    "pydantic_ai": ("agents", pydantic_ai),
+    "agent_framework": ("agents", agent_framework),
+}
+
+
+def interpreter(peer: str) -> str | None:
+    """Return a peer's own interpreter, None if it is not installed."""
+    place = HOME / CELLS[peer][0] / "bin" / "python"
+    return str(place) if place.exists() else None
+
+
+def measured(script: str, python: str, *args: object, timeout_s: int = 150) -> dict[str, Any]:
+    """Run one cell in a process of its own and return what it measured."""
+    begin = time.perf_counter()
+    try:
+        done = subprocess.run(
+            [python, script, *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"not done after {timeout_s} s"}
+    lines = [line for line in done.stdout.splitlines() if line.startswith('{"')]
+    if done.returncode or not lines:
+        return {"failed": (done.stderr or done.stdout).strip()[-300:]}
+    return {**json.loads(lines[-1]), "process_s": time.perf_counter() - begin}
+
+
+def install() -> None:
+    """Make the environments that are not there yet."""
+    for name, packages in PACKAGES.items():
+        folder = HOME / name
+        if (folder / "bin" / "python").exists():
+            continue
+        print(f"installing {', '.join(packages)} …", flush=True)
+        venv.create(folder, with_pip=True)
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, "--disable-pip-version-check", *packages], check=True)
+
+
+def main() -> None:
+    """Install, run one cell, or say what is there."""
+    if sys.argv[1:] == ["install"]:
+        install()
+    elif len(sys.argv) > 1:
+        found = asyncio.run(CELLS[sys.argv[1]][1](*sys.argv[2:]))  # type: ignore[operator]
+        print(json.dumps(found), flush=True)
+        os._exit(0)  # some peers leave threads behind
+    else:
+        for peer in CELLS:
+            print(f"{peer:<20}{interpreter(peer) or 'not installed'}")
+        print("python bench/peers.py install makes what is missing")
+
+
+if __name__ == "__main__":
+    main()

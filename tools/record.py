@@ -1,9 +1,9 @@
-"""Records the first minute: runs `squad demo` in a new store and draws what it
-prints as docs/assets/first-minute.svg.
+"""Records the first minute: runs `squad demo` in a new store, answers its
+questions, asks why an order was held, and draws docs/assets/first-minute.svg.
 
 The program runs under a pseudo-terminal, so the picture shows what a person
-sees; approvals are answered by rule. The README shows the picture from the
-moment it exists.
+sees. Nothing is drawn that was not printed; questions after the first are left
+out and counted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -22,16 +23,20 @@ from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "assets" / "first-minute.svg"
-MARK = "<!-- first-minute -->"
 COLUMNS = 100
-LINES_MAX = 60
+# An order of the demo that is held: the supplier's account had changed.
+HELD = "4500210011"
+KINDS_SHOWN = 4
+ANSWERS = {b"[Enter] later: ": b"y\n", b"reason: ": b"compared with the delivery note\n"}
 SECONDS_MAX = 300
 
 CURSOR = re.compile(r"\x1b\[[0-9;?]*[A-HJKSTfhlnsu]")
 
 
 def run(command: list[str], home: str) -> str:
-    """Run a command under a pseudo-terminal and return everything it wrote."""
+    """Run a command under a pseudo-terminal, answer what it asks, and return
+    everything that was to be seen.
+    """
     leader, follower = pty.openpty()
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -46,27 +51,31 @@ def run(command: list[str], home: str) -> str:
         command,
         cwd=home,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=follower,
         stdout=follower,
         stderr=follower,
         close_fds=True,
     )
     os.close(follower)
-    parts = []
-    while True:
-        try:
-            part = os.read(leader, 65536)
-        except OSError:  # Linux says EIO when the other end is closed
-            break
-        if not part:
-            break
-        parts.append(part)
+    seen = b""
+    while part := _read(leader):
+        seen += part
+        for prompt, answer in ANSWERS.items():
+            if seen.endswith(prompt):
+                os.write(leader, answer)  # the terminal echoes it
     os.close(leader)
     code = process.wait(SECONDS_MAX)
-    text = b"".join(parts).decode("utf-8", "replace")
+    text = seen.decode("utf-8", "replace")
     if code:
         raise SystemExit(f"{' '.join(command)} ended with {code}:\n{text[-2000:]}")
     return text
+
+
+def _read(leader: int) -> bytes:
+    try:
+        return os.read(leader, 65536)
+    except OSError:  # Linux says EIO when the other end is closed
+        return b""
 
 
 def settle(output: str) -> list[str]:
@@ -90,40 +99,50 @@ def settle(output: str) -> list[str]:
     return [line.rstrip() for line in screen]
 
 
-def draw(command: str, lines: list[str]) -> str:
-    """Return the SVG of a terminal with this command and its output."""
-    if len(lines) > LINES_MAX:
-        half = LINES_MAX // 3
-        lines = [*lines[:half], "…", *lines[half - LINES_MAX :]]
+def draw(scenes: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Return the SVG of a terminal with each command and its output."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text(f"$ {command}", style="bold"))
-    console.print(Text.from_ansi("\n".join(lines).strip("\n")))
+    for command, lines in scenes:
+        console.print(Text(f"$ {command}", style="bold"))
+        console.print(Text.from_ansi("\n".join(lines).strip("\n")))
+        console.print()
     # No web font: the picture must not ask the network.
     svg = console.export_svg(title="Agent Squad", unique_id="first-minute")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 
-def show_in_readme() -> None:
-    """Put the picture where the README keeps a place for it."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    picture = "![`make demo` from the first order to the signed head](docs/assets/first-minute.svg)"
-    readme.write_text(text.replace(MARK, picture), encoding="utf-8")
+def shorten(lines: Sequence[str]) -> list[str]:
+    """Keep the first question with its answer and the table at the end; what is
+    left out is counted.
+    """
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    asked = [number for number, line in enumerate(plain) if line.startswith("reason: ")]
+    table = plain.index("purchase to pay")
+    kinds = plain.index("exceptions") + 2
+    money = plain.index("money") - 1
+    return [
+        *lines[: asked[0] + 1],
+        *("", _dim(f"… {len(asked) - 1} more questions …"), ""),
+        *lines[table : kinds + KINDS_SHOWN],
+        _dim(f"… {money - kinds - KINDS_SHOWN} more kinds …"),
+        *lines[money:],
+    ]
 
 
-def main(arguments: list[str]) -> int:
-    """Record the command given, or `squad demo --auto`."""
-    command = arguments or ["squad", "demo", "--auto"]
+def _dim(text: str) -> str:
+    return f"\x1b[2m{text}\x1b[0m"
+
+
+def main() -> int:
+    """Record the demo, answered by a person, and one question about it."""
     with tempfile.TemporaryDirectory() as home:
-        lines = settle(run(command, home))
+        demo = shorten(settle(run(["squad", "demo"], home)))
+        why = settle(run(["squad", "why", HELD], home))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    shown = "make demo" if not arguments else " ".join(command)
-    PICTURE.write_text(draw(shown, lines), encoding="utf-8")
-    if not arguments:
-        show_in_readme()
+    PICTURE.write_text(draw([("squad demo", demo), (f"squad why {HELD}", why)]), encoding="utf-8")
     print(f"wrote {PICTURE.relative_to(ROOT)}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -32,7 +32,10 @@ SOURCE = ROOT / "src" / "agentsquad"
 HEAD = "<!-- Written by tools/reference.py (`make docs`); change the code, not this page. -->\n"
 
 # "proceed" ends like the past tense and is not.
-EVENT = re.compile(r"(?!.*proceed$)[a-z][a-z_]*\.[a-z_]+(?:ed|sent|held|lost|met|read_back)")
+EVENT = re.compile(
+    r"(?!.*proceed$)[a-z][a-z_]*\.(?:[a-z_]*(?:ed|sent|given|held|lost|met)|read_back"
+    r"|ambiguous|waiting|set)"
+)
 SETTING = re.compile(r"SQUAD_[A-Z][A-Z0-9_]*[A-Z0-9]")
 # Dotted words in the past tense that are not events: file names and error
 # codes.
@@ -147,10 +150,18 @@ def action_text(action: Action) -> str:
 def actions_page(mounted: Iterable[Plugin]) -> str:
     """Describe every action."""
     found = sorted((action for plugin in mounted for action in plugin.actions), key=_name)
-    text = f"# Actions\n\n{HEAD}\nEach is offered on every surface; {len(found)} are mounted.\n\n"
-    rows = [[f"`{a.name}`", a.spec.effect.value, sentence(a.spec.summary)] for a in found]
+    text = f"# Actions\n\n{HEAD}\nThe {len(found)} things that can be asked for. "
+    text += "Commands, their help and the checks of what is given are made from them.\n\n"
+    rows = [
+        [f"[`{a.name}`](#{_anchor(a.name)})", a.spec.effect.value, sentence(a.spec.summary)]
+        for a in found
+    ]
     text += table(["action", "effect", "what it does"], rows) + "\n"
     return text + "".join(map(action_text, found))
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w-]", "", heading.lower())
 
 
 def kinds_page(mounted: Iterable[Plugin]) -> str:
@@ -309,10 +320,12 @@ def pages() -> tuple[dict[str, str], list[str]]:
     mounted = plugins()
     actions = {action.name for plugin in mounted for action in plugin.actions}
     codes = {code for tree in trees.values() for _, code, _ in raised(tree)}
+    # `budget.set` is what one does and what was done.
+    said = tomllib.loads((PAGES / "events.toml").read_text(encoding="utf-8"))
     events = {
         name: rooms
         for name, rooms in found_in(trees, EVENT).items()
-        if name not in actions and name not in codes
+        if name in said or name not in actions | codes
     }
     events_text, faults = described(
         "Events", "Facts in the log, in the past tense.", events, "events.toml"

@@ -6,9 +6,12 @@ namespace. What a comment right above a block may say:
     <!-- skip: REASON -->     not run; the reason is required
     <!-- exit: 2 -->          the last command of the block ends with this code
     <!-- file: orders.yaml --> the block is saved under this name instead
+    <!-- capture: RUN=show (.*) -->  RUN stands, from here on, for what the
+                              last command of the block printed there
 
 In a `console` block, lines after `$ ` are commands and the others the expected
 output: `…` stands for any text within a line, a line of `...` for any lines.
+Agents answer by rule, so that a page says the same on every machine.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>[\w-]*)\s*$")
-COMMENT = re.compile(r"^<!-- (?P<key>skip|exit|file): ?(?P<value>.*?) ?-->$")
+COMMENT = re.compile(r"^<!-- (?P<key>skip|exit|file|capture): ?(?P<value>.*?) ?-->$")
 RUN = ("console", "python")
 SECONDS_MAX = 300
 
@@ -95,9 +98,25 @@ def conversation(text: str) -> Iterator[tuple[str, list[str]]]:
         yield command, expected
 
 
-def run_console(block: Block, folder: Path) -> None:
+def captured(note: str, output: str) -> tuple[str, str]:
+    """Return the name of a `capture` comment and what it stands for."""
+    name, _, shape = note.partition("=")
+    found = re.search(shape, output)
+    if not found:
+        raise ExampleError(f"nothing like {shape!r} to be {name} in:\n{output}")
+    return name, found[1]
+
+
+def filled(text: str, words: dict[str, str]) -> str:
+    """Return a text with the captured words in place of their names."""
+    for name, value in words.items():
+        text = re.sub(rf"\b{name}\b", lambda _, value=value: value, text)
+    return text
+
+
+def run_console(block: Block, folder: Path, words: dict[str, str]) -> None:
     """Run the commands of a block and compare what they print."""
-    steps = list(conversation(block.text))
+    steps = list(conversation(filled(block.text, words)))
     binaries = str(Path(sys.executable).parent)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SQUAD_")},
@@ -106,6 +125,7 @@ def run_console(block: Block, folder: Path) -> None:
         "NO_COLOR": "1",
         "TERM": "dumb",
         "SQUAD_HOME": str(folder / ".squad"),
+        "SQUAD_MODELS": "off",
     }
     for number, (command, expected) in enumerate(steps, 1):
         result = subprocess.run(
@@ -119,27 +139,32 @@ def run_console(block: Block, folder: Path) -> None:
             timeout=SECONDS_MAX,
             check=False,
         )
+        # A command ended by a signal, as a shell tells it: 128 and the signal.
+        code = result.returncode if result.returncode >= 0 else 128 - result.returncode
         wanted = int(block.notes.get("exit", "0")) if number == len(steps) else 0
         output = (
             result.stdout
             if result.stdout.endswith("\n") or not result.stdout
             else (result.stdout + "\n")
         )
-        if result.returncode != wanted:
+        if code != wanted:
             raise ExampleError(
-                f"line {block.line}: `{command}` ended with {result.returncode}, "
-                f"not {wanted}:\n{output}"
+                f"line {block.line}: `{command}` ended with {code}, not {wanted}:\n{output}"
             )
         if expected and not pattern(expected).fullmatch(output):
             raise ExampleError(
                 f"line {block.line}: `{command}` printed\n{output}\nand not\n" + "\n".join(expected)
             )
+        if number == len(steps) and "capture" in block.notes:
+            name, value = captured(block.notes["capture"], output)
+            words[name] = value
 
 
 def run_page(page: str, folder: Path) -> list[str]:
     """Run a page's examples; return what was skipped, each with its reason."""
     skipped = []
     names: dict[str, object] = {"__name__": "example"}
+    words: dict[str, str] = {}
     for block in blocks(page):
         if "skip" in block.notes:
             if len(block.notes["skip"]) < 10:
@@ -150,7 +175,7 @@ def run_page(page: str, folder: Path) -> list[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
         elif block.language == "console":
-            run_console(block, folder)
+            run_console(block, folder, words)
         elif block.language == "python":
             exec(compile(block.text, f"example at line {block.line}", "exec"), names)
     return skipped

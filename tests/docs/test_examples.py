@@ -79,3 +79,17 @@ def test_a_console_block_that_is_no_conversation_is_refused(tmp_path: Path) -> N
 def test_a_page_sees_a_store_of_its_own(tmp_path: Path) -> None:
     page = console("$ echo $SQUAD_HOME", f"{tmp_path}/.squad")
     assert examples.run_page(page, tmp_path) == []
+
+
+def test_what_a_command_printed_can_be_used_by_the_next(tmp_path: Path) -> None:
+    page = console("$ echo see run k4uf", note="<!-- capture: RUN=run ([a-z0-9]+) -->")
+    page += console("$ echo RUN RUNS", "k4uf RUNS")
+    assert examples.run_page(page, tmp_path) == []
+    with pytest.raises(examples.ExampleError, match="nothing like"):
+        examples.run_page(
+            console("$ echo no", note="<!-- capture: RUN=run ([a-z0-9]+) -->"), tmp_path
+        )
+
+
+def test_agents_answer_by_rule_in_examples(tmp_path: Path) -> None:
+    assert examples.run_page(console("$ echo $SQUAD_MODELS", "off"), tmp_path) == []

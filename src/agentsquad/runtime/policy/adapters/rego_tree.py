@@ -97,14 +97,16 @@ def _alias(line: Node, source: str) -> str | None:
 
 
 def _find(node: Any, form: str) -> Iterator[Node]:
-    if isinstance(node, dict):
-        for key, inner in node.items():
-            if key == form and isinstance(inner, dict):
+    """Yield every part of one form, as they stand in the source."""
+    waiting = [node]
+    while waiting:
+        at = waiting.pop()
+        if isinstance(at, dict):
+            inner = at.get(form)
+            if isinstance(inner, dict):
                 yield inner
-            yield from _find(inner, form)
-    elif isinstance(node, list):
-        for inner in node:
-            yield from _find(inner, form)
+            at = list(at.values())
+        waiting += [one for one in reversed(at) if isinstance(one, dict | list)]
 
 
 def _clauses(node: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@ look at agents."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.engine.decider import plain
 from agentsquad.workforce.agents.contract import (
     AgentCatalogue,
     ModelCatalogue,
@@ -54,8 +56,12 @@ async def brief(ctx: Context, value: BriefInput) -> Briefing:
 def tool_spec(registry: Registry, name: str) -> ToolSpec:
     """Return an action as a tool a model can be offered."""
     spec = registry.action(name).spec
-    schema = msgspec.json.schema(spec.input) if spec.input is not Any else {"type": "object"}
-    return ToolSpec(name=name, description=spec.summary, schema=schema)
+    return ToolSpec(name=name, description=spec.summary, schema=_schema(spec.input))
+
+
+@lru_cache(maxsize=512)
+def _schema(shape: Any) -> dict[str, Any]:
+    return msgspec.json.schema(shape) if shape is not Any else {"type": "object"}
 
 
 async def recall(store: EventStore, run: str, agent: str, limit: int) -> tuple[Any, ...]:
@@ -93,7 +99,7 @@ async def generate(ctx: Context, value: ModelRequest) -> ModelReply:
         kind="model",
         provider=model.provider,
         model=reply.model,
-        request=hashing.digest(value),
+        request=hashing.digest(plain(value)),
         input_tokens=reply.usage.input_tokens,
         output_tokens=reply.usage.output_tokens,
         cached_tokens=reply.usage.cached_tokens,

@@ -51,6 +51,8 @@ def steady(text: str) -> str:
     change with the code, sizes that follow from them."""
     text = re.sub(r"[0-9a-f]{12}…", "HASH", text)
     text = re.sub(r"[0-9a-f]{64}|[A-Za-z0-9+/]{43}=", "HASH", text)
+    # Questions are named by what they bind, the policy among it.
+    text = re.sub(r"\b[0-9a-f]{12}\b", "QUESTION----", text)
     text = re.sub(r"[\d,.]+ bytes", "N bytes", text)
     text = re.sub(r"(bytes +)[\d,]+ \([\d.]+ an event\)", r"\1N", text)
     return re.sub(r"(squad|Python) \d+\.\d+\.\d+", r"\1 N", text)

@@ -3,7 +3,8 @@ shipped ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from agentsquad.assembly.settings import Settings
@@ -36,11 +37,20 @@ class Shelf:
     def __init__(
         self,
         store: EventStore,
-        shipped: Iterable[Mapping[str, Any]],
+        shipped: Callable[[], Iterable[Mapping[str, Any]]],
     ) -> None:
         self._store = store
-        self._shipped = {one["metadata"]["name"]: one for one in shipped}
+        self._read_shipped = shipped
         self._providers: list[tuple[str, Mapping[str, Any]]] = []
+
+    @cached_property
+    def _shipped(self) -> dict[str, Mapping[str, Any]]:
+        """The agents that ship; their manifests are read on first use."""
+        return {one["metadata"]["name"]: one for one in self._read_shipped()}
+
+    def resources(self, kind: str) -> Sequence[Mapping[str, Any]]:
+        """Return the resources of a kind that ship."""
+        return tuple(self._shipped.values()) if kind == "Agent" else ()
 
     async def agent(self, name: str) -> Mapping[str, Any]:
         """Return an Agent resource; an applied one goes before a shipped
@@ -95,14 +105,14 @@ class Providing:
 class ModelAppraiser:
     """What a model call can cost, from the prices around the model."""
 
-    def __init__(self, models: ModelCatalogue) -> None:
+    def __init__(self, models: Callable[[], ModelCatalogue]) -> None:
         self._models = models
 
     def appraise(self, action: str, value: Any) -> Quote | None:
         """Return a quote for a model call; anything else is free."""
         if not isinstance(value, ModelRequest):
             return None
-        model: Any = self._models.model(value.model)
+        model: Any = self._models().model(value.model)
         if model.provider in ("rules", "local"):
             return None
         return Quote(*model.ceiling(value))

@@ -20,6 +20,7 @@ from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.control.contract import Shipped
 from agentsquad.runtime.control.manifests import StoredManifests
 from agentsquad.runtime.engine.contract import Engine, Lease, Manifests
 from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
@@ -60,10 +61,11 @@ class Squad:
         ports.provide(Gate, lambda: Gate(self.world.store))
         ports.provide(Engine, self._engine)
         ports.provide(BudgetKeeper, lambda: BudgetKeeper(self.world.store))
-        ports.provide(Appraiser, lambda: ModelAppraiser(ports.get(Models)))
+        ports.provide(Appraiser, lambda: ModelAppraiser(lambda: ports.get(Models)))
         ports.provide(Manifests, lambda: StoredManifests(self.world.store))
         ports.provide(Ledger, lambda: self.ledger)
-        ports.provide(Shelf, lambda: Shelf(self.world.store, shipped_agents()))
+        ports.provide(Shelf, lambda: Shelf(self.world.store, shipped_agents))
+        ports.provide(Shipped, lambda: ports.get(Shelf))
         ports.provide(AgentCatalogue, lambda: ports.get(Shelf))
         ports.provide(Models, self._models)
         ports.provide(ModelCatalogue, lambda: ports.get(Models))

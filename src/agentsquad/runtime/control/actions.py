@@ -17,6 +17,7 @@ from agentsquad.runtime.control.contract import (
     ExplainInput,
     Explanation,
     GetInput,
+    Shipped,
     TextSource,
 )
 from agentsquad.runtime.control.resource import (
@@ -28,6 +29,7 @@ from agentsquad.runtime.control.resource import (
     plain,
     refuse_doubles,
     stored,
+    with_shipped,
 )
 
 
@@ -80,12 +82,16 @@ async def apply_resources(ctx: Context, value: ApplyInput) -> ApplyOutput:
     examples=("squad get agents", "squad get agent matcher -o yaml"),
 )
 async def get_resources(ctx: Context, value: GetInput) -> dict[str, Any]:
-    """Return a resource as it can be applied again, or all of a kind."""
+    """Return a resource as it can be applied again, or all of a kind.
+
+    What ships with the product is there too, with `status.origin` shipped.
+    """
     kind = kind_named(ctx.port(Registry).kinds, value.kind)
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
+    shipped = ctx.port(Shipped).resources(kind.name)  # type: ignore[type-abstract]
     if value.name is not None:
-        return await find(store, kind.name, value.name)
-    return {"items": await listed(store, kind.name)}
+        return await find(store, kind.name, value.name, shipped)
+    return {"items": with_shipped(await listed(store, kind.name), shipped)}
 
 
 @action(

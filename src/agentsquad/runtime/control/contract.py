@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -31,6 +31,15 @@ class Expressions(Protocol):
 
     def evaluate(self, text: str, names: Mapping[str, Any]) -> Any:
         """Return an expression's JSON value, else raise ExpressionError."""
+        ...
+
+
+class Shipped(Protocol):
+    """The resources this distribution brings along; an applied one of the same
+    name goes before them."""
+
+    def resources(self, kind: str) -> Sequence[Mapping[str, Any]]:
+        """Return all of a kind, in any order."""
         ...
 
 

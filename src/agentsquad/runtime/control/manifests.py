@@ -3,9 +3,10 @@ workflows."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
@@ -37,7 +38,7 @@ class StoredManifests:
 class FindInput(msgspec.Struct, kw_only=True):
     """Which workflow."""
 
-    name: str
+    name: Annotated[str, Meta(description="name of the workflow")]
 
 
 class Found(msgspec.Struct, kw_only=True):

@@ -8,10 +8,11 @@ from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.control import actions
 from agentsquad.runtime.control.adapters.cel import CelExpressions
 from agentsquad.runtime.control.adapters.files import FileSource
-from agentsquad.runtime.control.contract import Expressions, TextSource
+from agentsquad.runtime.control.contract import Expressions, Shipped, TextSource
 from agentsquad.runtime.control.interpret import manifest_workflow
 from agentsquad.runtime.control.kinds import agent_workflow
 from agentsquad.runtime.control.manifests import find_workflow
+from agentsquad.runtime.control.resource import NothingShipped
 from agentsquad.runtime.control.schedules import list_schedules, run_schedules
 
 _OPERATORS = """package control.operators
@@ -27,6 +28,11 @@ allow contains {"clause": "control.operators.person", "reason": "a person sets w
 def file_source(settings: Any) -> FileSource:
     """Return the reader of manifest files."""
     return FileSource()
+
+
+def nothing_shipped(settings: Any) -> Shipped:
+    """Return an empty shelf; assembly mounts one with what solutions bring."""
+    return NothingShipped()
 
 
 def cel_expressions(settings: Any) -> CelExpressions:
@@ -48,5 +54,5 @@ plugin = Plugin(
     kinds=(agent_workflow(CelExpressions()),),
     workflows=(manifest_workflow(CelExpressions()),),
     policies={"control/operators.rego": _OPERATORS},
-    ports={TextSource: file_source, Expressions: cel_expressions},
+    ports={TextSource: file_source, Expressions: cel_expressions, Shipped: nothing_shipped},
 )

@@ -20,6 +20,7 @@ from agentsquad.kernel.resource import Kind, Resource
 from agentsquad.runtime.control.contract import APPLIED, DELETED, ResourceMissingError
 
 PREFIX = "resource/"
+SHIPPED = {"origin": "shipped"}
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -86,15 +87,40 @@ async def stored(store: EventStore, kind: str, name: str) -> Stored:
     return fold(await store.read_stream(stream, after=version - 1))
 
 
-async def find(store: EventStore, kind: str, name: str) -> dict[str, Any]:
-    """Return one resource; ResourceMissingError names the nearest."""
+class NothingShipped:
+    """The shelf of a distribution that brings no resources along."""
+
+    def resources(self, kind: str) -> tuple[Mapping[str, Any], ...]:
+        """Return nothing."""
+        return ()
+
+
+def with_shipped(
+    applied: Sequence[dict[str, Any]], shipped: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return what was applied and, marked, what ships and was not replaced, by
+    name."""
+    whole = {one["metadata"]["name"]: {**one, "status": SHIPPED} for one in shipped}
+    whole.update({one["metadata"]["name"]: one for one in applied})
+    return [whole[name] for name in sorted(whole)]
+
+
+async def find(
+    store: EventStore, kind: str, name: str, shipped: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return one resource, a shipped one if none was applied;
+    ResourceMissingError names the nearest."""
     held = (await stored(store, kind, name)).resource
-    if held is None:
-        names = [resource["metadata"]["name"] for resource in await listed(store, kind)]
+    if held is not None:
+        return held
+    there = {
+        one["metadata"]["name"]: one for one in with_shipped(await listed(store, kind), shipped)
+    }
+    if name not in there:
         raise ResourceMissingError(
-            f"no {kind} named {name!r}", hint=nearest(name, names) or "apply one first"
+            f"no {kind} named {name!r}", hint=nearest(name, list(there)) or "apply one first"
         )
-    return held
+    return there[name]
 
 
 async def listed(store: EventStore, kind: str) -> list[dict[str, Any]]:

@@ -16,11 +16,13 @@ from agentsquad.kernel.registry import Plugin, Registry
 from agentsquad.runtime.control import resource as streams
 from agentsquad.runtime.control.adapters.files import FileSource
 from agentsquad.runtime.control.contract import (
+    Shipped,
     SourceMissingError,
     SourceUnreadableError,
     TextSource,
 )
 from agentsquad.runtime.control.plugin import plugin as control
+from agentsquad.runtime.control.resource import NothingShipped
 from agentsquad.runtime.engine.door import CallPath, Step
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.testing.world import TestSquad
@@ -45,6 +47,14 @@ spec: {selector: {matchLabels: {team: finance}}}
 """
 
 
+SHIPPED: dict[str, Any] = {
+    "apiVersion": "agentsquad.dev/v1",
+    "kind": "Agent",
+    "metadata": {"name": "drafter"},
+    "spec": {"type": "custom-agent", "role": "a writer"},
+}
+
+
 class Texts:
     """Manifests by name."""
 
@@ -57,6 +67,13 @@ class Texts:
         return self.texts[name]
 
 
+class Shelf:
+    """One agent comes with the product."""
+
+    def resources(self, kind: str) -> list[dict[str, Any]]:
+        return [SHIPPED] if kind == "Agent" else []
+
+
 class House:
     """An installation with the control plugin, its texts and its ledger."""
 
@@ -66,6 +83,7 @@ class House:
         self.texts = Texts(**texts)
         self.squad.world.ports.put(TextSource, self.texts)
         self.squad.world.ports.put(Registry, self.squad.registry)
+        self.squad.world.ports.put(Shipped, NothingShipped())
         self.path = CallPath(self.squad.world, STANDARD)
 
     @property
@@ -113,6 +131,25 @@ async def test_a_plan_says_what_would_change_and_writes_nothing() -> None:
     house = House(a=MATCHER)
     assert await house.apply("a", plan=True) == [("Agent", "matcher", True)]
     assert await house.resource_events() == []
+
+
+async def test_shipped_resources_are_listed_and_marked_until_one_is_applied() -> None:
+    house = House(a=MATCHER)
+    house.squad.world.ports.put(Shipped, Shelf())
+    await house.apply("a")
+    marked = {**SHIPPED, "status": {"origin": "shipped"}}
+    listed = await house.call("resources.get", kind="agents")
+    assert [one["metadata"]["name"] for one in listed["items"]] == ["drafter", "matcher"]
+    assert listed["items"][0] == marked and "status" not in listed["items"][1]
+    assert await house.call("resources.get", kind="agent", name="drafter") == marked
+
+    house.texts.texts["mine"] = msgspec.json.encode(marked).decode()
+    assert await house.apply("mine") == [("Agent", "drafter", True)]
+    assert await house.call("resources.get", kind="agent", name="drafter") == SHIPPED
+    assert await house.call("resources.get", kind="agentgroups") == {"items": []}
+    with pytest.raises(MissingError, match="no Agent named 'draftr'") as caught:
+        await house.call("resources.get", kind="agent", name="draftr")
+    assert "drafter" in str(caught.value.hint)
 
 
 async def test_what_is_got_can_be_applied_again_unchanged() -> None:

@@ -28,8 +28,21 @@ def got(plain: Any, page: Page) -> None:
         page.line("none")
         return
     page.table(
-        [Column("kind", keep=True), Column("name", keep=True), Column("what")],
-        [[one["kind"], one["metadata"]["name"], _about(one.get("spec") or {})] for one in items],
+        [
+            Column("kind", keep=True),
+            Column("name", keep=True),
+            Column("origin", keep=True),
+            Column("what"),
+        ],
+        [
+            [
+                one["kind"],
+                one["metadata"]["name"],
+                (one.get("status") or {}).get("origin", "applied"),
+                _about(one.get("spec") or {}),
+            ]
+            for one in items
+        ],
     )
 
 

@@ -205,7 +205,8 @@ def ratio(cell: str, who: str, lines: list[dict[str, Any]]) -> str:
     if who == "ours" or not pairs:
         return ""
     middle = statistics.median(a / b if more else b / a for a, b in pairs)
-    return f"{middle:,.1f} times better in {figure}"
+    better = f"{middle:,.1f} times better" if middle >= 1 else f"{1 / middle:,.1f} times worse"
+    return f"{better} in {figure}"
 
 
 def main() -> None:

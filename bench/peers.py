@@ -118,19 +118,25 @@ async def park(start: Job, wake: Job, rest: Callable[[], Awaitable[Any]], size: 
 # --- the peers ----------------------------------------------------------------
 
 
+class State(TypedDict):
+    """What a LangGraph chain or parked thread carries."""
+
+    id: int
+    data: str
+
+
+class Fan(TypedDict):
+    """What a LangGraph fan-out gathers."""
+
+    n: int
+    out: Annotated[list[int], operator.add]
+
+
 async def langgraph(cell: str, *args: str) -> dict[str, float]:
     """LangGraph over its SQLite saver, durable before each next step."""
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver  # type: ignore[import-not-found]
     from langgraph.graph import END, START, StateGraph  # type: ignore[import-not-found]
     from langgraph.types import Command, Send, interrupt  # type: ignore[import-not-found]
-
-    class State(TypedDict):
-        id: int
-        data: str
-
-    class Fan(TypedDict):
-        n: int
-        out: Annotated[list[int], operator.add]
 
     async def step(state: State) -> State:
         return {"id": state["id"] + 1, "data": state["data"]}

@@ -1,0 +1,141 @@
+"""Measures what one agent turn costs beside the model: two model calls and one
+tool call, the model a script that answers at once.
+
+Ours is journaled: the briefing, each model call and the tool call are synced to
+a SQLite log before the next begins. LangGraph is too (its SQLite saver,
+durability "sync"); agent-framework-core and pydantic-ai keep nothing. Processor
+time is the figure to look at; the middle of the rounds is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import peers
+from agentsquad.integrations.connectors.ai.scripted.scripted import ScriptedModel
+from agentsquad.kernel.action import Effect, action
+from agentsquad.kernel.policy import PolicyEngine
+from agentsquad.kernel.ports import Clock, Entropy, EventStore
+from agentsquad.kernel.registry import Plugin, Registry
+from agentsquad.runtime.engine.door import Ports, World
+from agentsquad.runtime.engine.plugin import system_clock, system_entropy
+from agentsquad.runtime.engine.shell import EmbeddedEngine
+from agentsquad.runtime.ledger.plugin import open_ledger
+from agentsquad.testing import AllowAll
+from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue, ToolCall
+from agentsquad.workforce.agents.plugin import plugin as agents
+
+RIVALS = ("agent_framework", "pydantic_ai", "langgraph_agent")
+SPEC = {"model": "scripted", "role": "a clerk", "tools": ["order.status"]}
+
+
+class Order(msgspec.Struct):
+    """Which order."""
+
+    order_id: int
+
+
+@action("order.status", effect=Effect.READ)
+async def status(ctx: Any, value: Order) -> str:
+    """Return the status of an order."""
+    return peers.order_status(value.order_id)
+
+
+class Clerk:
+    """A catalogue of one agent and of a model that starts over each turn."""
+
+    def __init__(self) -> None:
+        self.call = ToolCall(id="1", name="order.status", arguments={"order_id": 42})
+        self.fresh()
+
+    def fresh(self) -> None:
+        """Begin the script again."""
+        self.script = ScriptedModel([self.call, peers.ANSWER])
+
+    def model(self, name: str) -> ScriptedModel:
+        """Return the script."""
+        return self.script
+
+    async def agent(self, name: str) -> dict[str, Any]:
+        """Return the agent."""
+        return {"spec": SPEC}
+
+
+async def ours(seconds: float, store: str) -> dict[str, float]:
+    """Take turns on this project's engine."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
+        clock, entropy, clerk = system_clock(), system_entropy(), Clerk()
+        url = f"sqlite:///{folder}/log.db" if store == "sqlite" else "memory:"
+        ledger = open_ledger(url, clock, entropy)
+        ports = Ports(
+            {
+                EventStore: ledger.store,
+                PolicyEngine: AllowAll(),
+                Clock: clock,
+                Entropy: entropy,
+                ModelCatalogue: clerk,
+                AgentCatalogue: clerk,
+            }
+        )
+        registry = Registry.of(agents, Plugin(name="bench", actions=(status,)))
+        squad = EmbeddedEngine(World(registry, ports))
+
+        async def turn(number: int) -> None:
+            clerk.fresh()
+            value = {"agent": "clerk", "input": peers.QUESTION}
+            outcome = await squad.wait(await squad.start("agent-turn", value))
+            assert outcome.output == peers.ANSWER, outcome
+
+        found = await peers.turns(turn, seconds)
+        await squad.close()
+        ledger.close()
+        return found
+
+
+def main() -> None:
+    """Run one cell, or rounds of ours and the peers'."""
+    if sys.argv[1:2] == ["cell"]:
+        print(json.dumps(asyncio.run(ours(float(sys.argv[2]), sys.argv[3]))))
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    names = ["ours, SQLite", "ours, memory", *(p for p in RIVALS if peers.interpreter(p))]
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for number in range(options.rounds):
+        print(peers.conditions(), file=sys.stderr, flush=True)
+        for name in names if number % 2 == 0 else names[::-1]:
+            if name.startswith("ours"):
+                store = name.partition(", ")[2].lower()
+                line = peers.measured(__file__, sys.executable, "cell", 2, store)
+            else:
+                line = peers.measured(peers.__file__, str(peers.interpreter(name)), name, 2)
+            found[name].append(line)
+    print(f"{'one turn':<20}{'cpu ms':>10}{'p50 ms':>10}{'ours is':>28}")
+    for name, lines in found.items():
+        told = [line for line in lines if "failed" not in line]
+        if not told:
+            print(f"{name:<20}{lines[-1]['failed'][:100]}")
+            continue
+        cpu, middle = (statistics.median(line[f] for line in told) for f in ("cpu_ms", "p50_ms"))
+        ratios = [
+            theirs["cpu_ms"] / mine["cpu_ms"]
+            for theirs, mine in zip(lines, found["ours, SQLite"], strict=True)
+            if "cpu_ms" in theirs and "cpu_ms" in mine
+        ]
+        times = f"{statistics.median(ratios):.2f} times cheaper" if "ours" not in name else ""
+        print(f"{name:<20}{cpu:>10.3f}{middle:>10.3f}{times:>28}")
+    print(f"conditions at the end: {peers.conditions()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -122,8 +122,10 @@ def fields(title: str, type_: Any) -> str:
 def action_text(action: Action) -> str:
     """Return the section of one action."""
     spec = action.spec
-    command = "squad " + " ".join(spec.cli or tuple(spec.name.split(".", 1)))
-    facts = [f"effect **{spec.effect.value}**", f"command `{command}`"]
+    # An empty path says: a step of runs, offered to nobody.
+    words = tuple(spec.name.split(".", 1)) if spec.cli is None else spec.cli
+    command = f"command `squad {' '.join(words)}`" if words else "only as a step of a run"
+    facts = [f"effect **{spec.effect.value}**", command]
     facts += [
         f"{what} by `{name}`"
         for what, name in (

@@ -6,9 +6,10 @@ They are reads, so a replay takes the recorded Decision and never asks again.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
@@ -19,9 +20,9 @@ from agentsquad.kernel.registry import Registry
 class DecideInput(msgspec.Struct, kw_only=True):
     """The action a workflow wants to know about."""
 
-    action: str
-    input: Any = None
-    facts: dict[str, Any] = {}
+    action: Annotated[str, Meta(description="name of the action")]
+    input: Annotated[Any, Meta(description="what it would be called with")] = None
+    facts: Annotated[dict[str, Any], Meta(description="what the workflow adds")] = {}
 
 
 @action("policy.decide", effect=Effect.READ, cli=())
@@ -44,8 +45,8 @@ def decide(ctx: Context, value: DecideInput) -> Decision:
 class QueryInput(msgspec.Struct, kw_only=True):
     """A rule and what it is asked about."""
 
-    path: str
-    input: Any = None
+    path: Annotated[str, Meta(description="the rule, beginning with data")]
+    input: Annotated[Any, Meta(description="what it reads as input")] = None
 
 
 @action("policy.query", effect=Effect.READ, cli=())

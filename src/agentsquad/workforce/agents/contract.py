@@ -8,9 +8,10 @@ One small port of our own; providers are adapters under
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from agentsquad.kernel.errors import InvalidError, LimitError, UnavailableError
 
@@ -52,14 +53,16 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `output_schema` asks for one JSON object of that shape as the reply's text.
     """
 
-    model: str
-    messages: tuple[Message, ...]
-    tools: tuple[ToolSpec, ...] = ()
-    output_schema: Mapping[str, Any] | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
+    model: Annotated[str, Meta(description="PROVIDER/MODEL, or a name a provider lists")]
+    messages: Annotated[tuple[Message, ...], Meta(description="the conversation so far")]
+    tools: Annotated[tuple[ToolSpec, ...], Meta(description="actions it may call")] = ()
+    output_schema: Annotated[
+        Mapping[str, Any] | None, Meta(description="JSON Schema the answer must fit")
+    ] = None
+    temperature: Annotated[float | None, Meta(description="0 for the likeliest words")] = None
+    max_tokens: Annotated[int | None, Meta(description="longest answer, in tokens")] = None
+    seed: Annotated[int | None, Meta(description="seed of its chance, where it takes one")] = None
+    stop: Annotated[tuple[str, ...], Meta(description="texts that end the answer")] = ()
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

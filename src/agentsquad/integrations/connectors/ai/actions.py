@@ -7,11 +7,12 @@ from typing import Annotated
 import msgspec
 
 from agentsquad.integrations.connectors.ai.check import CheckResult, check_model
-from agentsquad.integrations.connectors.ai.contract import ModelEntry, Models
+from agentsquad.integrations.connectors.ai.contract import ModelEntry, ModelMissingError, Models
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.ports import Clock
+from agentsquad.kernel.registry import nearest
 from agentsquad.workforce.agents.contract import Message, ModelRequest, Usage
 
 
@@ -46,6 +47,11 @@ class ModelsTestOutput(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     items: list[CheckResult]
     skipped: dict[str, str]
+
+    @property
+    def exit_code(self) -> int:
+        """1 when a check failed."""
+        return 0 if self.ok else 1
 
 
 class ModelsAskInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +105,14 @@ async def test_models(ctx: Context, value: ModelsTestInput) -> ModelsTestOutput:
     """
     models = ctx.port(Models)  # type: ignore[type-abstract]
     clock = ctx.port(Clock)  # type: ignore[type-abstract]
-    chosen, skipped = choose(models.entries(), value)
+    entries = models.entries()
+    chosen, skipped = choose(entries, value)
+    if value.name is not None and not chosen and not skipped:
+        known = {name for entry in entries for name in (entry.name, entry.provider)}
+        raise ModelMissingError(
+            f"no model or provider named {value.name!r}",
+            hint=nearest(value.name, known) or "squad models list shows them",
+        )
     items: list[CheckResult] = []
     for done, entry in enumerate(chosen):
         ctx.progress(f"asking {entry.name}", done=done, total=len(chosen))

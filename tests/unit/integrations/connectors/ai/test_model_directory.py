@@ -28,7 +28,7 @@ from agentsquad.kernel.ports import Clock
 from agentsquad.kernel.registry import Registry
 from agentsquad.testing.clock import ManualClock
 from agentsquad.testing.entropy import SeededEntropy
-from agentsquad.workforce.agents.contract import Message, ModelRequest
+from agentsquad.workforce.agents.contract import Message, ModelReply, ModelRequest
 
 OPENAI: dict[str, Any] = {
     "endpoint": "https://api.openai.com/v1",
@@ -212,7 +212,28 @@ async def test_listing_asking_and_testing_as_actions() -> None:
     assert door.metered[0]["cost_micros"] == 0
     tested = await actions.test_models(door, ModelsTestInput(name="openai", offline=True))
     assert (tested.ok, tested.items) == (True, [])
-    assert tested.skipped["openai/gpt-4"] == "needs OPENAI_API_KEY"
+    assert tested.skipped["openai/gpt-4"] == "needs OPENAI_API_KEY" and tested.exit_code == 0
+    with pytest.raises(ModelMissingError) as caught:
+        await actions.test_models(door, ModelsTestInput(name="opnai"))
+    assert "openai" in str(caught.value.hint)
+
+
+async def test_a_check_that_fails_is_the_command_s_exit_code() -> None:
+    class Wrong:
+        provider = "box"
+
+        async def complete(self, request: ModelRequest, *, deadline_ms: int | None = None) -> Any:
+            return ModelReply(model="tiny", text="")
+
+        def stream(self, request: ModelRequest, *, deadline_ms: int | None = None) -> Any:
+            raise ModelExtraError("it cannot")
+
+    settings = Settings(specs={"box": HERE})
+    models = build_models(settings)
+    models.model = lambda name: Wrong()  # type: ignore[method-assign,assignment,return-value]
+    door: Any = Door(models, settings.clock)
+    tested = await actions.test_models(door, ModelsTestInput(name="box/tiny"))
+    assert tested.items and not tested.ok and tested.exit_code == 1
 
 
 def test_what_can_be_tested_is_chosen_by_name_and_network() -> None:

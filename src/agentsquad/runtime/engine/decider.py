@@ -69,6 +69,7 @@ class Instance:
         self.workflow = workflow
         self.registry = registry
         self.commands: dict[str, Command] = {}
+        self.asked: list[str] = []  # positions of commands nobody has looked at yet
         self.end: End | None = None
         self.sagas: list[Saga] = []
         self.stopped: CancelSignal | None = None
@@ -387,6 +388,7 @@ class Instance:
         """Call an action and return its output; `undoes` names the position it
         compensates."""
         position = self._position()
+        self.asked.append(position)
         self.commands[position] = Call(
             position=position,
             name=name or action,
@@ -432,6 +434,7 @@ class Instance:
         """Ask a person; `expires_ms` is how long the question and its answer
         stay good."""
         position = self._position()
+        self.asked.append(position)
         self.commands[position] = Ask(
             position=position,
             name=f"approve {action}",
@@ -448,6 +451,7 @@ class Instance:
     async def sleep(self, duration_ms: int) -> None:
         """Wait for a time."""
         position = self._position()
+        self.asked.append(position)
         self.commands[position] = Sleep(position=position, due_ms=self.now_ms() + int(duration_ms))
         await Wait(position)
 
@@ -458,6 +462,7 @@ class Instance:
         if early is not None:
             return early.payload.get("payload")
         due = None if timeout_ms is None else self.now_ms() + timeout_ms
+        self.asked.append(position)
         self.commands[position] = WaitSignal(position=position, name=name, due_ms=due)
         return await Wait(position)
 
@@ -466,6 +471,7 @@ class Instance:
     ) -> Any:
         """Run another workflow as a child."""
         position = self._position()
+        self.asked.append(position)
         self.commands[position] = Child(
             position=position,
             name=workflow,
@@ -507,6 +513,7 @@ class Instance:
     def deadline(self, duration_ms: int) -> None:
         """Fail the run if it still goes on after this time."""
         due = self.now_ms() + duration_ms
+        self.asked.append(DEADLINE)
         self.commands[DEADLINE] = Sleep(position=DEADLINE, due_ms=due, name="deadline")
 
     def latch(self) -> Latch:

@@ -251,9 +251,11 @@ class EmbeddedEngine(Answers, Performer):
             return
         if instance.stopped is not None and not drive.stopped:
             self._halt(drive)
-        fresh = [item for item in instance.commands.items() if item[0] not in drive.issued]
-        for position, command in fresh:
+        asked, instance.asked = instance.asked, []
+        fresh = dict.fromkeys(p for p in asked if p in instance.commands and p not in drive.issued)
+        for position in fresh:
             drive.issued.add(position)
+            command = instance.commands[position]
             self._start(drive, position, command, chain and len(fresh) == 1)
 
     @staticmethod
@@ -261,11 +263,15 @@ class EmbeddedEngine(Answers, Performer):
         """Let go of what a stopped run asked for, except effects that may have
         left; what it must still end is issued once more."""
         drive.stopped = True
+        own = asyncio.current_task()
         for position, task in drive.tasks.items():
-            if position not in drive.instance.state.effects and not position.startswith(CATCH_UP):
+            begun = position in drive.instance.state.effects or position.startswith(CATCH_UP)
+            if not begun and task is not own:
                 task.cancel()
                 drive.issued.discard(position)
-        drive.issued -= drive.instance.leaving - drive.instance.state.effects.keys()
+        again = drive.instance.leaving - drive.instance.state.effects.keys()
+        drive.issued -= again
+        drive.instance.asked += sorted(again)
 
     def _start(self, drive: Drive, name: str, command: Command | None, chain: bool) -> None:
         if chain:
@@ -275,9 +281,9 @@ class EmbeddedEngine(Answers, Performer):
         drive.tasks[name] = task
 
         def finished(done: asyncio.Task[None]) -> None:
-            for held in [name for name, task in drive.tasks.items() if task is done]:
-                del drive.tasks[held]
             if done.cancelled():
+                for held in [name for name, task in drive.tasks.items() if task is done]:
+                    del drive.tasks[held]
                 return
             error = done.exception()
             if error is not None:
@@ -291,14 +297,16 @@ class EmbeddedEngine(Answers, Performer):
         """Do one step and those that follow on it one by one, in one task."""
         task = drive.tasks[name]
         while True:
-            if command is None:
-                await self._finish(drive)
-            else:
-                await self.perform(drive, command)
+            try:
+                if command is None:
+                    await self._finish(drive)
+                else:
+                    await self.perform(drive, command)
+            finally:
+                if drive.tasks.get(name) is task:
+                    del drive.tasks[name]
             if drive.next is None:
                 return
-            if drive.tasks.get(name) is task:
-                del drive.tasks[name]
             (name, command), drive.next = drive.next, None
             drive.tasks[name] = task
 

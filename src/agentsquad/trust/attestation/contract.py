@@ -45,8 +45,12 @@ class Files(Protocol):
         """Return the content, None when there is no such file."""
         ...
 
-    def write(self, path: str, data: bytes) -> None:
-        """Put the content in place durably, all or nothing, making folders."""
+    def write(self, path: str, data: bytes, *, public: bool = False) -> None:
+        """Put the content in place durably, all or nothing, making folders.
+
+        What is `public` may be read by everybody on the machine, and so may
+        what is in the folders made for it.
+        """
         ...
 
     def append(self, path: str, data: bytes) -> None:

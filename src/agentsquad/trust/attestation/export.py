@@ -51,8 +51,9 @@ async def export(
         if level == 0:
             records = await store.read_records(after=index * TILE_WIDTH, limit=width)
             bundle = encode_bundle([record.header for record in records])
-            files.write(f"{folder}/{entries_path(index, width)}", bundle)
-        files.write(f"{folder}/{tile_path(level, index, width)}", store.tile(level, index, width))
-    files.write(f"{folder}/{KEY_FILE}", f"{notary.key()}\n".encode())
-    files.write(f"{folder}/{CHECKPOINT_FILE}", head.note)
+            files.write(f"{folder}/{entries_path(index, width)}", bundle, public=True)
+        tile = store.tile(level, index, width)
+        files.write(f"{folder}/{tile_path(level, index, width)}", tile, public=True)
+    files.write(f"{folder}/{KEY_FILE}", f"{notary.key()}\n".encode(), public=True)
+    files.write(f"{folder}/{CHECKPOINT_FILE}", head.note, public=True)
     return Exported(head=head, written=len(todo), known=known)

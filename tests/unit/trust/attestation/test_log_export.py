@@ -7,12 +7,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agentsquad.kernel.errors import IntegrityError
 from agentsquad.kernel.event import NewEvent
+from agentsquad.trust.attestation.adapters.files import LocalFiles
 
 
 class Reader:
@@ -186,3 +188,40 @@ async def test_another_implementation_verifies_heads_and_proofs(office):
             judge.checkpoint_verify_inclusion(second.checkpoint, keys, seq, leaf, steps)
     with pytest.raises(judge.VerifyError):
         judge.checkpoint_verify(second.checkpoint.replace("701", "702"), keys)
+
+
+def test_what_is_public_may_be_read_by_all_and_the_rest_by_its_owner(tmp_path):
+    before = os.umask(0o077)  # as the command line sets it
+    try:
+        LocalFiles().write(f"{tmp_path}/site/log/tile/0/000", b"x", public=True)
+        LocalFiles().write(f"{tmp_path}/private/case.json", b"x")
+    finally:
+        os.umask(before)
+
+    def mode(name: str) -> int:
+        return (tmp_path / name).stat().st_mode & 0o777
+
+    public = ("site", "site/log", "site/log/tile", "site/log/tile/0")
+    assert [mode(name) for name in public] == [0o755] * 4
+    assert mode("site/log/tile/0/000") == 0o644
+    assert (mode("private"), mode("private/case.json")) == (0o700, 0o600)
+
+
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path):
+    (tmp_path / "mine").mkdir(mode=0o700)
+    LocalFiles().write(f"{tmp_path}/mine/checkpoint", b"x", public=True)
+    assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o700
+
+
+async def test_every_file_of_an_export_is_public(office, monkeypatch):
+    await fill(office, 3)
+    asked: list[bool] = []
+    write = office.files.write
+
+    def watched(path: str, data: bytes, *, public: bool = False) -> None:
+        asked.append(public)
+        write(path, data)
+
+    monkeypatch.setattr(office.files, "write", watched)
+    await office.call("log.export", folder="log")
+    assert len(asked) == len(folder(office, "log")) and all(asked)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from agentsquad.trust.attestation.contract import FileFailedError
 
+PUBLIC_FILE = 0o644
+PUBLIC_FOLDER = 0o755
+
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
@@ -34,14 +37,23 @@ class LocalFiles:
             except FileNotFoundError:
                 return None
 
-    def write(self, path: str, data: bytes) -> None:
-        """Put the content in place durably, all or nothing, making folders."""
+    def write(self, path: str, data: bytes, *, public: bool = False) -> None:
+        """Put the content in place durably, all or nothing, making folders.
+
+        A `public` file gets 0644 and folders made for it 0755, whatever the
+        process's own mask; folders that are there keep their mode.
+        """
         target = Path(path)
         draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         with translated(path):
+            missing = [folder for folder in target.parents if not folder.exists()]
             target.parent.mkdir(parents=True, exist_ok=True)
+            for folder in missing if public else []:
+                folder.chmod(PUBLIC_FOLDER)
             try:
                 with draft.open("wb") as file:
+                    if public:
+                        os.fchmod(file.fileno(), PUBLIC_FILE)
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())

@@ -47,7 +47,7 @@ class MemoryFiles:
         """Return the content, None when there is no such file."""
         return self.content.get(path)
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, *, public: bool = False) -> None:
         """Put the content in place."""
         self.content[path] = data
 

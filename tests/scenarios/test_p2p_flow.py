@@ -19,6 +19,7 @@ from agentsquad.integrations.connectors.ai.local import plugin as local
 from agentsquad.integrations.formats.x12.validation import check
 from agentsquad.kernel.errors import DeadlineError, DeniedError, SquadError
 from agentsquad.kernel.policy import PolicyEngine
+from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine
 from agentsquad.solutions.purchase_to_pay import generator
 from agentsquad.solutions.purchase_to_pay.adapters.bank_folder import BankFolder
@@ -208,6 +209,34 @@ async def test_what_a_person_refuses_is_held_and_said_so(desk: Desk) -> None:
     assert result.exceptions["approval_refused"] == 1
     assert any(d["field"] == "held" for d in result.differences)
     assert "risk" in person.asked[0] and "invoices" in person.asked[0]
+
+
+class Overtaken(Scripted):
+    """A person at a terminal who thinks while a colleague answers elsewhere."""
+
+    def __init__(self, engine: Any) -> None:
+        super().__init__()
+        self.engine = engine
+
+    async def ask(self, text: str, people: Sequence[str]) -> Verdict | None:
+        for item in await self.engine.inbox():
+            if item.id in text and not self.asked:
+                await self.engine.answer(
+                    item.id, approve=True, approver=people[0], reason="from another terminal"
+                )
+        return await super().ask(text, people)
+
+
+@pytest.mark.slow
+async def test_an_answer_at_the_prompt_that_comes_too_late_ends_nothing(desk: Desk) -> None:
+    desk.drop()
+    person = Overtaken(desk.squad.ports.get(Engine))
+    desk.squad.ports.put(Approver, person)
+    result = await desk.demo(auto=False)
+    assert result.ground_truth == "matches" and len(person.asked) == result.approvals
+    given = await desk.squad.ports.get(EventStore).read(types=["approval.given"], limit=100)
+    reasons = [(event.payload or {})["reason"] for event in given]
+    assert reasons.count("from another terminal") == 1 and len(reasons) == result.approvals
 
 
 @pytest.mark.slow

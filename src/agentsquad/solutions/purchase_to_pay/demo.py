@@ -178,16 +178,26 @@ async def _by_rule(ctx: Context, engine: Engine, item: InboxItem) -> None:
 async def _at_prompt(
     ctx: Context, engine: Engine, item: InboxItem, approver: Approver, place: tuple[int, int]
 ) -> bool:
+    """Ask about one question; False leaves it to the inbox, where others may be
+    quicker."""
     policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
     people = policy.query("data.p2p.auto.eligible", _question(item)) or []
     if not people:
         return False
+    root = item.run.partition("/")[0]
+    if item.id not in {one.id for one in await engine.inbox(root)}:
+        return True
     verdict = await approver.ask(laid_out(item, people, place), people)
     if verdict is None:
         return False
-    await engine.answer(
-        item.id, approve=verdict.approve, approver=verdict.approver, reason=verdict.reason
-    )
+    try:
+        await engine.answer(
+            item.id, approve=verdict.approve, approver=verdict.approver, reason=verdict.reason
+        )
+    except (ConflictError, MissingError) as late:
+        if late.code not in ("approval.answered", "approval.missing"):
+            raise
+        ctx.progress(f"too late: {late}")
     return True
 
 

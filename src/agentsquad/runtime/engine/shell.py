@@ -47,6 +47,7 @@ from agentsquad.runtime.engine.timers import Timers
 Watcher = Callable[[Event], None]
 # What other processes, and surfaces of this one, tell runs.
 TOLD = (
+    "run.adopted",
     "approval.given",
     "approval.refused",
     "signal.received",
@@ -176,6 +177,7 @@ class EmbeddedEngine(Answers, Performer):
         except SquadError:
             del self.drives[run]
             raise
+        self.stuck.pop(run, None)
         self._issue(drive)
         return drive
 
@@ -546,14 +548,20 @@ class EmbeddedEngine(Answers, Performer):
         events = await self.world.store.read(after=self._seen, limit=5000, types=TOLD)
         for event in events:
             run = event.stream.removeprefix("run/")
-            drive = self.drives.get(run)
-            if drive is not None:
-                if event.stream_seq > drive.instance.state.version:
-                    await self._catch_up(drive)
-            elif not event.type.startswith("effect.") or "resolved_by" in event.payload:
-                await self._load(run)
+            try:
+                await self._hear(run, event)
+            except SquadError as error:  # of one run; the others go on
+                self._stick(run, error)
         self._seen = events[-1].seq if len(events) == 5000 else size
         return len(events)
+
+    async def _hear(self, run: str, event: Event) -> None:
+        drive = self.drives.get(run)
+        if drive is not None:
+            if event.stream_seq > drive.instance.state.version:
+                await self._catch_up(drive)
+        elif not event.type.startswith("effect.") or "resolved_by" in event.payload:
+            await self._load(run)
 
     async def close(self) -> None:
         """Stop driving; open runs continue from the log next time."""

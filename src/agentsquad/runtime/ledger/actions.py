@@ -20,6 +20,7 @@ from agentsquad.runtime.ledger.contract import (
     SubjectMissingError,
     VerifyFailedError,
 )
+from agentsquad.runtime.ledger.naming import check_type, find_run
 from agentsquad.runtime.ledger.verification import ERASED_TYPE, Verified
 
 LIMIT_MAX = 10_000
@@ -34,7 +35,12 @@ class ShowInput(msgspec.Struct, kw_only=True):
     """Which events; without `after` the newest ones."""
 
     stream: Annotated[str | None, described("Only events of this stream.", "run/01jd")] = None
-    run: Annotated[str | None, described("Only events of this run and its children.")] = None
+    run: Annotated[
+        str | None,
+        described(
+            "Only events of this run and its children; its id may be cut short.", "kooa4lnr33"
+        ),
+    ] = None
     type: Annotated[str | None, described("Only events of this type.", "run.started")] = None
     after: Annotated[
         int | None, described("Only events with a greater number (seq), oldest first.", 100)
@@ -61,6 +67,8 @@ async def show(ctx: Context, value: ShowInput) -> ShowOutput:
         raise InvalidError(f"the limit is 0 to {LIMIT_MAX}", code="ledger.limit")
     store = _ledger(ctx).store
     size = await store.size()
+    if value.type is not None:
+        check_type(value.type, store.volume.types())
     if value.stream is not None or value.run is not None:
         events = await _of_streams(store, value)
     elif value.type is not None:
@@ -78,10 +86,10 @@ async def show(ctx: Context, value: ShowInput) -> ShowOutput:
 async def _of_streams(store: RecordStore, value: ShowInput) -> list[Event]:
     names = [value.stream] if value.stream is not None else []
     if value.run is not None:
-        run = f"run/{value.run}"
-        names = [name for name, _ in await store.streams(run) if (name + "/").startswith(run + "/")]
-        if not names:
-            raise MissingError(f"no run {value.run!r}", code="run.missing", hint="squad runs list")
+        root = value.run.partition("/")[0]
+        begun = [name for name, _ in await store.streams(f"run/{root}")]
+        run = f"run/{find_run(value.run, begun)}"
+        names = [name for name in begun if (name + "/").startswith(run + "/")]
     events = [event for name in names for event in await store.read_stream(name)]
     events = sorted(
         (e for e in events if value.type in (None, e.type) and e.seq > (value.after or 0)),

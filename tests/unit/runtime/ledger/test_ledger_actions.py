@@ -78,6 +78,47 @@ async def test_show_of_a_run_includes_its_children_and_no_namesake(ledger: Ledge
         await numbers(ledger, limit=-1)
 
 
+async def test_show_takes_the_beginning_of_a_run_s_id(ledger: Ledger) -> None:
+    for stream in ("run/kooa4lnr33x", "run/kooa4lnr33x/case-1", "run/kooq"):
+        await ledger.store.append([NewEvent(stream=stream, type="run.started", payload={})])
+
+    async def streams(run: str) -> list[str]:
+        asked = actions.ShowInput(run=run)
+        return [event.stream for event in (await actions.show.fn(Room(ledger), asked)).items]
+
+    assert await streams("kooa4") == ["run/kooa4lnr33x", "run/kooa4lnr33x/case-1"]
+    assert await streams("kooa/ca") == ["run/kooa4lnr33x/case-1"]
+    with pytest.raises(InvalidError, match="beginning of 2 runs") as caught:
+        await streams("koo")
+    assert "kooq" in str(caught.value.hint)
+    for nothing in ("zz", "kooa/zz", "", "kooa/"):
+        with pytest.raises((MissingError, InvalidError)):
+            await streams(nothing)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("run.startd", "did you mean 'run.started'?"),
+        ("Run.Started", "did you mean 'run.started'?"),
+        ("step.compelted", "did you mean 'step.completed'?"),
+        ("started", "one of: run.started"),
+        ("step", "one of: step.completed"),
+        ("everything", "known: run.started, step.completed"),
+    ],
+)
+async def test_show_says_which_type_was_meant(ledger: Ledger, typed: str, meant: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        await numbers(ledger, type=typed)
+    assert (caught.value.code, caught.value.hint) == ("event.type", meant)
+    with pytest.raises(InvalidError):
+        await numbers(ledger, type=typed, run="a")
+
+
+async def test_a_type_that_was_never_written_is_no_slip(ledger: Ledger) -> None:
+    assert await numbers(ledger, type="run.failed") == []
+
+
 async def test_stats_count_what_is_there(ledger: Ledger) -> None:
     found = await actions.stats.fn(Room(ledger), actions.StatsInput())
     assert (found.events, found.streams) == (30, 4)

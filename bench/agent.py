@@ -132,7 +132,10 @@ def main() -> None:
             for theirs, mine in zip(lines, found["ours, SQLite"], strict=True)
             if "cpu_ms" in theirs and "cpu_ms" in mine
         ]
-        times = f"{statistics.median(ratios):.2f} times cheaper" if "ours" not in name else ""
+        middle_ratio = statistics.median(ratios)
+        times = "" if "ours" in name else f"{middle_ratio:.1f} times cheaper"
+        if middle_ratio < 1 and times:
+            times = f"{1 / middle_ratio:.1f} times dearer"
         print(f"{name:<20}{cpu:>10.3f}{middle:>10.3f}{times:>28}")
     print(f"conditions at the end: {peers.conditions()}")
 

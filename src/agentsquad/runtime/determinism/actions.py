@@ -59,7 +59,13 @@ class ForkInput(msgspec.Struct, kw_only=True):
     ] = "same"
 
 
-@action("runs.fork", effect=Effect.READ, cli=("fork",), positional=("run",))
+@action(
+    "runs.fork",
+    effect=Effect.READ,
+    cli=("fork",),
+    positional=("run",),
+    examples=("squad fork kooa4lnr33 --set input/amount=900",),
+)
 async def fork_run(ctx: Context, value: ForkInput) -> Fork:
     """Say what would have happened, had something been different; no effect can
     leave.

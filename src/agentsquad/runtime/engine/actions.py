@@ -44,7 +44,13 @@ class StartInput(msgspec.Struct, kw_only=True):
     auto: Annotated[bool, described("answer approvals by rule instead of asking")] = False
 
 
-@action("runs.start", effect=Effect.WRITE, cli=("run",), positional=("workflow",))
+@action(
+    "runs.start",
+    effect=Effect.WRITE,
+    cli=("run",),
+    positional=("workflow",),
+    examples=("squad run purchase-to-pay --input orders/",),
+)
 async def start(ctx: Context, value: StartInput) -> Outcome:
     """Start a workflow; the same input folder or key continues the run already
     there."""
@@ -233,7 +239,13 @@ class SignalInput(msgspec.Struct, kw_only=True):
     payload: Annotated[str, described("JSON", '{"ok": true}')] = "null"
 
 
-@action("runs.signal", effect=Effect.WRITE, cli=("runs", "signal"), positional=("run", "name"))
+@action(
+    "runs.signal",
+    effect=Effect.WRITE,
+    cli=("runs", "signal"),
+    positional=("run", "name"),
+    examples=("squad runs signal kooa4lnr33 delivered --payload '{\"pallets\": 4}'",),
+)
 async def signal(ctx: Context, value: SignalInput) -> Outcome:
     """Send a signal to a waiting run."""
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
@@ -348,6 +360,10 @@ class ResolveInput(msgspec.Struct, kw_only=True):
     effect=Effect.WRITE,
     cli=("effects", "resolve"),
     positional=("run", "position"),
+    examples=(
+        "squad effects resolve kooa4lnr33 8 --failed --reason 'the bank never saw it'",
+        "squad effects resolve kooa4lnr33 8 --confirmed '\"B-7\"' --reason 'the bank shows it'",
+    ),
 )
 async def resolve(ctx: Context, value: ResolveInput) -> Outcome:
     """Say what became of an effect that was sent and never answered."""

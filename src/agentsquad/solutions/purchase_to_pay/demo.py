@@ -76,7 +76,12 @@ class DemoResult(msgspec.Struct, kw_only=True):
         return 0 if self.ground_truth == "matches" else 1
 
 
-@action("demo.run", effect=Effect.WRITE, cli=("demo",))
+@action(
+    "demo.run",
+    effect=Effect.WRITE,
+    cli=("demo",),
+    examples=("squad demo --auto -o json", "squad demo --folder orders"),
+)
 async def run(ctx: Context, value: DemoInput) -> DemoResult:
     """Run purchase to pay over the shipped orders and check every cent."""
     source = ctx.port(FileSource)  # type: ignore[type-abstract]

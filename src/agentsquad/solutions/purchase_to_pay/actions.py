@@ -136,11 +136,17 @@ class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
     blob: Annotated[Blob, Meta(description="where its bytes are kept")]
 
 
+class KeyInput(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a run's input that names it."""
+
+    folder: Annotated[str, Meta(description="folder the files are in")]
+
+
 @action("p2p.key", effect=Effect.READ, cli=())
-def key(ctx: Context, value: dict[str, Any]) -> str:
+def key(ctx: Context, value: KeyInput) -> str:
     """Name the run of a folder by its files, master data and lists."""
     source = ctx.port(FileSource)  # type: ignore[type-abstract]
-    folder = value["folder"]
+    folder = value.folder
     contents: list[Any] = [[f.name, f.digest] for f in source.list(folder).files]
     for name in ("master.json", "sanctions/sdn.csv", "sanctions/alt.csv"):
         try:

@@ -1,4 +1,4 @@
-"""Why: causes and flips are re-run before they are stated; flips are smallest."""
+"""Why: causes and flips are re-run before they are stated."""
 
 from __future__ import annotations
 
@@ -126,8 +126,10 @@ async def test_what_does_not_matter_is_neither_cause_nor_flip():
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-99, 99) | st.text("abc", max_size=3),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["price", "quantity", "name"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["price", "quantity", "name"]), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 

@@ -104,13 +104,13 @@ def _unpaid(case: Case, kind: str, because: str) -> Found:
 
 
 def _shown(one: Judged, work: Work) -> dict[str, Any]:
-    matched = "credit note" if one.credit else f"{one.matched} of {one.lines} lines matched"
+    match = "credit note" if one.credit else f"{one.matched} of {one.lines} lines"
     return {
         "number": one.number,
         "date": one.date,
         "total": str(one.total),
         "payable": str(one.payable),
-        "matched": matched,
+        "match": match,
         "exceptions": sorted({f.kind for f in work.exceptions if f.document == one.number}),
     }
 

@@ -64,7 +64,7 @@ def _invoices(invoices: Any) -> list[str]:
     if not isinstance(invoices, Sequence) or not all(isinstance(i, Mapping) for i in invoices):
         return _texts(invoices)
     cells = [
-        [str(one.get(name, "")) for name in ("number", "date", "total", "matched")]
+        [str(one.get(name, "")) for name in ("number", "date", "total", "match")]
         for one in invoices
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

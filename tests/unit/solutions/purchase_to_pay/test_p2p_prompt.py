@@ -22,7 +22,7 @@ EVIDENCE: dict[str, Any] = {
             "date": "2026-03-07",
             "total": "3768.66 CAD",
             "payable": "3621.62 CAD",
-            "matched": "3 of 3 lines matched",
+            "match": "3 of 3 lines",
             "exceptions": ["short_shipment"],
         },
         {
@@ -30,7 +30,7 @@ EVIDENCE: dict[str, Any] = {
             "date": "2026-04-17",
             "total": "147.04 CAD",
             "payable": "0.00 CAD",
-            "matched": "credit note",
+            "match": "credit note",
             "exceptions": [],
         },
     ],
@@ -65,9 +65,9 @@ def test_a_payment_is_asked_about_in_lines_a_person_can_read() -> None:
         "  risk        low (score 10): short shipment",
         "  who may     ap_clerk: person:ada, person:chen",
         "  asked by    agent:p2p",
-        "  invoices    MA-220007   2026-03-07  3768.66 CAD  3 of 3 lines matched"
+        "  invoices    MA-220007   2026-03-07  3768.66 CAD  3 of 3 lines"
         "  pays 3621.62 CAD  short shipment",
-        "              MA-220007C  2026-04-17  147.04 CAD   credit note           pays 0.00 CAD",
+        "              MA-220007C  2026-04-17  147.04 CAD   credit note   pays 0.00 CAD",
         "  exceptions  short_shipment: more was billed than came",
         "  order       a.edi ISA 000001223",
         "  ordered by  BRUNO KELLER",

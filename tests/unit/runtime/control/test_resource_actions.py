@@ -179,6 +179,7 @@ async def test_unknown_kinds_and_names_are_answered_with_the_nearest() -> None:
     await house.apply("a")
     for value, hint in (
         ({"kind": "agnet"}, "did you mean 'agent'?"),
+        ({"kind": "Agnet"}, "did you mean 'Agent'?"),
         ({"kind": "agent", "name": "macher"}, "did you mean 'matcher'?"),
     ):
         with pytest.raises(MissingError) as caught:

@@ -84,7 +84,7 @@ format: $(STAMPS)/dev ## order imports, lay out the code, wrap its prose
 
 # --- documentation ------------------------------------------------------------------------------
 
-SPHINX = $(BIN)/python -m sphinx -q -W --keep-going -d .venv/.doctrees -b
+SPHINX = $(BIN)/python -m sphinx -q -W -E --keep-going -d .venv/.doctrees -b
 
 .PHONY: docs
 docs: $(STAMPS)/install $(STAMPS)/docs ## write the generated reference, build docs into site/

@@ -147,3 +147,8 @@ def _put(doc: Any, steps: list[str], value: Any, pointer: str) -> Any:
         index = int(step)
         return [*doc[:index], _put(inner, rest, value, pointer), *doc[index + 1 :]]
     raise _missing(pointer, step, doc)
+
+
+def shown(value: Any) -> Any:
+    """Return a side of a difference as JSON: None where there was nothing."""
+    return None if value is ABSENT else value

@@ -88,4 +88,4 @@ def parse(text: str) -> Change:
         value = canonical.loads(raw)
     except InvalidError:
         value = raw
-    return Change(path=path, value=value)
+    return Change(path=path, value=value, text=raw)

@@ -46,11 +46,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a fork does differently.
 
     `path` is "input/…" for the run's input, "POSITION/…" for the output of a
-    step, as a JSON Pointer without the leading slash.
+    step, as a JSON Pointer without the leading slash. `text` is how the value
+    was typed.
     """
 
     path: str
     value: Any
+    text: str | None = None
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):

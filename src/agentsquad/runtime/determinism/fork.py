@@ -16,7 +16,8 @@ from agentsquad.kernel import errors
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import MissingError, SquadError
 from agentsquad.kernel.event import Event
-from agentsquad.kernel.pointer import diff
+from agentsquad.kernel.pointer import diff, get, put, shown
+from agentsquad.kernel.registry import nearest
 from agentsquad.runtime.determinism.contract import (
     Change,
     ChangeInvalidError,
@@ -104,7 +105,13 @@ class Forker:
         log = Journal(past)
         value = _changed(value, changes.get("input", ()))
         started = {**past.started, "input": value}
-        instance.apply(log.event("run.started", started, past.events[0]))
+        try:
+            instance.apply(log.event("run.started", started, past.events[0]))
+        except msgspec.ValidationError as error:
+            raise ChangeInvalidError(
+                f"{past.workflow} would not take that input: {error}",
+                hint="write a value of the kind that stands there now",
+            ) from error
         stop = past.cancel
         while instance.end is None:
             if not instance.commands:
@@ -293,8 +300,11 @@ class Forker:
         approver = "person:supposed"
         if recorded is not None and recorded.payload.get("approver"):
             approver = recorded.payload["approver"]
+        reason = "supposed in a fork"
         if self.people != "same":
             yes = self.people == "approve"
+        elif recorded is not None:
+            reason = str(recorded.payload.get("reason", reason))
         if recorded is None:
             self._note(
                 past,
@@ -307,7 +317,7 @@ class Forker:
             "position": command.position,
             "binding": body["binding"],
             "approver": approver,
-            "reason": "supposed in a fork",
+            "reason": reason,
             "expires_ms": command.expires_ms,
         }
         return [
@@ -327,7 +337,13 @@ class Forker:
     ) -> None:
         self.differences.append(
             Difference(
-                run=past.run, position=position, name=name, what=what, field=field, was=was, now=now
+                run=past.run,
+                position=position,
+                name=name,
+                what=what,
+                field=field,
+                was=shown(was),
+                now=shown(now),
             )
         )
 
@@ -382,7 +398,7 @@ def place(past: Past, changes: list[Change], at: str | None) -> dict[str, list[t
                 f"{change.path!r} names no step of run {past.run}",
                 hint=f"input/… or POSITION/…; squad runs show {past.run} lists positions",
             )
-        placed.setdefault(target, []).append((f"/{pointer}" if pointer else "", change.value))
+        placed.setdefault(target, []).append((f"/{pointer}" if pointer else "", change))
     return placed
 
 
@@ -391,11 +407,28 @@ def _by_rule(command: Call) -> bool:
 
 
 def _changed(value: Any, edits: Any) -> Any:
-    from agentsquad.kernel.pointer import put
-
-    for pointer, new in edits:
+    for pointer, change in edits:
+        new = change.value
+        if pointer:
+            old = _existing(value, pointer)
+            if isinstance(old, str) and change.text is not None and not isinstance(new, str):
+                new = change.text  # an account number stays a text
         value = put(value, pointer, new)
     return value
+
+
+def _existing(value: Any, pointer: str) -> Any:
+    """Return what a change replaces; a field that is not there is a slip."""
+    try:
+        return get(value, pointer)
+    except MissingError as error:
+        above, _, name = pointer.rpartition("/")
+        try:
+            there = get(value, above)
+        except MissingError:
+            there = {}
+        names = list(there) if isinstance(there, dict) else []
+        raise ChangeInvalidError(f"there is no {pointer}", hint=nearest(name, names)) from error
 
 
 def _below(command: Command, changes: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import MissingError, SquadError
 from agentsquad.kernel.event import Event
-from agentsquad.kernel.pointer import diff, walk
+from agentsquad.kernel.pointer import diff, shown, walk
 from agentsquad.kernel.ports import BlobStore, EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.determinism.contract import Replay
@@ -198,8 +198,8 @@ def _found(
         events=0,
         event=event.seq,
         field=field,
-        was=was,
-        now=now,
+        was=shown(was),
+        now=shown(now),
         position=event.payload["position"],
         reason=reason or f"{event.payload['action']} gave {was!r}, now it gives {now!r}",
     )
@@ -223,8 +223,8 @@ def _located(error: NonDeterministicError) -> dict[str, Any]:
         "verdict": "diverged",
         "event": details.get("event"),
         "field": details.get("field", "/action"),
-        "was": details.get("was", details.get("expected")),
-        "now": details.get("now", details.get("came")),
+        "was": shown(details.get("was", details.get("expected"))),
+        "now": shown(details.get("now", details.get("came"))),
         "reason": error.message,
         "position": details.get("position"),
     }

@@ -90,6 +90,12 @@ async def _key(ctx: Context, name: str, body: Any) -> str | None:
 async def _limit(ctx: Context, run: str, text: str) -> None:
     """Set the budget of a run before it starts."""
     amount, currency = text[:-3].strip(), text[-3:].upper()
+    if not amount or not currency.isalpha():
+        raise InvalidError(
+            f"{text!r} is not an amount with its currency",
+            code="run.budget",
+            hint="write --budget 5.00USD",
+        )
     limit = Limit(
         scope=f"run:{run}", currency=currency, micros=Money.parse(amount, currency).micros
     )

@@ -13,6 +13,7 @@ from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.hashing import digest_bytes
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, EventStore
+from agentsquad.runtime.engine import runs
 from agentsquad.runtime.ledger.contract import Ledger, RecordStore
 from agentsquad.runtime.ledger.merkle import (
     TileNodes,
@@ -282,6 +283,13 @@ class CaseOutput(HeadOutput, frozen=True, kw_only=True):
     verify: str
 
 
+async def _named(ctx: Context, subject: str) -> str:
+    """Return an event's number, or the whole id of a run that was cut short."""
+    if subject.isdigit():
+        return subject
+    return await runs.find(ctx.port(EventStore), subject)  # type: ignore[type-abstract]
+
+
 @action(
     "attest.prove",
     effect=Effect.WRITE,
@@ -306,7 +314,7 @@ async def prove(ctx: Context, input: CaseInput) -> CaseOutput:
             notary=notary,
             policies=_policies(ctx),
         ),
-        input.subject,
+        await _named(ctx, input.subject),
         actor=str(ctx.actor),
         kept=_witnessed(ctx, input.witness),
         disclose=input.disclose,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from agentsquad.kernel.errors import MissingError
+from agentsquad.kernel.errors import ConflictError, MissingError
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,3 +57,9 @@ class DocumentMissingError(MissingError):
     """No run knows this document."""
 
     code = "why.missing"
+
+
+class UnexplainableError(ConflictError):
+    """The recording lacks what an explanation would need."""
+
+    code = "why.incomplete"

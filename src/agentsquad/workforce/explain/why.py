@@ -15,6 +15,7 @@ from agentsquad.kernel.event import Event
 from agentsquad.runtime.determinism.contract import Change, Fork
 from agentsquad.runtime.determinism.fork import Forker
 from agentsquad.runtime.determinism.past import Past
+from agentsquad.runtime.determinism.replay import incomplete
 from agentsquad.runtime.engine.door import World
 from agentsquad.workforce.explain.candidates import (
     Candidate,
@@ -25,7 +26,12 @@ from agentsquad.workforce.explain.candidates import (
     perturbations,
     step,
 )
-from agentsquad.workforce.explain.contract import Cause, Counterfactual, Why
+from agentsquad.workforce.explain.contract import (
+    Cause,
+    Counterfactual,
+    UnexplainableError,
+    Why,
+)
 from agentsquad.workforce.explain.verdict import reasons, verdict
 
 FORKS = 400  # most re-runs for one question
@@ -52,6 +58,11 @@ class Inquiry:
 
     async def answer(self) -> Why:
         """Find the causes and the smallest flip."""
+        gone = incomplete(self._past.events)
+        if gone is not None:
+            raise UnexplainableError(f"run {self._past.run} cannot be explained: {gone[1]}")
+        if self.verdict.startswith("sha256:"):
+            return self._too_much()
         causes = await self._causes()
         flips = await self._flips()
         return Why(
@@ -64,6 +75,21 @@ class Inquiry:
             others=flips[1:3],
             checked=self.checked,
             exhausted=self.exhausted,
+        )
+
+    def _too_much(self) -> Why:
+        """Answer for a run whose result is no single decision."""
+        return Why(
+            answer=f"run {self._past.run} came to a result of many parts: ask about one of the "
+            "documents or child runs in it (squad runs list --all).",
+            run=self._past.run,
+            document=self._document,
+            verdict="many",
+            causes=[],
+            flip=None,
+            others=[],
+            checked=0,
+            exhausted=False,
         )
 
     async def _try(self, changes: list[Change], at: str | None = None) -> tuple[str, Fork] | None:

@@ -9,7 +9,8 @@ import pytest
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.registry import Plugin, Registry
-from agentsquad.runtime.determinism.contract import Change, ForkStuckError
+from agentsquad.runtime.determinism.actions import parse
+from agentsquad.runtime.determinism.contract import Change, ChangeInvalidError, ForkStuckError
 from agentsquad.runtime.determinism.fork import Forker
 from agentsquad.runtime.determinism.replay import replay, replay_events
 from agentsquad.runtime.engine.contract import workflow
@@ -240,3 +241,29 @@ async def test_a_new_effect_without_preview_stops_the_fork():
     await settle()
     with pytest.raises(ForkStuckError):
         await Forker(s.world).fork(outcome.run, [Change(path="input/n", value=2)])
+
+
+async def test_a_slip_in_a_change_is_refused_with_the_nearest_name():
+    s, run = await done()
+    with pytest.raises(ChangeInvalidError) as caught:
+        await Forker(s.world).fork(run, [Change(path="input/line", value=[1])])
+    assert caught.value.hint == "did you mean 'lines'?"
+    with pytest.raises(ChangeInvalidError):
+        await Forker(s.world).fork(run, [Change(path="1.0.1/1/n", value=1)])
+
+
+async def test_a_text_that_looks_like_a_number_stays_a_text():
+    @workflow("account")
+    async def account(ctx, value: dict) -> dict:
+        return {"to": value["account"]}
+
+    s = TestSquad(Plugin(name="t", workflows=(account,)))
+    outcome = await s.run("account", {"account": "111"})
+    fork = await Forker(s.world).fork(outcome.run, [parse("input/account=222")])
+    assert fork.output == {"to": "222"}
+
+
+async def test_a_difference_with_nothing_on_one_side_can_be_printed():
+    s, run = await done()
+    fork = await Forker(s.world).fork(run, [Change(path="", value={"n": 7, "more": 1})], at="2")
+    assert msgspec.json.encode(fork)

@@ -26,7 +26,7 @@ async def validate(world: World, step: Step, proceed: Proceed) -> Any:
             raise InvalidError(
                 f"input of {step.action.name}: {error}",
                 code="action.input",
-                hint=f"see: squad explain action {step.action.name}",
+                hint="the command's --help says what it takes",
                 details={"action": step.action.name},
             ) from error
     return await proceed(step)

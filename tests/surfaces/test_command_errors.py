@@ -120,7 +120,7 @@ def test_an_invalid_file_is_two_and_says_where(squad: Any, tmp_path: Path) -> No
     assert said.code == 2
     assert said.json()["valid"] is False
     assert said.json()["errors"][0]["code"]
-    assert squad("edi", "check", "bad.edi").out.startswith("invalid")
+    assert squad("edi", "check", "bad.edi").out.startswith("invalid: 1 error in 0 interchanges")
 
 
 @pytest.mark.slow

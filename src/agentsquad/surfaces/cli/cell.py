@@ -146,6 +146,11 @@ def spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s unless it is one."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def cut(text: str, width: int) -> str:
     """Return a text that fits, on one line."""
     text = " ".join(text.split())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsquad.surfaces.cli.cell import amount, cut, inline, short_ids, took, when
+from agentsquad.surfaces.cli.cell import amount, counted, cut, inline, short_ids, took, when
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,7 @@ def test_any_value_fits_a_cell(value: object) -> None:
     shown = cut(inline(value), 40)
     assert len(shown) <= 40
     assert "\n" not in shown
+
+
+def test_one_of_something_takes_no_s() -> None:
+    assert [counted(n, "error") for n in (0, 1, 2)] == ["0 errors", "1 error", "2 errors"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agentsquad.surfaces.cli.cell import inline
+from agentsquad.surfaces.cli.cell import counted, inline
 from agentsquad.surfaces.cli.layout import Column, Page
 
 
@@ -15,7 +15,7 @@ def checked(plain: Any, page: Page) -> None:
     if plain["valid"]:
         page.line(f"valid: {_counted(plain['interchanges'])}")
     else:
-        page.line(f"invalid: {len(errors)} errors in {_counted(plain['interchanges'])}")
+        page.line(f"invalid: {counted(len(errors), 'error')} in {_counted(plain['interchanges'])}")
     if plain["interchanges"]:
         page.title("interchanges")
         _interchanges(plain["interchanges"], page)
@@ -29,7 +29,7 @@ def _counted(interchanges: Sequence[Mapping[str, Any]]) -> str:
         for one in interchanges
         for group in one.get("groups") or ()
     )
-    return f"{len(interchanges)} interchanges, {sets} documents"
+    return f"{counted(len(interchanges), 'interchange')}, {counted(sets, 'document')}"
 
 
 def _interchanges(interchanges: Sequence[Mapping[str, Any]], page: Page) -> None:

@@ -65,7 +65,7 @@ class BankFolder:
         if not (self.root / _file(instruction)).is_file():
             return None
         written = self._written(instruction)
-        if written is not None and written != instruction:
+        if written is not None and written != _kept(instruction):
             raise PaymentConflictError(
                 f"the bank knows {instruction.reference} with another content",
                 hint="a reference is never used for two payments",
@@ -116,7 +116,7 @@ class BankFolder:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / f"{plain_name(instruction.reference)}.json"
         draft = path.with_suffix(f".{os.getpid()}.tmp")
-        write_durably(draft, msgspec.json.encode(instruction))
+        write_durably(draft, msgspec.json.encode(_kept(instruction)))
         draft.replace(path)
         sync_folder(folder)
 
@@ -136,3 +136,8 @@ class BankFolder:
 
 def _file(instruction: Instruction) -> str:
     return f"820-{plain_name(instruction.reference)}.edi"
+
+
+def _kept(instruction: Instruction) -> Instruction:
+    """Return what the bank keeps: who placed the order is not its business."""
+    return msgspec.structs.replace(instruction, buyer="")

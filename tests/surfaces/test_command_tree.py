@@ -51,6 +51,17 @@ def test_the_index_and_its_page_are_those_of_the_plugins() -> None:
         assert path.read_bytes() == text, f"{path.name} is stale: run tools/command_index.py"
 
 
+def test_help_says_once_of_each_required_option_that_it_is(shipped: Any) -> None:
+    for path, command, context in leaves(tree(shipped)):
+        operation = getattr(command, "operation", None)
+        if operation is None:
+            continue
+        needed = [f for f in operation.fields if f.required and not f.positional]
+        said = command.get_help(context)
+        assert said.count("[required]") == len(needed), path
+        assert "(required)" not in said
+
+
 def test_help_is_as_its_golden_files(
     shipped: Any, shop: Any, golden: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

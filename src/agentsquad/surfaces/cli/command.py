@@ -98,7 +98,7 @@ def parameter(field: Field) -> click.Parameter:
         return argument
     note = field.description
     if field.required and field.name == OUT:
-        note += " (required)"
+        note += "  [required]"
     elif not field.required and field.default not in (None, False, True, [], "", {}):
         note += f" (default {field.default})"
     if field.kind == "flag":

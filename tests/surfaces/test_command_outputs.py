@@ -80,6 +80,13 @@ def test_no_line_is_wider_than_the_page_unless_one_word_is(
 
 
 @pytest.mark.slow
+def test_a_budget_without_windows_names_its_period_once(squad: Any) -> None:
+    squad("budget", "set", "tenant:acme", "250.00", "USD")
+    assert squad("budget", "show").out.splitlines()[1].split()[:3] == [
+        "tenant:acme", "total", "250.00"]  # fmt: skip
+
+
+@pytest.mark.slow
 def test_ids_are_never_broken(squad: Any, ids: dict) -> None:
     assert ids["paid"][:10] in squad("runs", "list").out
     assert ids["paid"] in squad("runs", "show", ids["paid"][:10]).out

@@ -62,7 +62,7 @@ def budgets(plain: Any, page: Page) -> None:
         [
             [
                 one["scope"],
-                " ".join(filter(None, (one["period"], one["window"]))),
+                " ".join(dict.fromkeys(filter(None, (one["period"], one["window"])))),
                 one["limit"],
                 one["spent"],
                 one["reserved"],

@@ -139,3 +139,18 @@ def test_colour_is_for_terminals_and_never_with_no_color(
     assert "\x1b[" in printed()
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[32m" not in printed()
+
+
+@pytest.mark.slow
+def test_what_a_schedule_is_due_next_is_said_in_utc(monkeypatch: Any) -> None:
+    from agentsquad.surfaces.cli.layout import Page
+    from agentsquad.surfaces.cli.views import view
+
+    monkeypatch.setenv("COLUMNS", "80")
+    page = Page()
+    one = {"workflow": "close", "cron": "0 7 * * *", "timezone": "Europe/Berlin",
+           "next": "2026-11-24T06:00:00Z"}  # fmt: skip
+    view("schedules.list", {"items": [one]}, page)
+    head, row = page.text().splitlines()
+    assert head.split("  ")[-1] == "next (UTC)"
+    assert row.endswith("2026-11-24 06:00:00")

@@ -18,6 +18,7 @@ from agentsquad.surfaces.cli.views import (
     readings,
     resources,
     runs,
+    schedules,
 )
 
 VIEWS = {
@@ -28,6 +29,7 @@ VIEWS = {
     **resources.VIEWS,
     **policy.VIEWS,
     **edi.VIEWS,
+    **schedules.VIEWS,
 }
 
 

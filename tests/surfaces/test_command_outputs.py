@@ -154,3 +154,27 @@ def test_what_a_schedule_is_due_next_is_said_in_utc(monkeypatch: Any) -> None:
     head, row = page.text().splitlines()
     assert head.split("  ")[-1] == "next (UTC)"
     assert row.endswith("2026-11-24 06:00:00")
+
+
+EMPTY = {
+    "runs.list": "runs",
+    "runs.inbox": "questions",
+    "runs.resume": "runs",
+    "cost.show": "costs",
+    "budget.show": "budgets",
+    "schedules.list": "schedules",
+    "schedules.run": "runs",
+    "models.list": "models",
+    "resources.get": "resources",
+    "a.plugin's": "items",
+}
+
+
+@pytest.mark.parametrize("action", EMPTY)
+def test_an_empty_list_says_no_and_of_what(action: str) -> None:
+    from agentsquad.surfaces.cli.layout import Page
+    from agentsquad.surfaces.cli.views import view
+
+    page = Page()
+    view(action, {"items": []}, page)
+    assert page.text().startswith(f"no {EMPTY[action]}")

@@ -63,7 +63,7 @@ def rows(items: Sequence[Any], page: Page) -> None:
     """Lay a list out as a table; columns that are empty everywhere are left
     out."""
     if not items:
-        page.line("nothing")
+        page.line("no items")
         return
     if not isinstance(items[0], Mapping):
         for item in items:

@@ -12,7 +12,7 @@ def cost(plain: Any, page: Page) -> None:
     """Lay out what was spent, with its sum."""
     items = plain["items"]
     if not items:
-        page.line("nothing was spent")
+        page.line("no costs yet")
         return
     names = {item["name"]: item["name"] for item in items}
     if plain["by"] == "run":
@@ -47,7 +47,7 @@ def cost(plain: Any, page: Page) -> None:
 def budgets(plain: Any, page: Page) -> None:
     """Lay out what may be spent and what is left."""
     if not plain["items"]:
-        page.line("no budgets; squad budget set tenant:acme 250.00 USD --period month")
+        page.line("no budgets yet; squad budget set tenant:acme 250.00 USD --period month")
         return
     page.table(
         [

@@ -13,7 +13,7 @@ def applied(plain: Any, page: Page) -> None:
     for one in plain["applied"]:
         page.line(f"{one['kind']}/{one['name']} {'changed' if one['changed'] else 'unchanged'}")
     if not plain["applied"]:
-        page.line("nothing in it")
+        page.line("no resources in it")
 
 
 def got(plain: Any, page: Page) -> None:
@@ -25,7 +25,7 @@ def got(plain: Any, page: Page) -> None:
         page.raw(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
         return
     if not items:
-        page.line("none")
+        page.line("no resources of this kind yet; squad apply -f FILE makes one")
         return
     page.table(
         [
@@ -77,7 +77,7 @@ def explained(plain: Any, page: Page) -> None:
 def models(plain: Any, page: Page) -> None:
     """List models and what they need."""
     if not plain["items"]:
-        page.line("no models; squad apply takes a ModelProvider")
+        page.line("no models yet; squad apply takes a ModelProvider")
         return
     page.table(
         [
@@ -107,7 +107,7 @@ def models(plain: Any, page: Page) -> None:
 def tested(plain: Any, page: Page) -> None:
     """Say which models do what they must."""
     if not plain["items"]:
-        page.line("no model was asked")
+        page.line("no models were asked")
     page.table(
         [
             Column("model"),

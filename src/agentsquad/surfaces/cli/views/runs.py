@@ -189,7 +189,7 @@ def _output(output: Any) -> list[tuple[str, str]]:
 def outcomes(plain: Any, page: Page) -> None:
     """Lay out how several runs stand."""
     if not plain["items"]:
-        page.line("nothing was open")
+        page.line("no runs were open")
         return
     short = short_ids(item["run"] for item in plain["items"])
     page.table(
@@ -206,7 +206,7 @@ def inbox(plain: Any, page: Page) -> None:
     what evidence, and how."""
     items = plain["items"]
     if not items:
-        page.line("nothing waits for a person")
+        page.line("no questions wait for a person")
         return
     for index, item in enumerate(items):
         if index:

@@ -18,7 +18,7 @@ def listing(plain: Any, page: Page) -> None:
         [
             Column("workflow", keep=True),
             Column("cron", keep=True),
-            Column("time zone", keep=True, drop=1),
+            Column("timezone", keep=True, drop=1),
             Column("next (UTC)", keep=True),
         ],
         [

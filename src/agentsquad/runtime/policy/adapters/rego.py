@@ -44,9 +44,16 @@ from agentsquad.runtime.policy.contract import (
     question_document,
 )
 from agentsquad.runtime.policy.mount import NAME, mounted
-from agentsquad.runtime.policy.rulebook import RESERVED, Rulebook, contradictions, is_path
+from agentsquad.runtime.policy.rulebook import (
+    RESERVED,
+    Rulebook,
+    contradictions,
+    is_path,
+    prefixes,
+)
 
 _CACHE_MAX = 8
+UNGOVERNED_MAX = 4096
 _EMPTY = "{}"
 
 
@@ -93,6 +100,8 @@ class RegoPolicy:
     ) -> None:
         self._book = book
         self._packages = tuple(packages)
+        self._prefixes = tuple(p for package in packages for p in prefixes(package.actions))
+        self._ungoverned: dict[tuple[str, str], Decision] = {}
         self._rules = tuple(rule for module in modules for rule in module.rules)
 
     def _engine(self) -> Any:
@@ -134,7 +143,24 @@ class RegoPolicy:
         return self._packages
 
     def decide(self, question: Question) -> Decision:
-        """Answer one question; what goes wrong on the way denies."""
+        """Answer one question; what goes wrong on the way denies.
+
+        No rule speaks of an action that no package governs, so what the base
+        rules say of it depends on its name and effect alone and is asked once.
+        """
+        key = (question.action, question.effect)
+        known = self._ungoverned.get(key)
+        if known is not None:
+            return known
+        decision = self._decided(question)
+        subject = f"{question.action} "
+        if not any(subject.startswith(prefix) for prefix in self._prefixes):
+            if len(self._ungoverned) >= UNGOVERNED_MAX:
+                self._ungoverned.clear()
+            self._ungoverned[key] = decision
+        return decision
+
+    def _decided(self, question: Question) -> Decision:
         try:
             text = msgspec.json.encode(question_document(question)).decode()
             with _no_panic():

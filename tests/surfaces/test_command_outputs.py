@@ -152,7 +152,7 @@ def test_what_a_schedule_is_due_next_is_said_in_utc(monkeypatch: Any) -> None:
            "next": "2026-11-24T06:00:00Z"}  # fmt: skip
     view("schedules.list", {"items": [one]}, page)
     head, row = page.text().splitlines()
-    assert head.split("  ")[-1] == "next (UTC)"
+    assert head.endswith("next (UTC)")
     assert row.endswith("2026-11-24 06:00:00")
 
 
@@ -178,3 +178,9 @@ def test_an_empty_list_says_no_and_of_what(action: str) -> None:
     page = Page()
     view(action, {"items": []}, page)
     assert page.text().startswith(f"no {EMPTY[action]}")
+
+
+@pytest.mark.slow
+def test_a_check_of_the_readings_begins_with_its_verdict(squad: Any) -> None:
+    assert squad("rebuild").out.splitlines()[0] == "rebuilt"
+    assert squad("rebuild", "--check").out.splitlines()[0] == "identical"

@@ -3,7 +3,7 @@ rebuild what is read from it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -255,13 +255,19 @@ class RebuildInput(msgspec.Struct, kw_only=True):
     )
 
 
+class RebuildOutput(RebuildReport, kw_only=True):
+    """What was done, or found: what differs is an error, not an output."""
+
+    verdict: Literal["rebuilt", "identical"]
+
+
 @action(
     "readings.rebuild",
     effect=Effect.READ,
     cli=("rebuild",),
     examples=("squad rebuild", "squad rebuild --check"),
 )
-async def rebuild(ctx: Context, value: RebuildInput) -> RebuildReport:
+async def rebuild(ctx: Context, value: RebuildInput) -> RebuildOutput:
     """Delete the tables read from the log and build them again.
 
     With `--check` exit code 11 when what was kept differs from a fresh build.
@@ -275,7 +281,12 @@ async def rebuild(ctx: Context, value: RebuildInput) -> RebuildReport:
                 hint=f"known: {', '.join(readings.names)}",
             )
     ctx.progress("comparing readings" if value.check else "rebuilding readings")
-    return await (readings.check if value.check else readings.rebuild)(*value.names)
+    report = await (readings.check if value.check else readings.rebuild)(*value.names)
+    return RebuildOutput(
+        events=report.events,
+        tables=report.tables,
+        verdict="identical" if value.check else "rebuilt",
+    )
 
 
 def _ledger(ctx: Context) -> Ledger:

@@ -255,7 +255,7 @@ def _compare(table: Table, old: Sequence[Row], new: Sequence[Row]) -> None:
         if left != right:
             shown = left or right or {}
             raise ReadingDiffersError(
-                f"table {table.name!r} differs from a fresh build at "
+                f"differs: table {table.name!r} is not as a fresh build has it at "
                 + ", ".join(f"{name} {shown[name]!r}" for name in table.key),
                 hint="run 'squad rebuild'; if it differs again a fold is not a function",
                 details={"table": table.name, "kept": left, "fresh": right},

@@ -111,6 +111,17 @@ def verify(plain: Any, page: Page) -> None:
     tables(page, "findings", plain["findings"], ("seq", "what"))
 
 
+def rebuilt(plain: Any, page: Page) -> None:
+    """Say what was built again, or that what was kept is the same."""
+    page.line(plain["verdict"], "bold")
+    page.pairs([("events", str(plain["events"]))])
+    if plain["tables"]:
+        page.table(
+            [Column("table", keep=True), Column("digest", keep=True)],
+            [[name, inline(digest)] for name, digest in plain["tables"].items()],
+        )
+
+
 def prove(plain: Any, page: Page) -> None:
     """Lay out a proof."""
     page.pairs(
@@ -133,4 +144,5 @@ VIEWS = {
     "log.stats": stats,
     "log.verify": verify,
     "log.prove": prove,
+    "readings.rebuild": rebuilt,
 }

@@ -184,3 +184,28 @@ def test_an_empty_list_says_no_and_of_what(action: str) -> None:
 def test_a_check_of_the_readings_begins_with_its_verdict(squad: Any) -> None:
     assert squad("rebuild").out.splitlines()[0] == "rebuilt"
     assert squad("rebuild", "--check").out.splitlines()[0] == "identical"
+
+
+ORDER = """\
+ISA*00*          *00*          *ZZ*HARBORLIGHT    *ZZ*PRAIRIEFOODS   \
+*260302*0900*U*00401*000000001*0*T*>~
+GS*PO*HARBORLIGHT*PRAIRIEFOODS*20260302*0900*1*X*004010~
+ST*850*0001~
+BEG*00*SA*4711**20260302~
+PO1*1*10*EA*2.50**VP*FLOUR-25~
+CTT*1~
+SE*5*0001~
+GE*1*1~
+IEA*1*000000001~
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_what_a_conversion_prints_converts_back(squad: Any, tmp_path: Any, form: str) -> None:
+    (tmp_path / "order.edi").write_text(ORDER)
+    there = squad("edi", "convert", "order.edi", "-o", form)
+    assert there.code == 0
+    (tmp_path / "order.json").write_text(there.out)
+    assert squad("edi", "convert", "order.json").out == ORDER
+    assert squad("edi", "convert", "order.json", "-o", "json").json() == {"text": ORDER}

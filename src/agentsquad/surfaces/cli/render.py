@@ -15,11 +15,22 @@ from agentsquad.surfaces.cli.layout import Page
 from agentsquad.surfaces.cli.machine import written
 
 
+def document(plain: Any) -> Any:
+    """Return the document that an output's text is, where that is JSON.
+
+    What a conversion made can so be given back to it.
+    """
+    text = plain.get("text")
+    if not isinstance(text, str) or text.lstrip()[:1] != "{":
+        return plain
+    return msgspec.json.decode(text)
+
+
 def show(action: str, result: Any, form: str) -> None:
     """Print an output."""
     plain = msgspec.to_builtins(result, str_keys=True)
     if form != "table":
-        text = written(plain, form)
+        text = written(document(plain) if action == "edi.convert" else plain, form)
     else:
         from agentsquad.surfaces.cli.views import view
 

@@ -25,9 +25,15 @@ WRONG = {
     "an unknown workflow": (("run", "ordr"), 5, "workflow.missing", "did you mean 'order'"),
     "input that is not JSON": (("run", "order", "--input", "{bad"), 2, "input.json", "JSON"),
     "a file that is not there": (("edi", "check", "no.edi"), 5, "edi.file", "no.edi"),
+    "a file to show that is no X12": (("edi", "show", "x12.txt"), 2, "x12.read", "ISA"),
     "a manifest that is not there": (("apply", "-f", "no.yaml"), 5, "manifest.missing", "no.yaml"),
     "an unknown kind": (("get", "agnt"), 5, "kind.missing", "agent"),
 }
+
+
+@pytest.fixture(autouse=True)
+def rubbish(tmp_path: Path) -> None:
+    (tmp_path / "x12.txt").write_text("rubbish")
 
 
 @pytest.mark.slow

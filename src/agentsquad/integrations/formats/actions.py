@@ -155,7 +155,15 @@ def show(ctx: Context, value: ShowInput) -> TextOutput:
     """Show X12 files as documents people can read: parties, lines, amounts."""
     from agentsquad.integrations.formats import x12
 
-    return TextOutput(text="\n".join(x12.show(x12.parse(_read(ctx, p))) for p in value.files))
+    shown = []
+    for path in value.files:
+        document = x12.parse(_read(ctx, path))
+        if not document.interchanges:
+            raise X12ReadError(
+                f"{path}: no X12 interchange in it", hint="an X12 file begins with ISA"
+            )
+        shown.append(x12.show(document))
+    return TextOutput(text="\n".join(shown))
 
 
 @action(

@@ -104,6 +104,15 @@ def test_convert_refuses_what_is_neither(tmp_path: Path, text: str) -> None:
         convert(Here(), ConvertInput(file=str(tmp_path / "x")))
 
 
+@pytest.mark.parametrize("text", ["", "rubbish\n", "{}"])
+def test_show_refuses_what_is_no_x12(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rubbish.edi"
+    path.write_text(text)
+
+    with pytest.raises(X12ReadError, match=r"rubbish\.edi: no X12 interchange"):
+        show(Here(), ShowInput(files=(str(path),)))
+
+
 def test_missing_and_large_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"ISA" * 10)
     with pytest.raises(FileUnreadableError, match="No such file"):

@@ -209,3 +209,30 @@ def test_what_a_conversion_prints_converts_back(squad: Any, tmp_path: Any, form:
     (tmp_path / "order.json").write_text(there.out)
     assert squad("edi", "convert", "order.json").out == ORDER
     assert squad("edi", "convert", "order.json", "-o", "json").json() == {"text": ORDER}
+
+
+def test_names_of_models_are_not_broken_but_their_status_is(monkeypatch: Any) -> None:
+    from agentsquad.surfaces.cli.layout import Page
+    from agentsquad.surfaces.cli.views import view
+
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "somewhere/a-model-with-a-long-name"
+    one = {"name": name, "status": "needs the key that SOMEWHERE_KEY names", "network": True,
+           "priced": True, "embeds": False, "requests_per_minute": 7,
+           "tokens_per_minute": 7}  # fmt: skip
+    page = Page()
+    view("models.list", {"items": [one]}, page)
+    lines = page.text().splitlines()
+    assert lines[1].startswith(f"{name}  needs")
+    assert max(map(len, lines)) <= 60
+
+
+@pytest.mark.slow
+def test_names_of_wrong_files_are_not_broken(squad: Any, tmp_path: Any) -> None:
+    (tmp_path / "in").mkdir()
+    names = [f"in/order-of-the-second-of-march-{n}.edi" for n in "ab"]
+    for name in names:
+        (tmp_path / name).write_text(ORDER.replace("SE*5", "SE*6"))
+    said = squad("edi", "check", *names).out.partition("errors\n")[2]
+    for name in names:
+        assert f"\n…{name[-23:]}  SE " in said

@@ -8,6 +8,8 @@ from typing import Any
 from agentsquad.surfaces.cli.cell import counted, inline
 from agentsquad.surfaces.cli.layout import Column, Page
 
+FILE_MAX = 24  # of a file's name beside its errors; it is whole above
+
 
 def checked(plain: Any, page: Page) -> None:
     """Say whether files are valid, what is in them, and what is wrong where."""
@@ -66,9 +68,10 @@ def _problems(title: str, items: Sequence[Mapping[str, Any]], page: Page) -> Non
     if not items:
         return
     page.title(title)
+    short = _short_files(items)
     page.table(
         [
-            Column("file", drop=1),
+            Column("file", keep=True),
             Column("segment", keep=True),
             Column("position", right=True),
             Column("element", keep=True),
@@ -77,12 +80,22 @@ def _problems(title: str, items: Sequence[Mapping[str, Any]], page: Page) -> Non
         ],
         [
             [
-                inline(item.get(name))
-                for name in ("file", "segment", "position", "element", "code", "message")
+                short[item.get("file", "")],
+                *(
+                    inline(item.get(name))
+                    for name in ("segment", "position", "element", "code", "message")
+                ),
             ]
             for item in items
         ],
     )
+
+
+def _short_files(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return files by the ends of their names, unless two end alike."""
+    paths = {item.get("file", "") for item in items}
+    ends = {p: p if len(p) <= FILE_MAX else "…" + p[1 - FILE_MAX :] for p in paths}
+    return ends if len(set(ends.values())) == len(paths) else {path: path for path in paths}
 
 
 VIEWS = {"edi.check": checked}

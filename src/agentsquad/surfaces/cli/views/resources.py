@@ -81,7 +81,7 @@ def models(plain: Any, page: Page) -> None:
         return
     page.table(
         [
-            Column("model"),
+            Column("model", keep=True),
             Column("status"),
             Column("network", keep=True, drop=2),
             Column("priced", keep=True, drop=2),
@@ -110,7 +110,7 @@ def tested(plain: Any, page: Page) -> None:
         page.line("no models were asked")
     page.table(
         [
-            Column("model"),
+            Column("model", keep=True),
             Column("check", keep=True),
             Column("", keep=True),
             Column("took", right=True, drop=1),

@@ -133,3 +133,29 @@ def test_an_invalid_file_is_two_and_says_where(squad: Any, tmp_path: Path) -> No
 def test_progress_is_only_for_somebody_who_watches(squad: Any) -> None:
     for words in ((), ("--quiet",), ("-o", "json")):
         assert squad("work", "--n", "3", *words).err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [("runs", "list"), ("inbox",), ("log", "verify"), ("cost",), ("rebuild", "--check")]
+)
+def test_reading_where_no_store_is_makes_none(
+    squad: Any, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    said = squad(*words, home=str(tmp_path / "typo"))
+    assert (said.code, said.out) == (5, "")
+    assert "[store.missing]" in said.err
+    assert str(tmp_path / "typo") in said.err
+    assert "squad demo" in said.err
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("get", "agents"), ("models", "list"), ("explain", "Agent")])
+def test_what_ships_is_shown_without_a_store(
+    squad: Any, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    said = squad(*words, home=str(tmp_path / "typo"))
+    assert (said.code, said.err) == (0, "")
+    assert len(said.out.splitlines()) > 1
+    assert not (tmp_path / "typo").exists()

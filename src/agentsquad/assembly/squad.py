@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from agentsquad.assembly.catalogue import plugins, shipped_agents, shipped_rules
 from agentsquad.assembly.resources import ModelAppraiser, Providing, Shelf
 from agentsquad.assembly.settings import Settings
 from agentsquad.integrations.connectors.ai.contract import Models
+from agentsquad.kernel.action import Effect
 from agentsquad.kernel.actor import Actor
+from agentsquad.kernel.errors import MissingError
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
@@ -30,6 +36,11 @@ from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 from agentsquad.runtime.resilience.contract import Appraiser
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
+
+SQLITE = "sqlite:///"
+SHIPPED = ("resources.get", "models.list", "schedules.list")  # have answers without a store
+METERED = ("models.ask", "models.test")  # may spend, and keep what they spent
+READING: ContextVar[bool] = ContextVar("reading", default=False)
 
 
 class Squad:
@@ -76,12 +87,32 @@ class Squad:
     def ledger(self) -> Any:
         """The ledger, opened on first use."""
         if not self.ports.made(Ledger):
+            if READING.get():
+                self._need_store()
             from agentsquad.runtime.ledger.plugin import open_ledger
 
             ledger = open_ledger(self.settings.store, self.world.clock, self.world.entropy)
             self.ports.put(Ledger, ledger)
             self._closers.append(ledger.close)
         return self.ports.get(Ledger)
+
+    @property
+    def unkept(self) -> bool:
+        """Whether nothing was ever kept here: no store, open or on disk."""
+        store = self.settings.store
+        if self.ports.made(Ledger) or not store.startswith(SQLITE):
+            return False
+        return not Path(store.removeprefix(SQLITE)).exists()
+
+    def _need_store(self) -> None:
+        """Refuse to make a store, and its folder, only to read from it."""
+        if self.unkept:
+            folder = Path(self.settings.store.removeprefix(SQLITE)).parent
+            raise MissingError(
+                f"no store in {folder} yet",
+                code="store.missing",
+                hint="squad demo starts one; --home names the folder of another",
+            )
 
     def _store(self) -> EventStore:
         from agentsquad.runtime.engine.sealing import SealingStore
@@ -116,9 +147,23 @@ class Squad:
     async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
         """Call one action as a surface does and return its typed output."""
         found = self.registry.action(action)
-        if action.startswith("models."):
-            await self.ports.get(Shelf).refresh()
-        return await self.path.run(Step(found, value, actor=actor or self.settings.actor))
+        if action in SHIPPED and self.unkept:
+            return await self._aside(action, value, actor)
+        token = READING.set(found.spec.effect is Effect.READ and action not in METERED)
+        try:
+            if action.startswith("models."):
+                await self.ports.get(Shelf).refresh()
+            return await self.path.run(Step(found, value, actor=actor or self.settings.actor))
+        finally:
+            READING.reset(token)
+
+    async def _aside(self, action: str, value: Any, actor: Actor | None) -> Any:
+        """Answer from what ships alone, on a store that nobody keeps."""
+        aside = Squad(msgspec.structs.replace(self.settings, store="memory:"), self.registry)
+        try:
+            return await aside.invoke(action, value, actor=actor)
+        finally:
+            await aside.close()
 
     async def close(self) -> None:
         """Stop driving runs and close every file."""

@@ -18,6 +18,7 @@ from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
 from agentsquad.runtime.engine.state import END_EVENTS, ENDED
 from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.ledger.naming import find_run
 
 TICK_MS, TICK_MAX_MS = 200, 1600  # how often a watcher looks
 
@@ -200,23 +201,8 @@ async def find(store: EventStore, text: str) -> str:
     short."""
     if await store.read_stream(f"run/{text}", limit=1):
         return text
-    parts = text.split("/")
-    names = [n.removeprefix("run/") for n, _ in await store.streams(f"run/{parts[0]}")]
-    found = [
-        name
-        for name in names
-        if len(own := name.split("/")) == len(parts)
-        and all(one.startswith(part) for one, part in zip(own, parts, strict=True))
-    ]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise MissingError(f"no run {text!r}", code="run.missing", hint="squad runs list --all")
-    raise InvalidError(
-        f"{text!r} is the beginning of {len(found)} runs",
-        code="run.ambiguous",
-        hint=f"one of: {', '.join(found[:5])}",
-    )
+    root = text.partition("/")[0]
+    return find_run(text, [name for name, _ in await store.streams(f"run/{root}")])
 
 
 async def open_effect(store: EventStore, run: str, position: str) -> str:

@@ -14,6 +14,7 @@ COMMANDS = {
     "runs-show-waiting": ("runs", "show", "{asks}"),
     "inbox": ("inbox",),
     "log-show": ("log", "show", "--limit", "9"),
+    "log-show-one": ("log", "show", "5"),
     "log-stats": ("log", "stats"),
     "log-verify": ("log", "verify"),
     "log-prove": ("log", "prove", "3"),

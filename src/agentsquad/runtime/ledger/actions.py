@@ -14,6 +14,7 @@ from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.registry import nearest
 from agentsquad.runtime.ledger import erasure, verification
 from agentsquad.runtime.ledger.contract import (
+    EventMissingError,
     Ledger,
     RebuildReport,
     RecordStore,
@@ -34,6 +35,9 @@ def described(text: str, *examples: Any) -> msgspec.Meta:
 class ShowInput(msgspec.Struct, kw_only=True):
     """Which events; without `after` the newest ones."""
 
+    seq: Annotated[int | None, described("Only this event, whole: its number in the log.", 7)] = (
+        None
+    )
     stream: Annotated[str | None, described("Only events of this stream.", "run/01jd")] = None
     run: Annotated[
         str | None,
@@ -49,17 +53,24 @@ class ShowInput(msgspec.Struct, kw_only=True):
 
 
 class ShowOutput(msgspec.Struct, kw_only=True):
-    """Events in the order of the log, and how many the log has."""
+    """Events in the order of the log, and how many the log has; `whole` when
+    one was asked for by its number."""
 
     items: list[Event]
     size: int
+    whole: bool = False
 
 
 @action(
     "log.show",
     effect=Effect.READ,
     cli=("log", "show"),
-    examples=("squad log show --type run.started", "squad log show --after 100 --limit 20"),
+    positional=("seq",),
+    examples=(
+        "squad log show --type run.started",
+        "squad log show --after 100 --limit 20",
+        "squad log show 7",
+    ),
 )
 async def show(ctx: Context, value: ShowInput) -> ShowOutput:
     """Show events of the log, each checked against its proof."""
@@ -67,6 +78,8 @@ async def show(ctx: Context, value: ShowInput) -> ShowOutput:
         raise InvalidError(f"the limit is 0 to {LIMIT_MAX}", code="ledger.limit")
     store = _ledger(ctx).store
     size = await store.size()
+    if value.seq is not None:
+        return ShowOutput(items=await _one(store, value, size), size=size, whole=True)
     if value.type is not None:
         check_type(value.type, store.volume.types())
     if value.stream is not None or value.run is not None:
@@ -81,6 +94,17 @@ async def show(ctx: Context, value: ShowInput) -> ShowOutput:
         after = max(0, size - value.limit) if value.after is None else value.after
         events = await store.read(after=after, limit=value.limit)
     return ShowOutput(items=events, size=size)
+
+
+async def _one(store: RecordStore, value: ShowInput, size: int) -> list[Event]:
+    seq = value.seq or 0
+    if (value.stream, value.run, value.type, value.after) != (None, None, None, None):
+        raise InvalidError(
+            "an event asked for by its number takes no other choice", code="ledger.show"
+        )
+    if not 1 <= seq <= size:
+        raise EventMissingError(f"there is no event {seq}", hint=f"the log has {size} events")
+    return await store.read(after=seq - 1, limit=1)
 
 
 async def _of_streams(store: RecordStore, value: ShowInput) -> list[Event]:

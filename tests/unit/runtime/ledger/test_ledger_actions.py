@@ -65,6 +65,17 @@ async def test_show_gives_the_newest_or_those_after(ledger: Ledger) -> None:
     assert await numbers(ledger, type="no.such") == []
 
 
+async def test_show_gives_one_event_by_its_number(ledger: Ledger) -> None:
+    assert await numbers(ledger, seq=1) == [0]
+    assert await numbers(ledger, seq=30) == [29]
+    for seq in (-1, 0, 31):
+        with pytest.raises(MissingError, match=f"no event {seq}"):
+            await numbers(ledger, seq=seq)
+    for other in ({"run": "a"}, {"stream": "other"}, {"type": "run.started"}, {"after": 3}):
+        with pytest.raises(InvalidError):
+            await numbers(ledger, seq=1, **other)
+
+
 async def test_show_of_a_run_includes_its_children_and_no_namesake(ledger: Ledger) -> None:
     run = [n for n in range(30) if n % 4 in (0, 1)]
     assert await numbers(ledger, run="a") == run

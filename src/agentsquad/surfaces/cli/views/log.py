@@ -23,6 +23,9 @@ def events(plain: Any, page: Page) -> None:
     if not items:
         page.line("no such events")
         return
+    if plain.get("whole"):
+        _whole(items[0], page)
+        return
     short = _short_streams([item["stream"] for item in items])
     rows = [
         [str(item["seq"]), when(item["at"]), short[item["stream"]], item["type"]] for item in items
@@ -46,6 +49,32 @@ def events(plain: Any, page: Page) -> None:
     )
     page.line()
     page.line(f"{len(items)} of {plain['size']} events; --limit and --after page", "dim")
+
+
+def _whole(event: Mapping[str, Any], page: Page) -> None:
+    """Lay out one event with everything it says."""
+    page.line(f"{event['seq']}  {event['type']}", "bold")
+    page.pairs(
+        [
+            ("stream", f"{event['stream']}, its event {event['stream_seq']}"),
+            ("time", when(event["at"])),
+            ("actor", event["actor"]),
+            ("cause", None if event["cause"] is None else f"event {event['cause']}"),
+            ("correlation", event["correlation"]),
+            ("version", str(event["version"])),
+            ("digest", event["payload_digest"]),
+            ("previous", event["prev"]),
+        ]
+    )
+    page.title("payload")
+    if event["payload"] is None:
+        page.line("erased")
+        return
+    import yaml
+
+    page.raw(
+        yaml.safe_dump(event["payload"], sort_keys=False, allow_unicode=True, width=page.width)
+    )
 
 
 def _short_streams(streams: list[str]) -> dict[str, str]:

@@ -137,7 +137,7 @@ def kind_named(kinds: Mapping[str, Kind], name: str) -> Kind:
     for kind in kinds.values():
         if wanted in (kind.name.lower(), plural(kind)):
             return kind
-    # As it was typed: a kind as manifests spell it, or a word of the command line.
+    # As typed: a kind as manifests spell it, or a word of the command line.
     names = [kind.name for kind in kinds.values()]
     if not name[:1].isupper():
         names = [word for kind in kinds.values() for word in (kind.name.lower(), plural(kind))]

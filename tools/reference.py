@@ -197,8 +197,8 @@ def _name(value: Any) -> str:
 def errors_page(trees: Mapping[str, ast.Module]) -> str:
     """Describe the classes, their mapping and every stable code."""
     for name in module_names():
-        # The command line has no contract, but errors of its own.
-        if name.endswith((".contract", ".cli.perform")):
+        # Kernel and command line have no contract, but errors of their own.
+        if name.endswith((".contract", ".cli.perform", "kernel.manifest")):
             importlib.import_module(name)
     text = f"# Errors\n\n{HEAD}\n"
     text += (

@@ -68,7 +68,7 @@ pytest: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## the tests alone: make
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: lint
-lint: $(STAMPS)/install $(STAMPS)/dev ## ruff, mypy strict, import contracts, tidy
+lint: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## ruff, mypy strict, import contracts, tidy
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet || { echo "run: make format"; exit 1; }
 	@$(BIN)/mypy

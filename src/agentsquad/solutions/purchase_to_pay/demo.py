@@ -20,6 +20,7 @@ from agentsquad.kernel.errors import ConflictError, DeadlineError, MissingError
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
+from agentsquad.runtime.engine.runs import answer_by_rule, question
 from agentsquad.solutions.purchase_to_pay.contract import (
     Approver,
     FileSource,
@@ -30,7 +31,7 @@ from agentsquad.solutions.purchase_to_pay.generator import generate
 from agentsquad.solutions.purchase_to_pay.question import laid_out
 from agentsquad.solutions.purchase_to_pay.result import RunResult
 from agentsquad.solutions.purchase_to_pay.tally import Tally, compare, tally
-from agentsquad.solutions.purchase_to_pay.workflow import NAME, FolderInput
+from agentsquad.solutions.purchase_to_pay.workflow import NAME, FolderInput, purchase_to_pay
 
 NO_TERMINAL = "there is no terminal to ask at: approvals are answered by rule, as with --auto"
 TICK_MS = 200
@@ -165,19 +166,14 @@ async def _drive(ctx: Context, engine: Engine, run_id: str, approver: Approver |
 
 
 async def _by_rule(ctx: Context, engine: Engine, item: InboxItem) -> None:
-    """Answer as the rule `p2p.auto` says, in the name of the person it
-    names."""
-    policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
-    said = policy.query("data.p2p.auto.answer", _question(item))
-    if not said or not said["approver"]:
+    """Answer as the process's own rule says; a question nobody may answer ends
+    the demo."""
+    if not await answer_by_rule(ctx, engine, item, str(purchase_to_pay.auto)):
         raise NobodyError(
             f"nobody may answer {item.id}: {item.because}",
             hint="add people with the roles to the policy data, or answer in the inbox",
             details={"roles": list(item.roles)},
         )
-    await engine.answer(
-        item.id, approve=said["approve"], approver=said["approver"], reason=said["reason"]
-    )
 
 
 async def _at_prompt(
@@ -186,7 +182,7 @@ async def _at_prompt(
     """Ask about one question; False leaves it to the inbox, where others may be
     quicker."""
     policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
-    people = policy.query("data.p2p.auto.eligible", _question(item)) or []
+    people = policy.query("data.p2p.auto.eligible", question(item)) or []
     if not people:
         return False
     root = item.run.partition("/")[0]
@@ -204,16 +200,6 @@ async def _at_prompt(
             raise
         ctx.progress(f"too late: {late}")
     return True
-
-
-def _question(item: InboxItem) -> dict[str, Any]:
-    return {
-        "action": item.action,
-        "input": item.input,
-        "roles": list(item.roles),
-        "requester": item.requester,
-        "evidence": item.evidence,
-    }
 
 
 def _truth(source: FileSource, folder: str) -> dict[str, Any] | None:

@@ -23,9 +23,7 @@ from agentsquad.kernel.errors import (
     ConflictError,
     DeadlineError,
     DeniedError,
-    IntegrityError,
     InvalidError,
-    UnavailableError,
 )
 from agentsquad.kernel.policy import Decision
 
@@ -327,12 +325,6 @@ class ForeignAwaitError(InvalidError):
     code = "run.foreign_await"
 
 
-class StepFailedError(UnavailableError):
-    """A step failed; the recorded error is in `details`."""
-
-    code = "step.failed"
-
-
 class StepDeadlineError(DeadlineError):
     """A step or wait took longer than it may."""
 
@@ -401,18 +393,6 @@ class Lease(Protocol):
     def release(self) -> None:
         """Give it back."""
         ...
-
-
-class RunFailedError(ConflictError):
-    """A child run failed."""
-
-    code = "run.failed"
-
-
-class JournalIncompleteError(IntegrityError):
-    """The journal lacks what a replay would need."""
-
-    code = "run.incomplete"
 
 
 class CancelSignal(BaseException):

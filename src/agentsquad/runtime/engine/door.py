@@ -113,7 +113,6 @@ class Step:
         "cause",
         "correlation",
         "decision",
-        "deferred",
         "effect",
         "facts",
         "input",
@@ -158,7 +157,6 @@ class Step:
         self.cause: int | None = None
         self.key: str | None = None
         self.started_ms = 0.0
-        self.deferred = False
         self.told: Callable[[list[Event]], None] | None = None  # hears what it appends to the run
 
     @property

@@ -8,7 +8,7 @@ errors of the ledger.
 
 from __future__ import annotations
 
-import os
+import os.path
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +17,7 @@ import apsw
 import apsw.sqlite_extra
 
 from agentsquad.kernel.errors import SquadError
+from agentsquad.runtime.ledger.adapters.disk import SYSTEM
 from agentsquad.runtime.ledger.contract import (
     BusyError,
     DamagedError,
@@ -24,6 +25,7 @@ from agentsquad.runtime.ledger.contract import (
     PoisonedError,
     ReadFailedError,
 )
+from agentsquad.runtime.ledger.disk import Disk
 
 CHECKSUM_BYTES = 8
 BUSY_MS = 5_000
@@ -33,18 +35,18 @@ _RETRIES = 200
 _RETRY_S = 0.01
 
 
-def connect(path: str, *, application: int) -> apsw.Connection:
+def connect(path: str, *, application: int, disk: Disk = SYSTEM) -> apsw.Connection:
     """Open or create a checksummed database in WAL mode; `application` marks
     whose file it is.
     """
     _load_checksums()
     with translated(path):
-        _refuse_foreign(path, application)
+        _refuse_foreign(path, application, disk)
         connection = apsw.Connection(path)
     try:
         with translated(path):
             connection.set_busy_timeout(BUSY_MS)
-            fresh = not os.path.getsize(path)
+            fresh = not disk.size(path)
             if fresh:
                 connection.reserve_bytes("main", CHECKSUM_BYTES)
             _write_ahead(connection)
@@ -84,10 +86,10 @@ def translated(path: str) -> Iterator[None]:
         ) from error
 
 
-def make_folder(path: str) -> None:
+def make_folder(path: str, disk: Disk = SYSTEM) -> None:
     """Create the folder of a file, readable only by its owner."""
     with translated(path):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        disk.make_folder(os.path.dirname(path), 0o700)
 
 
 def read_error(error: apsw.Error, path: str) -> SquadError:
@@ -128,14 +130,11 @@ def write_error(error: apsw.Error, path: str) -> SquadError:
     )
 
 
-def _refuse_foreign(path: str, application: int) -> None:
+def _refuse_foreign(path: str, application: int, disk: Disk) -> None:
     """Look at the file's header before anything is opened, and so changed."""
-    if not os.path.exists(path):
+    if not disk.size(path):
         return
-    with open(path, "rb") as file:
-        header = file.read(_HEADER_SIZE)
-    if not header:
-        return
+    header = disk.read(path, _HEADER_SIZE)
     known = int.from_bytes(header[68:72], "big")
     if (
         len(header) < _HEADER_SIZE

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
+import os.path
 import re
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
 from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.hashing import digest_bytes
+from agentsquad.runtime.ledger.adapters.disk import SYSTEM
 from agentsquad.runtime.ledger.contract import (
     BlobMissingError,
     DamagedError,
@@ -20,6 +22,7 @@ from agentsquad.runtime.ledger.contract import (
     PoisonedError,
     ReadFailedError,
 )
+from agentsquad.runtime.ledger.disk import Disk
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
@@ -29,8 +32,9 @@ class FileBlobStore:
     at all.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, disk: Disk = SYSTEM) -> None:
         self._folder = folder
+        self._disk = disk
 
     async def put(
         self, data: bytes, media_type: str = "application/octet-stream"
@@ -58,9 +62,10 @@ class FileBlobStore:
     def _digests(self) -> list[str]:
         found = []
         try:
-            for entry in os.scandir(self._folder):
-                if entry.is_dir() and len(entry.name) == 2:
-                    found += [f"sha256:{entry.name}{name}" for name in os.listdir(entry.path)]
+            for folder in self._disk.folders(self._folder):
+                if len(folder) == 2:
+                    inside = self._disk.names(os.path.join(self._folder, folder))
+                    found += [f"sha256:{folder}{name}" for name in inside]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -72,15 +77,14 @@ class FileBlobStore:
         path = self._path(digest)
         if not self._holds(path, digest):
             try:
-                _write(path, data)
+                self._write(path, data)
             except OSError as error:
                 raise _write_error(error) from error
         return digest
 
     def _get(self, digest: str) -> bytes:
         try:
-            with open(self._path(digest), "rb") as file:
-                data = file.read()
+            data = self._disk.read(self._path(digest))
         except FileNotFoundError:
             raise BlobMissingError(f"there is no blob {digest!r}") from None
         except OSError as error:
@@ -93,15 +97,16 @@ class FileBlobStore:
             )
         return data
 
-    @staticmethod
-    def _delete(path: str) -> None:
+    def _delete(self, path: str) -> None:
         try:
-            with open(path, "r+b") as file:
-                file.write(b"\0" * os.path.getsize(path))
-                file.flush()
-                os.fsync(file.fileno())
-            os.unlink(path)
-            _sync_folder(os.path.dirname(path))
+            file = self._disk.open(path)
+            try:
+                file.write(b"\0" * file.size(), 0)
+                file.sync()
+            finally:
+                file.close()
+            self._disk.remove(path)
+            self._disk.sync_folder(os.path.dirname(path))
         except FileNotFoundError:
             return
         except OSError as error:
@@ -115,44 +120,30 @@ class FileBlobStore:
         name = digest.removeprefix("sha256:")
         return os.path.join(self._folder, name[:2], name[2:])
 
-    @staticmethod
-    def _holds(path: str, digest: str) -> bool:
+    def _holds(self, path: str, digest: str) -> bool:
         """Say whether the blob is there and whole; a damaged one is written
         again.
         """
         try:
-            with open(path, "rb") as file:
-                return "sha256:" + sha256(file.read()).hexdigest() == digest
+            return "sha256:" + sha256(self._disk.read(path)).hexdigest() == digest
         except OSError:
             return False
 
-
-def _write(path: str, data: bytes) -> None:
-    """Write a file so that it is either whole and durable or not there."""
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        os.makedirs(folder, exist_ok=True)
-        _sync_folder(os.path.dirname(folder))
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def _write(self, path: str, data: bytes) -> None:
+        """Write a file so that it is either whole and durable or not there."""
+        folder = os.path.dirname(path)
+        disk = self._disk
+        if disk.make_folder(folder):
+            disk.sync_folder(os.path.dirname(folder))
+        temporary = disk.aside(path)
+        try:
+            disk.write_new(temporary, data)
+            disk.replace(temporary, path)
+        except OSError:
+            with suppress(OSError):
+                disk.remove(temporary)
+            raise
+        disk.sync_folder(folder)
 
 
 def _write_error(error: OSError) -> SquadError:

@@ -9,14 +9,14 @@ that an erased person is never confused with a lost file.
 
 from __future__ import annotations
 
-import os
-
 import apsw
 
 from agentsquad.kernel.ports import Entropy
 from agentsquad.runtime.ledger.adapters import cipher, database
 from agentsquad.runtime.ledger.adapters.cipher import Entry
+from agentsquad.runtime.ledger.adapters.disk import SYSTEM
 from agentsquad.runtime.ledger.contract import BusyError
+from agentsquad.runtime.ledger.disk import Disk
 
 APPLICATION = 0x5351_4C4B  # "SQLK"
 
@@ -29,12 +29,12 @@ CREATE TABLE IF NOT EXISTS key (
 class SqliteKeyRing:
     """Keys in a file that only its owner may read."""
 
-    def __init__(self, path: str, entropy: Entropy) -> None:
+    def __init__(self, path: str, entropy: Entropy, disk: Disk = SYSTEM) -> None:
         self._path = path
         self._entropy = entropy
         with database.translated(path):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._db = database.connect(path, application=APPLICATION)
+            disk.open(path, create=True, mode=0o600).close()
+        self._db = database.connect(path, application=APPLICATION, disk=disk)
         try:
             with database.translated(path):
                 self._db.pragma("secure_delete", True)

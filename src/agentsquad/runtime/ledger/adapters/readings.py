@@ -8,7 +8,6 @@ again.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +17,8 @@ import msgspec
 
 from agentsquad.kernel.errors import IntegrityError
 from agentsquad.runtime.ledger.adapters import database
+from agentsquad.runtime.ledger.adapters.disk import SYSTEM
+from agentsquad.runtime.ledger.disk import Disk
 from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
 from agentsquad.runtime.ledger.projection import Position, Projection, Row, Table
 
@@ -35,15 +36,16 @@ CREATE TABLE IF NOT EXISTS "position" (
 class SqliteReadingStore:
     """Tables in a file, or in memory when the path is `:memory:`."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, disk: Disk = SYSTEM) -> None:
         self._path = path
+        self._disk = disk
         self._tables: dict[str, Table] = {}
         self._changes: dict[str, dict[tuple[Any, ...], Row | None]] = {}
         try:
-            self._db = _open(path)
+            self._db = _open(path, disk)
         except IntegrityError:
             self._remove()
-            self._db = _open(path)
+            self._db = _open(path, disk)
 
     def reset(self) -> None:
         """Drop everything, damaged files included, and start empty."""
@@ -51,12 +53,12 @@ class SqliteReadingStore:
         self._remove()
         self._tables.clear()
         self._changes.clear()
-        self._db = _open(self._path)
+        self._db = _open(self._path, self._disk)
 
     def _remove(self) -> None:
         for suffix in ("", "-wal", "-shm"):
-            if os.path.exists(self._path + suffix):
-                os.unlink(self._path + suffix)
+            if self._disk.size(self._path + suffix) is not None:
+                self._disk.remove(self._path + suffix)
 
     def position(self, projection: str) -> Position | None:
         """Return how far a projection is."""
@@ -181,11 +183,11 @@ class SqliteReadingStore:
         )
 
 
-def _open(path: str) -> apsw.Connection:
+def _open(path: str, disk: Disk) -> apsw.Connection:
     if path == ":memory:":
         connection = apsw.Connection(path)
     else:
-        connection = database.connect(path, application=APPLICATION)
+        connection = database.connect(path, application=APPLICATION, disk=disk)
     with database.translated(path):
         # What a power failure takes is folded again, so no sync at each commit.
         connection.pragma("synchronous", "normal")

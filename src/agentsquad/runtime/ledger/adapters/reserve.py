@@ -8,33 +8,34 @@ portions, as zeros after its end, which recovery takes for no frames at all.
 
 from __future__ import annotations
 
-import os
+from agentsquad.runtime.ledger.adapters.disk import SYSTEM
+from agentsquad.runtime.ledger.disk import Disk, File
 
-PORTION = 512 * 1024
 FRAME = 4096 + 24
-_ZEROS = bytes(PORTION)
 
 
 class Reserve:
     """Extends one write-ahead log; only the holder of the write lock may."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, disk: Disk = SYSTEM) -> None:
         self._path = path
-        self._file: int | None = None
+        self._disk = disk
+        self._zeros = bytes(disk.habits.portion)
+        self._file: File | None = None
 
     def ensure(self, frames: int) -> None:
         """Make sure so many frames fit; failing to is no failure of the log."""
         try:
             if self._file is None:
-                self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-            size = os.fstat(self._file).st_size
+                self._file = self._disk.open(self._path)
+            size = self._file.size()
             if 0 < size < 32 + frames * FRAME:
-                os.pwrite(self._file, _ZEROS, size)
+                self._file.write(self._zeros, size)
         except OSError:
             return
 
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
-            os.close(self._file)
+            self._file.close()
             self._file = None

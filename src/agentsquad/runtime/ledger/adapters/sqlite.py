@@ -8,7 +8,6 @@ thousand pages of an index (docs/decisions/0003-ledger-store.md).
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from itertools import islice
 import apsw
 
 from agentsquad.runtime.ledger.adapters import database
+from agentsquad.runtime.ledger.adapters.disk import SYSTEM
 from agentsquad.runtime.ledger.adapters.reserve import Reserve
 from agentsquad.runtime.ledger.adapters.witness import Witness
 from agentsquad.runtime.ledger.contract import (
@@ -30,12 +30,12 @@ from agentsquad.runtime.ledger.contract import (
     Row,
     StreamHead,
 )
+from agentsquad.runtime.ledger.disk import Disk
 from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
 
 APPLICATION = 0x53514C47  # "SQLG"
 FORMAT = 1
 CACHE_KIB = 32 * 1024
-CHECKPOINT_PAGES = 4_000
 SLACK_PAGES = 16
 
 _SCHEMA = """
@@ -67,20 +67,21 @@ SELECT seq FROM link
 class SqliteVolume:
     """Rows in a SQLite file, shared by any number of processes."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, disk: Disk = SYSTEM) -> None:
         self._path = path
-        self._witness = Witness(path + ".head")
-        self._reserve = Reserve(path + "-wal")
+        self._disk = disk
+        self._witness = Witness(path + ".head", disk)
+        self._reserve = Reserve(path + "-wal", disk)
         self._pages = 0
         self._types: dict[str, int] = {}
         noted = self._witness.read()
-        if noted is not None and noted.size and not _occupied(path):
+        if noted is not None and noted.size and not disk.size(path):
             raise LostError(
                 f"{path} is empty or gone, but held {noted.size} events",
                 hint=f"restore it from a backup; to start anew delete {path}.head",
                 details={"size": noted.size},
             )
-        self._db = database.connect(path, application=APPLICATION)
+        self._db = database.connect(path, application=APPLICATION, disk=disk)
         try:
             with database.translated(path):
                 self._prepare()
@@ -161,7 +162,7 @@ class SqliteVolume:
         and then. A checkpoint that fails is tried again after the next commit.
         """
         self._pages = pages
-        if pages >= CHECKPOINT_PAGES:
+        if pages >= self._disk.habits.checkpoint_pages:
             with suppress(apsw.Error):
                 connection.wal_checkpoint(name)
         return apsw.SQLITE_OK
@@ -182,7 +183,9 @@ class SqliteVolume:
 
     def _type_ids(self, rows: Sequence[Row]) -> dict[str, int]:
         types = self._types
-        for name in {row.type for row in rows} - types.keys():
+        for name in dict.fromkeys(row.type for row in rows):
+            if name in types:
+                continue
             found = self._db.execute("SELECT id FROM type WHERE name = ?", (name,)).get
             if found is None:
                 self._db.execute("INSERT INTO type (name) VALUES (?)", (name,))
@@ -285,7 +288,7 @@ class SqliteVolume:
                         (name, after, limit),
                     )
                 ]
-                for name in set(types)
+                for name in dict.fromkeys(types)
             ]
         return list(islice(merge(*found), limit))
 
@@ -310,7 +313,7 @@ class SqliteVolume:
     def weight(self) -> int:
         """Return how many bytes the database and its write-ahead log occupy."""
         paths = (self._path, self._path + "-wal")
-        return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
+        return sum(self._disk.size(path) or 0 for path in paths)
 
     def check(self) -> list[str]:
         """Return what SQLite's integrity check finds wrong, page checksums
@@ -336,10 +339,6 @@ class SqliteVolume:
         first.
         """
         return [seq for (seq,) in self._db.execute(_LINKS, (last, count))][::-1]
-
-
-def _occupied(path: str) -> bool:
-    return os.path.exists(path) and os.path.getsize(path) > 0
 
 
 def _tile_id(level: int, index: int) -> int:

@@ -8,11 +8,12 @@ lag after a power failure: it can only ever say too little, never too much.
 
 from __future__ import annotations
 
-import os
 import struct
 from hashlib import sha256
 
+from agentsquad.runtime.ledger.adapters.disk import SYSTEM
 from agentsquad.runtime.ledger.contract import Head
+from agentsquad.runtime.ledger.disk import Disk, File
 
 _SLOT = struct.Struct(">8sQ32s16s")
 _MAGIC = b"squadhd1"
@@ -23,9 +24,10 @@ class Witness:
     spoils only one.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, disk: Disk = SYSTEM) -> None:
         self._path = path
-        self._file: int | None = None
+        self._disk = disk
+        self._file: File | None = None
         self._turn = 0
 
     def read(self) -> Head | None:
@@ -33,8 +35,7 @@ class Witness:
         none.
         """
         try:
-            with open(self._path, "rb") as file:
-                data = file.read(2 * _SLOT.size)
+            data = self._disk.read(self._path, 2 * _SLOT.size)
         except OSError:
             return None
         heads = []
@@ -49,8 +50,8 @@ class Witness:
         slot = _SLOT.pack(_MAGIC, head.size, head.root, _check(head.size, head.root))
         try:
             if self._file is None:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            os.pwrite(self._file, slot, self._turn * _SLOT.size)
+                self._file = self._disk.open(self._path, create=True)
+            self._file.write(slot, self._turn * _SLOT.size)
         except OSError:
             return
         self._turn ^= 1
@@ -58,7 +59,7 @@ class Witness:
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
-            os.close(self._file)
+            self._file.close()
             self._file = None
 
 

@@ -1,4 +1,4 @@
-"""Actions of determinism: replay a run, fork a run."""
+"""Actions of determinism: replay a run, fork a run, make a test of a run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,22 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.ports import BlobStore, EventStore
 from agentsquad.kernel.registry import Registry
-from agentsquad.runtime.determinism.contract import Change, ChangeInvalidError, Fork, Replay
+from agentsquad.runtime.determinism import export
+from agentsquad.runtime.determinism.contract import (
+    Change,
+    ChangeInvalidError,
+    Exported,
+    ExportedFiles,
+    Fork,
+    Replay,
+)
 from agentsquad.runtime.determinism.fork import Forker
 from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.door import World
+from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.policy.contract import PolicyCompiler
+from agentsquad.runtime.policy.rulebook import files_of
 
 
 class ReplayInput(msgspec.Struct, kw_only=True):
@@ -89,3 +100,59 @@ def parse(text: str) -> Change:
     except InvalidError:
         value = raw
     return Change(path=path, value=value, text=raw)
+
+
+class ExportInput(msgspec.Struct, kw_only=True):
+    """Which run, and where its test goes."""
+
+    run: Annotated[str, Meta(description="id of the run, or an unambiguous beginning of it")]
+    out: Annotated[
+        str | None,
+        Meta(description="file to write; without it the test is printed", examples=["test_run.py"]),
+    ] = None
+    include_personal: Annotated[
+        bool, Meta(description="keep values about people instead of stand-ins")
+    ] = False
+
+
+@action(
+    "runs.export_test",
+    effect=Effect.WRITE,
+    cli=("export-test",),
+    positional=("run",),
+    examples=(
+        "squad export-test kooa4lnr33 > test_run.py",
+        "squad export-test kooa4lnr33/4500210011 -o tests/test_case.py",
+    ),
+)
+async def export_test(ctx: Context, value: ExportInput) -> Exported:
+    """Write a run as one pytest file that passes offline with this package
+    alone.
+
+    It replays the run and every run below it against the code installed where
+    it is run, and names the event and field when the behaviour has changed. A
+    second test asks the installed rules again about every recorded decision; it
+    is left out when rules of this installation, which are not in the file,
+    decided. Values about people are replaced by stand-ins.
+    """
+    ledger, registry = ctx.port(Ledger), ctx.port(Registry)
+    store = ledger.store
+    run = await runs.find(store, value.run)
+    blobs = ctx.port(BlobStore)  # type: ignore[type-abstract]
+    history = await export.collect(store, blobs, registry, run, personal=value.include_personal)
+    compiler = ctx.port(PolicyCompiler)  # type: ignore[type-abstract]
+    shipped = compiler.compile(files_of(registry.plugins))
+    decides = await export.decided_alike(history, registry, shipped)
+    text = export.pytest_file(history, decides=decides)
+    if value.out is not None:
+        ctx.port(ExportedFiles).write(value.out, text)  # type: ignore[type-abstract]
+    return Exported(
+        run=run,
+        workflow=history.workflow,
+        events=history.count,
+        verdict=history.verdict,
+        personal=history.personal,
+        decides=decides,
+        text=text,
+        out=value.out,
+    )

@@ -3,11 +3,11 @@ changed."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from agentsquad.kernel.errors import ConflictError, InvalidError
+from agentsquad.kernel.errors import ConflictError, DeniedError, InvalidError
 
 Verdict = Literal["identical", "compatible", "diverged", "not_replayable"]
 
@@ -96,3 +96,41 @@ class ChangeInvalidError(InvalidError):
     """The change names nothing in this run."""
 
     code = "fork.change"
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """The test that was made of a run.
+
+    `personal` says what became of values about people: none, stand-ins or
+    included. `decides` whether it also asks policy again. `out` is the file it
+    was written to.
+    """
+
+    run: str
+    workflow: str
+    events: int
+    verdict: str
+    personal: str
+    decides: bool
+    text: str
+    out: str | None = None
+
+
+class ExportedFiles(Protocol):
+    """Where exported tests are written."""
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file whole, over the one that is there."""
+        ...
+
+
+class ExportPersonalError(DeniedError):
+    """The run cannot be exported without values about people."""
+
+    code = "export.personal"
+
+
+class ExportIncompleteError(ConflictError):
+    """The recording lacks something, so that a test made of it would fail."""
+
+    code = "export.incomplete"

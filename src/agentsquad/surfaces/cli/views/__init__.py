@@ -19,6 +19,7 @@ from agentsquad.surfaces.cli.views import (
     resources,
     runs,
     schedules,
+    trials,
 )
 
 VIEWS = {
@@ -30,6 +31,7 @@ VIEWS = {
     **policy.VIEWS,
     **edi.VIEWS,
     **schedules.VIEWS,
+    **trials.VIEWS,
 }
 
 

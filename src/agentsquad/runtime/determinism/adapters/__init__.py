@@ -1,0 +1,1 @@
+"""Where determinism touches the machine: files that it writes."""

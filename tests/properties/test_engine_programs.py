@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,11 +25,11 @@ from agentsquad.kernel.errors import InvalidError, SquadError, UnavailableError
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.determinism.fork import Forker
 from agentsquad.runtime.determinism.replay import replay
-from agentsquad.runtime.engine.contract import workflow
+from agentsquad.runtime.engine.contract import TransitionError, workflow
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.ids import keyed_id
 from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
-from agentsquad.runtime.engine.state import RunState, evolve
+from agentsquad.runtime.engine.state import END_EVENTS, TRANSITIONS, RunState, evolve
 
 _spec = importlib.util.spec_from_file_location(
     "simulation_crashing", Path(__file__).parents[1] / "simulation" / "crashing.py"
@@ -38,6 +39,7 @@ crashing = sys.modules.setdefault(_spec.name, importlib.util.module_from_spec(_s
 _spec.loader.exec_module(crashing)
 CrashSquad, Fuse, play = crashing.CrashSquad, crashing.Fuse, crashing.play
 
+MOVES = {"run.started": "running", **END_EVENTS}
 DRAWN = settings.default.max_examples  # 100 in the profile of every build
 
 
@@ -252,11 +254,20 @@ def test_evolve_is_total_and_commands_are_a_function_of_the_journal(
         s, _, _ = await lived(tree, rhythm)
         for name, _ in await s.ledger.store.streams("run/"):
             events = await s.ledger.store.read_stream(name)
-            # Any selection of events, in any order, some twice, can be folded.
+            # Any selection of events, in any order, some twice, can be folded,
+            # except that a status never moves but along its table.
             scrambled = chance.choices(events, k=2 * len(events))
             state = RunState(run=name)
             for event in scrambled:
-                evolve(state, event)
+                before = state.status
+                moves = MOVES.get(event.type, before)
+                if event.type not in MOVES or moves in TRANSITIONS[before]:
+                    evolve(state, event)
+                    assert state.status == moves
+                else:
+                    with pytest.raises(TransitionError):
+                        evolve(state, event)
+                    assert state.status == before
             # Two instances fed the same events ask for the same at every event.
             run = name.removeprefix("run/")
             one, two = (Instance(run, program, s.registry) for _ in range(2))

@@ -262,7 +262,7 @@ async def test_both_at_once_whichever_is_first_in_the_log_counts():
     await settle()
     await asyncio.gather(
         s.engine.signal(run, "go", "went", actor="person:ada"),
-        s.engine._fire(run, "1"),
+        s.engine.parking.fire(run, "1"),
     )
     assert (await s.engine.wait(run, timeout_ms=5000)).output == "went"
     assert (await crashing.tell(s, run)).verdict == "identical"
@@ -270,7 +270,7 @@ async def test_both_at_once_whichever_is_first_in_the_log_counts():
 
 async def test_a_timer_that_cannot_be_delivered_does_not_stop_the_others():
     s = CrashSquad(PLUGIN)
-    fire = s.engine._fire
+    fire = s.engine.parking.fire
     first = await s.engine.start("race", {}, key="first")
 
     async def broken(run: str, position: str) -> None:

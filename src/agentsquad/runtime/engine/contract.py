@@ -23,6 +23,7 @@ from agentsquad.kernel.errors import (
     ConflictError,
     DeadlineError,
     DeniedError,
+    IntegrityError,
     InvalidError,
 )
 from agentsquad.kernel.policy import Decision
@@ -317,6 +318,13 @@ class DefinitionChangedError(ConflictError):
     """The run is pinned to another version of its definition."""
 
     code = "run.definition_changed"
+
+
+class TransitionError(IntegrityError):
+    """A journal says that a run went from one status to another it cannot go
+    to."""
+
+    code = "run.transition"
 
 
 class ForeignAwaitError(InvalidError):

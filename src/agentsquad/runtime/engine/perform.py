@@ -1,12 +1,12 @@
 """Performing commands: a step through the door, a wait, or a child run.
 
-Apart from the shell, which keeps the books of what is under way: this says only
+Apart from `tasks`, which keeps the books of what is under way: this says only
 how one command is carried out and which event tells of it.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from copy import copy
 from functools import partial
 from typing import Any
@@ -14,64 +14,29 @@ from typing import Any
 from agentsquad.kernel import errors
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError, SquadError
-from agentsquad.kernel.event import Event
 from agentsquad.runtime.engine import approval as approvals
 from agentsquad.runtime.engine.command import Call, Child, Command, Sleep, WaitSignal
 from agentsquad.runtime.engine.contract import EffectAmbiguousError, Outcome
-from agentsquad.runtime.engine.decider import DECIDE, QUERY, Instance, plain
-from agentsquad.runtime.engine.door import CallPath, Step, World
+from agentsquad.runtime.engine.decider import DECIDE, QUERY, plain
+from agentsquad.runtime.engine.door import CallPath, Step
+from agentsquad.runtime.engine.drive import Drive
+from agentsquad.runtime.engine.parking import child_id
+from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.state import ENDED
 from agentsquad.runtime.engine.timers import Timers
 
-
-class Drive:
-    """One run in memory: its instance and the steps under way."""
-
-    __slots__ = ("instance", "issued", "next", "settling", "stopped", "stream", "tasks")
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-        self.stream = f"run/{instance.run_id}"
-        self.issued: set[str] = set()
-        self.settling: set[str] = set()
-        self.stopped = False
-        self.next: tuple[str, Command | None] | None = None
-        self.tasks: dict[str, asyncio.Task[None]] = {}
+Tell = Callable[[str, str, dict[str, Any], str], Awaitable[None]]
 
 
 class Performer:
-    """The part of an engine that carries out commands."""
+    """Carries out commands, one at a time."""
 
-    world: World
-    path: CallPath
-    timers: Timers
-    drives: dict[str, Drive]
-    stuck: dict[str, SquadError]
-
-    async def append(
-        self, drive: Drive, *told: tuple[str, dict[str, Any]], chain: bool = False
-    ) -> None:
-        """Append events to a run, all or none, and feed them back; `chain` when
-        it ends a step."""
-        raise NotImplementedError
-
-    def accept(self, drive: Drive, events: list[Event]) -> None:
-        """Feed events back that were appended to a run."""
-        raise NotImplementedError
-
-    async def begin(
-        self, run: str, name: str, value: Any, *, actor: str, parent: dict[str, Any] | None
-    ) -> None:
-        """Start a run unless it is there already."""
-        raise NotImplementedError
-
-    async def outcome(self, run_id: str) -> Outcome:
-        """Return how a run stands now."""
-        raise NotImplementedError
-
-    async def tell(self, run: str, kind: str, body: dict[str, Any], actor: str) -> None:
-        """Append an event from outside to a run that has not ended."""
-        raise NotImplementedError
+    def __init__(self, router: Router, path: CallPath, timers: Timers, tell: Tell) -> None:
+        self._router = router
+        self._world = router.world
+        self._path = path
+        self._timers = timers
+        self._tell = tell
 
     async def perform(self, drive: Drive, command: Command) -> None:
         """Carry out one command; the event it ends in has been fed back on
@@ -90,18 +55,18 @@ class Performer:
                 {"name": command.name, "due_ms": command.due_ms},
             )
         else:
-            body = approvals.request(drive.instance.run_id, command, self.world.policy.revision)
+            body = approvals.request(drive.instance.run_id, command, self._world.policy.revision)
             await self._wait_for(drive, "approval.requested", command.position, body)
 
     async def _wait_for(self, drive: Drive, kind: str, position: str, body: dict[str, Any]) -> None:
         state = drive.instance.state
         if position not in state.requests:
-            await self.append(drive, (kind, {"position": position, **body}))
+            await self._router.append(drive, (kind, {"position": position, **body}))
         due = body.get("due_ms") if kind != "approval.requested" else body.get("expires_ms")
         if position in state.requests:
             due = state.timers.get(position)
         if due is not None:
-            self.timers.add(due, state.run, position)
+            self._timers.add(due, state.run, position)
 
     async def _call(self, drive: Drive, command: Call) -> None:
         state = drive.instance.state
@@ -115,7 +80,7 @@ class Performer:
         try:
             if command.action in (DECIDE, QUERY):
                 step.facts = {}
-            output = await self.path.run(step)
+            output = await self._path.run(step)
         except EffectAmbiguousError:
             return  # the step stays open until a person resolves it
         except SquadError as error:
@@ -134,7 +99,7 @@ class Performer:
             body["attempts"] = step.attempts
         if step.usage:
             body["usage"] = step.usage
-        body["ms"] = round(self.world.clock.monotonic_ms() - step.started_ms, 3)
+        body["ms"] = round(self._world.clock.monotonic_ms() - step.started_ms, 3)
         if command.position in state.resolved:
             return
         if command.undoes in state.effects and "output" in body:
@@ -143,14 +108,16 @@ class Performer:
                 "key": state.effects[command.undoes].key,
                 "by": command.position,
             }
-            await self.append(drive, ("effect.compensated", undone), (kind, body), chain=True)
+            await self._router.append(
+                drive, ("effect.compensated", undone), (kind, body), chain=True
+            )
             return
-        await self.append(drive, (kind, body), chain=True)
+        await self._router.append(drive, (kind, body), chain=True)
 
     def _step(self, drive: Drive, command: Call) -> Step:
         state = drive.instance.state
         step = Step(
-            self.world.registry.action(command.action),
+            self._world.registry.action(command.action),
             command.input,
             actor=Actor.parse(state.actor),
             run=state.run,
@@ -162,7 +129,7 @@ class Performer:
         step.correlation = state.correlation
         step.cause = state.last_seq
         step.effect = copy(state.effects.get(command.position))
-        step.told = partial(self.accept, drive)
+        step.told = partial(self._router.accept, drive)
         if command.retry is not None:
             step.retry = command.retry
         if command.timeout_ms is not None:
@@ -171,7 +138,7 @@ class Performer:
 
     async def _child(self, drive: Drive, command: Child) -> None:
         state = drive.instance.state
-        child = self.child_id(state.run, command)
+        child = child_id(state.run, command)
         parent: dict[str, Any] = {"run": state.run, "position": command.position}
         if command.timeout_ms is not None:
             parent["timeout_ms"] = command.timeout_ms
@@ -182,7 +149,9 @@ class Performer:
             await self._stop_child(drive, command, child)
             return
         try:
-            await self.begin(child, command.workflow, command.input, actor=actor, parent=parent)
+            await self._router.begin(
+                child, command.workflow, command.input, actor=actor, parent=parent
+            )
         except (InvalidError, MissingError) as error:
             failed = {
                 "position": command.position,
@@ -192,10 +161,10 @@ class Performer:
                 "child": child,
                 "error": errors.record(error),
             }
-            await self.append(drive, ("step.failed", failed))
+            await self._router.append(drive, ("step.failed", failed))
             return
-        if child not in self.drives and child not in self.stuck:
-            outcome = await self.outcome(child)
+        if child not in self._router.drives and child not in self._router.stuck:
+            outcome = await self._router.outcome(child)
             if outcome.status in ENDED:
                 await self.child_ended(drive, command, child, outcome)
 
@@ -205,24 +174,18 @@ class Performer:
         assert stopped is not None
         try:
             state = drive.instance.state
-            await self.tell(child, "run.cancel_requested", {"reason": stopped.reason}, state.actor)
+            await self._tell(child, "run.cancel_requested", {"reason": stopped.reason}, state.actor)
         except MissingError:
             body = {"workflow": command.workflow, "input": command.input, "child": child}
             await self._never_begun(drive, command, body)
         except ConflictError:
-            await self.child_ended(drive, command, child, await self.outcome(child))
+            await self.child_ended(drive, command, child, await self._router.outcome(child))
 
     async def _never_begun(self, drive: Drive, command: Call | Child, body: dict[str, Any]) -> None:
         """Record that a stopped run did not do what it had asked for."""
         error = ConflictError(f"{command.name} was not begun: the run stops", code="run.stopped")
         known = {"position": command.position, "name": command.name, **body}
-        await self.append(drive, ("step.failed", {**known, "error": errors.record(error)}))
-
-    @staticmethod
-    def child_id(run: str, command: Child) -> str:
-        """Return the id of a child run: its parent's id and its key or position
-        there."""
-        return f"{run}/{command.key or command.position}"
+        await self._router.append(drive, ("step.failed", {**known, "error": errors.record(error)}))
 
     async def child_ended(self, drive: Drive, command: Child, child: str, outcome: Outcome) -> None:
         """Give the parent's step the outcome of its child run, once."""
@@ -237,11 +200,11 @@ class Performer:
             "child": child,
         }
         if outcome.status == "completed":
-            await self.append(drive, ("step.completed", {**body, "output": outcome.output}))
+            await self._router.append(drive, ("step.completed", {**body, "output": outcome.output}))
             return
         error = outcome.error or {
             "class": "ConflictError",
             "code": "run.cancelled",
             "message": f"run {child} {outcome.status}",
         }
-        await self.append(drive, ("step.failed", {**body, "error": error}))
+        await self._router.append(drive, ("step.failed", {**body, "error": error}))

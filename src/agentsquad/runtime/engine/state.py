@@ -2,7 +2,7 @@
 
 Laws: `evolve` is pure and total over the event types below; an event whose
 position is already resolved changes nothing (a duplicate is harmless); status
-only moves along `TRANSITIONS`.
+only moves along `TRANSITIONS`, else TransitionError.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from agentsquad.kernel.event import Event
+from agentsquad.runtime.engine.contract import TransitionError
 
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     "new": ("running",),
@@ -119,12 +120,22 @@ def evolve(state: RunState, event: Event) -> None:
     elif kind == "run.cancel_requested":
         state.cancel = event
     elif kind in END_EVENTS:
-        state.status = END_EVENTS[kind]
+        _move(state, END_EVENTS[kind], event)
         state.output, state.error = body.get("output"), body.get("error")
 
 
+def _move(state: RunState, status: str, event: Event) -> None:
+    if status not in TRANSITIONS[state.status]:
+        raise TransitionError(
+            f"event {event.seq}: a run that is {state.status} cannot become {status}",
+            hint="the journal was not written by an engine: squad log verify",
+            details={"event": event.seq, "was": state.status, "now": status},
+        )
+    state.status = status
+
+
 def _started(state: RunState, event: Event, body: Any) -> None:
-    state.status = "running"
+    _move(state, "running", event)
     state.workflow = body["workflow"]
     state.definition = body["definition"]
     state.input = body["input"]

@@ -1,0 +1,56 @@
+"""Parking: a run that only waits is forgotten and kept as rows; its timer or
+the event that ends its wait brings it back."""
+
+from __future__ import annotations
+
+from agentsquad.kernel.errors import SquadError
+from agentsquad.runtime.engine.command import Ask, Child, Command, Sleep, WaitSignal
+from agentsquad.runtime.engine.drive import Drive
+from agentsquad.runtime.engine.router import Router
+from agentsquad.runtime.engine.timers import Timers
+
+
+class Parking:
+    """Lets go of runs that wait, and wakes those whose time has come."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self.timers = Timers(router.world.clock, self.fire)
+
+    def park(self, drive: Drive) -> None:
+        """Forget a run if it only waits."""
+        drives = self._router.drives
+        instance = drive.instance
+        run = instance.run_id
+        if (
+            drives.get(run) is drive
+            and instance.end is None
+            and instance.commands
+            and all(self._only_waits(run, c) for c in instance.commands.values())
+        ):
+            del drives[run]
+            above = drives.get(run.rpartition("/")[0])
+            if above is not None and not above.tasks:
+                self.park(above)
+
+    def _only_waits(self, run: str, command: Command) -> bool:
+        """Whether a command needs no memory; a child at work soon answers."""
+        if isinstance(command, Child):
+            return child_id(run, command) not in self._router.drives
+        return isinstance(command, (Sleep, WaitSignal, Ask))
+
+    async def fire(self, run: str, position: str) -> None:
+        """Tell a run that a wait of it is over; nothing, if it was already."""
+        router = self._router
+        try:
+            drive = await router.load(run)
+            if drive is not None and position in drive.instance.commands:
+                await router.append(drive, ("timer.fired", {"position": position}))
+        except SquadError as error:
+            router.stick(run, error)
+
+
+def child_id(run: str, command: Child) -> str:
+    """Return the id of a child run: its parent's id and its key or position
+    there."""
+    return f"{run}/{command.key or command.position}"

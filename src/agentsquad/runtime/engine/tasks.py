@@ -1,0 +1,148 @@
+"""Tasks: the commands of runs that are under way, as asyncio tasks.
+
+A command is begun once; steps that follow on one another one by one share a
+task; a run that has nothing under way is parked, one that has ended is answered
+for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from agentsquad.runtime.engine.command import Child, Command
+from agentsquad.runtime.engine.contract import Outcome
+from agentsquad.runtime.engine.drive import Drive
+from agentsquad.runtime.engine.perform import Performer
+from agentsquad.runtime.engine.router import CATCH_UP, Router, ours
+
+END = "end"  # the name of the task that ends a run
+
+
+class Tasks:
+    """Begins what runs ask for and keeps the books of what is under way."""
+
+    def __init__(self, router: Router, performer: Performer, park: Callable[[Drive], None]) -> None:
+        self._router = router
+        self._performer = performer
+        self._park = park
+        self._background: set[asyncio.Task[None]] = set()
+
+    def issue(self, drive: Drive, chain: bool) -> None:
+        """Start every command that is not under way yet; `chain` leaves a
+        single one to the caller's task."""
+        instance = drive.instance
+        if instance.ended:
+            self._ended(drive)
+            return
+        if instance.end is not None:
+            if END not in drive.issued:
+                drive.issued.add(END)
+                self._start(drive, END, None, chain)
+            return
+        if instance.stopped is not None and not drive.stopped:
+            self._halt(drive)
+        asked, instance.asked = instance.asked, []
+        fresh = dict.fromkeys(p for p in asked if p in instance.commands and p not in drive.issued)
+        for position in fresh:
+            drive.issued.add(position)
+            command = instance.commands[position]
+            self._start(drive, position, command, chain and len(fresh) == 1)
+
+    @staticmethod
+    def _halt(drive: Drive) -> None:
+        """Let go of what a stopped run asked for, except effects that may have
+        left; what it must still end is issued once more."""
+        drive.stopped = True
+        own = asyncio.current_task()
+        for position, task in drive.tasks.items():
+            begun = position in drive.instance.state.effects or position.startswith(CATCH_UP)
+            if not begun and task is not own:
+                task.cancel()
+                drive.issued.discard(position)
+        again = drive.instance.leaving - drive.instance.state.effects.keys()
+        drive.issued -= again
+        drive.instance.asked += sorted(again)
+
+    def _start(self, drive: Drive, name: str, command: Command | None, chain: bool) -> None:
+        if chain:
+            drive.next = (name, command)
+            return
+        task = asyncio.get_running_loop().create_task(self._work(drive, name, command))
+        drive.tasks[name] = task
+
+        def finished(done: asyncio.Task[None]) -> None:
+            if done.cancelled():
+                for held in [name for name, task in drive.tasks.items() if task is done]:
+                    del drive.tasks[held]
+                return
+            error = done.exception()
+            if error is not None:
+                self._router.stick(drive.instance.run_id, ours(error))
+            elif not drive.tasks:
+                self._park(drive)
+
+        task.add_done_callback(finished)
+
+    async def _work(self, drive: Drive, name: str, command: Command | None) -> None:
+        """Do one step and those that follow on it one by one, in one task."""
+        task = drive.tasks[name]
+        while True:
+            try:
+                if command is None:
+                    await self._finish(drive)
+                else:
+                    await self._performer.perform(drive, command)
+            finally:
+                if drive.tasks.get(name) is task:
+                    del drive.tasks[name]
+            if drive.next is None:
+                return
+            (name, command), drive.next = drive.next, None
+            drive.tasks[name] = task
+
+    async def _finish(self, drive: Drive) -> None:
+        end = drive.instance.end
+        assert end is not None
+        await self._router.append(drive, (end.type, end.payload))
+
+    def _ended(self, drive: Drive) -> None:
+        state = drive.instance.state
+        run = state.run
+        if self._router.drives.pop(run, None) is None:
+            return
+        outcome = Outcome(run=run, status=state.status, output=state.output, error=state.error)
+        for future in self._router.waiters.pop(run, []):
+            if not future.done():
+                future.set_result(outcome)
+        if state.parent:
+            task = asyncio.get_running_loop().create_task(self._tell_parent(state.parent, outcome))
+            self._hold(task, state.parent["run"])
+
+    def _hold(self, task: asyncio.Task[None], run: str) -> None:
+        self._background.add(task)
+
+        def finished(done: asyncio.Task[None]) -> None:
+            self._background.discard(done)
+            if not done.cancelled() and done.exception() is not None:
+                self._router.stick(run, ours(done.exception()))
+
+        task.add_done_callback(finished)
+
+    async def _tell_parent(self, parent: dict[str, Any], outcome: Outcome) -> None:
+        drive = await self._router.load(parent["run"])
+        if drive is None:
+            return
+        command = drive.instance.commands.get(parent["position"])
+        if isinstance(command, Child):
+            await self._performer.child_ended(drive, command, outcome.run, outcome)
+
+    async def close(self) -> None:
+        """Drop whatever is under way; the log knows where to go on."""
+        drives = self._router.drives
+        tasks = [t for d in drives.values() for t in d.tasks.values()] + list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        drives.clear()

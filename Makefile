@@ -100,7 +100,7 @@ docs-check: $(STAMPS)/install $(STAMPS)/docs
 	@$(SPHINX) html docs site
 
 .PHONY: recording
-recording: $(STAMPS)/install $(STAMPS)/local ## record docs/assets/first-minute.svg from a real run
+recording: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## record docs/assets/first-minute.svg from a real run
 	@$(BIN)/python tools/record.py
 
 # --- measurements -------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ ALLOWED: dict[str, str] = {
     "workforce/agents/noun": "from agentsquad.trust.identity import contract",
     "integrations/connectors/ai/openai/adapters/technology": "import httpx",
     "solutions/purchase_to_pay/noun": "from agentsquad.workforce.agents import noun",
-    "surfaces/cli/main": "import click, rich\nfrom agentsquad.surfaces.gateway import dispatch",
+    "surfaces/cli/main": "import click\nfrom agentsquad.surfaces.gateway import dispatch",
     "assembly/settings": "from agentsquad.runtime.ledger import plugin",
     "testing/clock": "from agentsquad.assembly import settings",
 }

@@ -61,7 +61,7 @@ OUTWARD = [
     ("integrations/connectors/ai/local/noun", "httpx", OUTSIDE),
     ("workforce/agents/plugin", "subprocess", OUTSIDE),
     ("solutions/purchase_to_pay/actions", "cryptography", OUTSIDE),
-    ("trust/identity/actions", "rich", TERMINAL),
+    ("trust/identity/actions", "click", TERMINAL),
 ]
 
 

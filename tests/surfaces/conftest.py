@@ -170,6 +170,7 @@ class Shop:
         self._registry = Registry((*plugins(), SHOP))
         self._operations = operations(self._registry)
         self.debug = False
+        self.environment = os.environ
         self.now_ms = START_MS
         self.opened = 0
         self._policy: PolicyEngine | None = None

@@ -125,21 +125,29 @@ def test_a_run_list_has_what_others_count_on(squad: Any) -> None:
 
 @pytest.mark.slow
 def test_colour_is_for_terminals_and_never_with_no_color(
-    monkeypatch: pytest.MonkeyPatch,
+    squad: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agentsquad.surfaces.cli.layout import Page
+    for name in ("FORCE_COLOR", "NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    green, bold = "\x1b[32mcompleted\x1b[0m", "\x1b[1mrun"
 
     def printed() -> str:
-        page = Page()
-        page.pairs([("status", "completed")])
-        return page.text()
+        return squad("runs", "list").out
 
     assert "\x1b" not in printed()
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm-256color")
-    assert "\x1b[" in printed()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert green in printed()
+    assert bold in printed()
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[32m" not in printed()
+    assert green not in printed()
+    assert bold in printed()
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b" not in printed()
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
+    assert green in printed()
 
 
 @pytest.mark.slow

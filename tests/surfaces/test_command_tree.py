@@ -82,9 +82,9 @@ def test_help_is_as_its_golden_files(
 def test_every_command_has_a_section_a_summary_and_an_example(shipped: Any) -> None:
     root = tree(shipped)
     placed = {word for section in SECTIONS.values() for word in section}
-    assert set(root.list_commands(click.Context(root))) == placed
+    assert set(root.list_commands(click.Context(root))) <= placed
     groups = {path[-1] for path, command, _ in leaves(root) if path and isinstance(command, Tree)}
-    assert groups == set(GROUPS)
+    assert groups <= set(GROUPS)
     for path, command, context in leaves(root):
         assert "Example" in command.get_help(context), path
 

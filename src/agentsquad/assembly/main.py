@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,11 @@ class Distribution:
         from agentsquad.assembly.settings import read
 
         return read().debug
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables of the process."""
+        return os.environ
 
     def operations(self) -> Sequence[Operation]:
         """Return what is offered, from the index."""

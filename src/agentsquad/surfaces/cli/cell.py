@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agentsquad.surfaces.cli.measure import beginning, cells
+
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z(?:/[0-9a-f]{4})?")
 DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 CURRENCY = re.compile(r"[A-Z]{3}")
@@ -152,6 +154,8 @@ def counted(count: int, noun: str) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Return a text that fits, on one line."""
+    """Return a text that fits, on one line; an ellipsis stands for the rest."""
     text = " ".join(text.split())
-    return text if len(text) <= width else text[: max(1, width - 1)].rstrip() + "…"
+    if cells(text) <= width:
+        return text
+    return beginning(text, max(1, width - 1)).rstrip() + "…"

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from agentsquad.kernel.errors import InvalidError, SquadError
+from agentsquad.kernel.visible import visible
 from agentsquad.surfaces.cli.machine import written
 
 PROBLEMS_MAX = 20
@@ -24,7 +25,7 @@ def show(error: SquadError, form: str) -> None:
     body = {"error": error.to_dict()}
     if form != "table":
         sys.stdout.write(written(body, form))
-    print(text(error), file=sys.stderr)  # noqa: T201
+    print(visible(text(error)), file=sys.stderr)  # noqa: T201
 
 
 def text(error: SquadError) -> str:

@@ -2,18 +2,18 @@
 
 A table drops columns that may be dropped before it breaks words, and never
 breaks a cell of a `keep` column: what cannot fit becomes a list of cards.
-Colour only where the output is a terminal and NO_COLOR is not set.
+A page is laid out before anybody knows in which ink it is printed.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from agentsquad.kernel.visible import visible
+from agentsquad.surfaces.cli.ink import Ink
+from agentsquad.surfaces.cli.measure import cells, wrapped
 
 WIDTH_ELSEWHERE = 100  # of a file or a pipe
 GAP = 2
@@ -25,6 +25,8 @@ GOOD = ("completed", "done", "confirmed", "approved", "ready", "valid", "matches
 BAD = ("failed", "diverged", "refused", "denied", "differs", "invalid", "ambiguous", "no",
        "not_replayable", "fail", "deny")  # fmt: skip
 OPEN = ("running", "waiting", "asked", "waits", "sent", "planned", "compatible", "pinned")
+
+Span = tuple[str, str]  # a text and its style
 
 
 class Column:
@@ -44,104 +46,111 @@ class Page:
     """What will be printed."""
 
     def __init__(self) -> None:
-        self._parts: list[Any] = []
-        self.width = shutil.get_terminal_size((WIDTH_ELSEWHERE, 24)).columns
+        self._lines: list[Sequence[Span] | str] = []  # a str is printed as it is
+        self.width = max(1, shutil.get_terminal_size((WIDTH_ELSEWHERE, 24)).columns)
 
-    @cached_property
-    def _console(self) -> Console:
-        from rich.console import Console
-
-        return Console(highlight=False, markup=False, emoji=False, width=self.width)
-
-    def text(self) -> str:
+    def text(self, ink: Ink = Ink()) -> str:  # noqa: B008 - a value
         """Return everything as it is printed."""
-        with self._console.capture() as capture:
-            for part, options in self._parts:
-                self._console.print(part, **options)
-        lines = capture.get().splitlines()
-        if not self._console.is_terminal:
-            lines = [line.rstrip() for line in lines]
-        return "".join(f"{line}\n" for line in lines)
+        return "".join(_printed(line, ink) for line in self._lines)
 
     def take(self, other: Page) -> None:
         """Add everything another page has."""
-        self._parts += other._parts
+        self._lines += other._lines
 
     def raw(self, text: str) -> None:
-        """Add text exactly as it is."""
-        self._parts.append((text.rstrip("\n"), {"soft_wrap": True}))
+        """Add text exactly as it is; a terminal shows what would steer it."""
+        self._lines.append(text if text.endswith("\n") else text + "\n")
 
     def line(self, text: str = "", style: str = "") -> None:
         """Add a line, broken between words where it is too long."""
-        self._parts.append((_styled(text, style), {}))
+        self._lines += [[(line, style)] for line in wrapped(visible(text), self.width)]
 
     def title(self, text: str) -> None:
         """Add a heading with a blank line above, unless it is the first."""
-        if self._parts:
+        if self._lines:
             self.line()
         self.line(text, "bold")
 
     def pairs(self, pairs: Iterable[tuple[str, Any]]) -> None:
         """Add names and values; what is empty is left out, and no word is
         broken."""
-        shown = [(name, str(value)) for name, value in pairs if value not in (None, "")]
-        indent = max((len(name) for name, _ in shown), default=0) + GAP
+        shown = [
+            (visible(name), visible(str(value))) for name, value in pairs if value not in (None, "")
+        ]
+        indent = max((cells(name) for name, _ in shown), default=0) + GAP
+        room = self.width - indent
         for name, value in shown:
-            lines = _wrapped(value, max(NARROWEST, self.width - indent))
-            if any(len(line) > self.width - indent for line in lines):
-                self._parts.append((_styled(name, "dim"), {}))
-                self._parts += [(_styled(f"  {line}", ""), {"soft_wrap": True}) for line in lines]
+            lines = wrapped(value, max(NARROWEST, room), fold=False)
+            if any(cells(line) > room for line in lines):
+                self._lines.append([(name, "dim")])
+                self._lines += [[(f"  {line}", "")] for line in lines]
                 continue
             for index, line in enumerate(lines):
-                head = name.ljust(indent) if index == 0 else " " * indent
-                self._parts.append((_joined(_styled(head, "dim"), coloured(line)), {}))
+                head = _padded(name if index == 0 else "", indent)
+                self._lines.append([(head, "dim"), (line, tint(line))])
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
         """Add a table; columns that are empty in every row are left out."""
-        shown = [i for i in range(len(columns)) if any(row[i] for row in rows)]
-        shown = self._fitting(columns, rows, shown)
+        cleaned = [[visible(cell) for cell in row] for row in rows]
+        natural = [_widest(column.name, cleaned, i) for i, column in enumerate(columns)]
+        shown = [i for i in range(len(columns)) if any(row[i] for row in cleaned)]
+        shown = self._fitting(columns, natural, shown)
         if not shown:
             return
-        if self._least(columns, rows, shown) > self.width:
-            self._cards([columns[i].name for i in shown], [[r[i] for i in shown] for r in rows])
+        if _least(columns, natural, shown) > self.width:
+            self._cards([columns[i].name for i in shown], [[r[i] for i in shown] for r in cleaned])
             return
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-        for i in shown:
-            table.add_column(
-                columns[i].name,
-                justify="right" if columns[i].right else "left",
-                no_wrap=columns[i].keep,
-                overflow="fold",
-                min_width=_widest(columns, rows, i) if columns[i].keep else None,
-            )
-        for row in clipped(rows):
-            table.add_row(*(coloured(row[i]) for i in shown))
-        self._parts.append((table, {}))
+        widths = self._widths(columns, natural, shown)
+        self._row([columns[i] for i in shown], widths, [columns[i].name for i in shown], "bold")
+        for row in clipped(cleaned):
+            self._row([columns[i] for i in shown], widths, [row[i] for i in shown])
         if len(rows) > ROWS_MAX:
             self.line(f"{len(rows)} in all; -o json has every one", "dim")
 
     def _fitting(
-        self, columns: Sequence[Column], rows: Sequence[Sequence[str]], shown: list[int]
+        self, columns: Sequence[Column], natural: Sequence[int], shown: list[int]
     ) -> list[int]:
         """Return the columns that fit, the most dispensable left out."""
-        while self._least(columns, rows, shown) > self.width:
+        while _least(columns, natural, shown) > self.width:
             dispensable = [i for i in shown if columns[i].drop]
             if not dispensable:
                 break
             shown.remove(max(dispensable, key=lambda i: columns[i].drop))
         return shown
 
-    def _least(
-        self, columns: Sequence[Column], rows: Sequence[Sequence[str]], shown: list[int]
-    ) -> int:
-        widths = [
-            width if columns[i].keep else min(width, NARROWEST)
-            for i in shown
-            for width in [_widest(columns, rows, i)]
-        ]
-        return sum(widths) + GAP * (len(shown) - 1)
+    def _widths(
+        self, columns: Sequence[Column], natural: Sequence[int], shown: Sequence[int]
+    ) -> list[int]:
+        """Return how wide each column is: what may be broken shares the room
+        that is left, and none takes more than it has use for."""
+        widths = {i: natural[i] for i in shown if columns[i].keep}
+        room = self.width - GAP * (len(shown) - 1) - sum(widths.values())
+        loose = sorted((i for i in shown if i not in widths), key=lambda i: natural[i])
+        for done, i in enumerate(loose):
+            widths[i] = min(natural[i], room // (len(loose) - done))
+            room -= widths[i]
+        return [widths[i] for i in shown]
+
+    def _row(
+        self,
+        columns: Sequence[Column],
+        widths: Sequence[int],
+        row: Sequence[str],
+        style: str | None = None,
+    ) -> None:
+        """Add a row, on as many lines as its longest cell takes."""
+        broken = [wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+        styles = [tint(cell) if style is None else style for cell in row]
+        for number in range(max(map(len, broken))):
+            spans: list[Span] = []
+            for column, width, lines, tinted in zip(columns, widths, broken, styles, strict=True):
+                cell = lines[number] if number < len(lines) else ""
+                space = " " * (width - cells(cell))
+                around = (
+                    [(space, ""), (cell, tinted)] if column.right else [(cell, tinted), (space, "")]
+                )
+                spans += [*([(" " * GAP, "")] if spans else []), *around]
+            self._lines.append(spans)
 
     def _cards(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for index, row in enumerate(clipped(rows)):
@@ -150,21 +159,17 @@ class Page:
             self.pairs(zip(names, row, strict=True))
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return [
-        line
-        for part in text.split("\n")
-        for line in textwrap.wrap(part, width, break_long_words=False, break_on_hyphens=False)
-        or [""]
-    ]
-
-
-def _joined(*texts: Any) -> Any:
-    from rich.text import Text
-
-    return Text.assemble(*texts, overflow="fold")
+def _printed(line: Sequence[Span] | str, ink: Ink) -> str:
+    if isinstance(line, str):
+        if not ink.terminal:
+            return line
+        return visible(line.replace("\r\n", "\n"))
+    spans = list(line)
+    while spans and not spans[-1][0].strip():
+        spans.pop()
+    if spans:
+        spans[-1] = (spans[-1][0].rstrip(), spans[-1][1])
+    return "".join(ink.styled(text, style) for text, style in spans) + "\n"
 
 
 def clipped(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
@@ -175,20 +180,22 @@ def clipped(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     return [*rows[: ROWS_MAX - 10], gap, *rows[-9:]]
 
 
-def _widest(columns: Sequence[Column], rows: Sequence[Sequence[str]], i: int) -> int:
-    from rich.cells import cell_len
+def _least(columns: Sequence[Column], natural: Sequence[int], shown: Sequence[int]) -> int:
+    """Return the least width a table of these columns can have."""
+    widths = [natural[i] if columns[i].keep else min(natural[i], NARROWEST) for i in shown]
+    return sum(widths) + GAP * (len(shown) - 1)
 
-    return max([cell_len(columns[i].name), *(cell_len(row[i]) for row in rows)])
+
+def _widest(name: str, rows: Sequence[Sequence[str]], i: int) -> int:
+    return max([cells(name), *(cells(line) for row in rows for line in row[i].split("\n"))])
 
 
-def coloured(text: str) -> Any:
-    """Return a cell; a word that says how something stands has a colour."""
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cells(text))
+
+
+def tint(text: str) -> str:
+    """Return the colour of a cell: that of a first word which says how
+    something stands."""
     word = text.partition(" ")[0].rstrip(",:")
-    style = "green" if word in GOOD else "red" if word in BAD else "yellow" if word in OPEN else ""
-    return _styled(text, style)
-
-
-def _styled(text: str, style: str) -> Any:
-    from rich.text import Text
-
-    return Text(text, style=style, overflow="fold")
+    return "green" if word in GOOD else "red" if word in BAD else "yellow" if word in OPEN else ""

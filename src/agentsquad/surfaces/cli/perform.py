@@ -39,9 +39,11 @@ class Performer:
         if not self.live:
             self._check(op)
         result = self._call(op, value, everywhere)
+        from agentsquad.surfaces.cli.ink import ink_for
         from agentsquad.surfaces.cli.render import show
 
-        show(op.action, result, everywhere.form)
+        ink = ink_for(self.installation.environment, terminal=sys.stdout.isatty())
+        show(op.action, result, everywhere.form, ink)
         if getattr(result, "auto", False) and not value.get("auto"):
             note = "note: no terminal to ask at; approvals were answered by rule, as with --auto"
             print(note, file=sys.stderr)  # noqa: T201

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from agentsquad.surfaces.cli.ink import Ink
 from agentsquad.surfaces.cli.layout import Page
 from agentsquad.surfaces.cli.machine import written
 
@@ -26,8 +27,8 @@ def document(plain: Any) -> Any:
     return msgspec.json.decode(text)
 
 
-def show(action: str, result: Any, form: str) -> None:
-    """Print an output."""
+def show(action: str, result: Any, form: str, ink: Ink) -> None:
+    """Print an output; a table in this ink."""
     plain = msgspec.to_builtins(result, str_keys=True)
     if form != "table":
         text = written(document(plain) if action == "edi.convert" else plain, form)
@@ -36,6 +37,6 @@ def show(action: str, result: Any, form: str) -> None:
 
         page = Page()
         view(action, plain, page)
-        text = page.text()
+        text = page.text(ink)
     sys.stdout.write(text)
     sys.stdout.flush()

@@ -9,6 +9,9 @@ import shutil
 import sys
 import time
 
+from agentsquad.kernel.visible import visible
+from agentsquad.surfaces.cli.measure import beginning
+
 EVERY_S = 0.1
 CLEAR = "\r\x1b[K"
 
@@ -31,7 +34,7 @@ class Screen:
         self._last = now
         line = progress_line(text, done, total, now - self._began)
         width = shutil.get_terminal_size((80, 24)).columns
-        sys.stderr.write(CLEAR + line[: width - 1])
+        sys.stderr.write(CLEAR + beginning(visible(line), width - 1))
         sys.stderr.flush()
         self._dirty = True
 

@@ -27,7 +27,8 @@ from agentsquad.surfaces.gateway.operation import Operation
 
 GROUPS = {
     "budget": "Set and show budgets.",
-    "demo": "Run the flagship on generated orders; make orders of any number.",
+    "consistency": "Judge recorded histories of a store.",
+    "demo": "Run the flagship on shipped orders; make more of them.",
     "edi": "Check, answer, show and convert X12 files.",
     "effects": "Resolve effects whose outcome is unknown.",
     "log": "Show, verify, prove and export the log.",

@@ -5,7 +5,7 @@ Apart from a `contract`, since it names the engine's World.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class Installation(Protocol):
     @property
     def debug(self) -> bool:
         """Whether a bug shows where it happened."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables of the process: what its terminal can, and NO_COLOR."""
         ...
 
     def operations(self) -> Sequence[Operation]:

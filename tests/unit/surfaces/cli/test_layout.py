@@ -3,9 +3,15 @@ cards; no kept word is broken."""
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentsquad.surfaces.cli.ink import Ink, ink_for
 from agentsquad.surfaces.cli.layout import ROWS_MAX, Column, Page, clipped
+from agentsquad.surfaces.cli.measure import cells
 from agentsquad.surfaces.cli.screen import Screen, progress_line
 from agentsquad.surfaces.cli.views import VIEWS, view
 
@@ -60,6 +66,103 @@ def test_a_long_table_shows_its_ends() -> None:
 
 def test_markup_in_what_others_wrote_is_printed_and_not_obeyed() -> None:
     assert printed([Column("a")], [["[red]x[/red] :smile:"]])[-1] == "[red]x[/red] :smile:"
+
+
+def test_loose_columns_share_the_room_that_kept_ones_leave() -> None:
+    columns = [Column("id", keep=True), Column("why"), Column("note")]
+    shown = printed(columns, [["7", "because it is so " * 2, "ok"]])
+    assert shown == [
+        "id  why                             note",
+        "7   because it is so because it is  ok",
+        "    so",
+    ]
+    cards = printed(columns, [["7", "left " * 9, "right " * 9]])
+    assert cards[0] == "id    7"
+    page = Page()
+    page.width = 44
+    page.table(columns, [["7", "left " * 9, "right " * 9]])
+    assert page.text().splitlines()[1] == "7   left left left left  right right right"
+
+
+def test_wide_letters_keep_the_columns_straight() -> None:
+    columns = [Column("vendor", keep=True), Column("paid", right=True)]
+    shown = printed(
+        columns, [["株式会社", "1.00"], ["Cafe\u0301", "22.00"], ["👩‍👩‍👧 & co", "3.00"]]
+    )
+    assert shown == [
+        "vendor     paid",
+        "株式会社   1.00",
+        "Cafe\u0301      22.00",
+        "👩‍👩‍👧 & co    3.00",
+    ]
+
+
+PIECES = [*"abcdefgh  \n\t", "漢", "👍🏽", "e\u0301", "\x1b", "…"]
+CELL = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+COLUMN = st.builds(
+    Column,
+    st.text(alphabet="name ", min_size=1, max_size=8),
+    keep=st.booleans(),
+    right=st.booleans(),
+    drop=st.integers(0, 3),
+)
+
+
+@given(st.data(), st.lists(COLUMN, min_size=1, max_size=5), st.integers(1, 60))
+def test_a_table_is_as_wide_as_the_page_unless_one_kept_cell_is_wider(
+    data: st.DataObject, columns: list[Column], width: int
+) -> None:
+    row = st.lists(CELL, min_size=len(columns), max_size=len(columns))
+    rows = data.draw(st.lists(row, min_size=1, max_size=4))
+    page = Page()
+    page.width = width
+    page.table(columns, rows)
+    text = page.text()
+    assert "\x1b" not in text
+    longest = max(len(word) for row in rows for cell in row for word in [*cell.split(), ""])
+    for line in text.splitlines():
+        # A name and a value side by side, or a word that is never broken.
+        assert cells(line) <= width or max(map(cells, line.split())) <= max(longest * 4, 8)
+        assert line == line.rstrip()
+
+
+@given(st.lists(st.lists(CELL, min_size=2, max_size=2), min_size=1, max_size=4))
+def test_ink_changes_nothing_but_the_ink(rows: list[list[str]]) -> None:
+    page = Page()
+    page.title("steps")
+    page.table([Column("status"), Column("what", keep=True)], [["done", "x"], *rows])
+    page.pairs([("status", "failed"), ("name", rows[0][0])])
+    inked = page.text(Ink(terminal=True, weight=True, colour=True))
+    assert "\x1b[32mdone" in inked
+    assert re.sub(r"\x1b\[\d+m", "", inked) == page.text()
+
+
+def test_what_was_made_for_a_program_is_exact_in_a_file_and_harmless_on_a_terminal() -> None:
+    text = "ISA*00\x1dIEA*1 \x1d\x1b[2J\r\nnext\x85"
+    page = Page()
+    page.raw(text)
+    assert page.text() == text + "\n"
+    shown = page.text(Ink(terminal=True))
+    assert shown == "ISA*00\\x1dIEA*1 \\x1d\\x1b[2J\nnext\\x85\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal", "weight", "colour"),
+    [
+        ({"TERM": "xterm"}, True, True, True),
+        ({"TERM": "xterm"}, False, False, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, True, False),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True, True, True),
+        ({"TERM": "dumb"}, True, False, False),
+        ({}, True, False, False),
+        ({"FORCE_COLOR": "1"}, False, True, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, True, False),
+    ],
+)
+def test_the_ink_is_what_terminal_and_environment_allow(
+    environment: dict[str, str], terminal: bool, weight: bool, colour: bool
+) -> None:
+    assert ink_for(environment, terminal=terminal) == Ink(terminal, weight, colour)
 
 
 def test_what_was_done_is_shown_even_when_its_own_layout_fails() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from agentsquad.surfaces.cli.cell import cut, inline, short_ids, when
 from agentsquad.surfaces.cli.layout import Column, Page
+from agentsquad.surfaces.cli.measure import cells
 from agentsquad.surfaces.cli.views.readings import tables
 
 # What of a payload says most about an event, in this order.
@@ -92,7 +93,7 @@ def _short_streams(streams: list[str]) -> dict[str, str]:
 
 def _room(page: Page, rows: list[list[str]], count: int) -> int:
     """Return how wide the last column may be beside the others."""
-    taken = [max(len(row[i]) for row in rows) for i in range(count)]
+    taken = [max(cells(row[i]) for row in rows) for i in range(count)]
     return page.width - sum(max(width, SEQ_MIN) + 2 for width in taken if width)
 
 

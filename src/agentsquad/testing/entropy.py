@@ -2,20 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
+from agentsquad.runtime.determinism.rehearsal.entropy import SeededEntropy
 
-
-class SeededEntropy:
-    """SHA-256 in counter mode over a seed; for tests only."""
-
-    def __init__(self, seed: str = "seed") -> None:
-        self._seed = seed.encode()
-        self._count = 0
-
-    def token(self, size: int) -> bytes:
-        """Return the next bytes of the sequence."""
-        out = b""
-        while len(out) < size:
-            self._count += 1
-            out += hashlib.sha256(self._seed + self._count.to_bytes(8, "big")).digest()
-        return out[:size]
+__all__ = ["SeededEntropy"]

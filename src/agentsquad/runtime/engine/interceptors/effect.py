@@ -65,7 +65,7 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
             key=step.idempotency_key, action=step.action.name, input=step.input
         )
     elif state.status in ("sent", "ambiguous"):
-        found = await reconcile(world, step)
+        found = await _left_before(world, step, state)
         if found is not None:
             return found
     await _send(world, step, state)
@@ -90,6 +90,21 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
             raise
         await _note(world, step, "effect.ambiguous", {"error": errors.record(error)})
         raise _unknown(step) from error
+
+
+async def _left_before(world: World, step: Step, state: EffectState) -> Any:
+    """Find out about an effect that an earlier life of the run has sent.
+
+    Where that cannot be found out it is written down, so that a person is able
+    to resolve it.
+    """
+    try:
+        return await reconcile(world, step)
+    except EffectAmbiguousError as error:
+        if state.status == "sent":
+            state.status = "ambiguous"
+            await _note(world, step, "effect.ambiguous", {"error": errors.record(error)})
+        raise
 
 
 async def _send(world: World, step: Step, state: EffectState) -> None:

@@ -1,0 +1,363 @@
+"""Rehearsal: a workflow played to its end in a scratch world.
+
+The engine, the door with all its interceptors, the log and the policy are the
+real ones; time is virtual and jumps to whatever is due next; nothing outside is
+touched. The same arguments always give the same story.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel import errors
+from agentsquad.kernel.errors import BugError, ConflictError, MissingError, SquadError
+from agentsquad.kernel.event import Event
+from agentsquad.kernel.pointer import shown
+from agentsquad.kernel.ports import BlobStore
+from agentsquad.runtime.determinism.past import Past, load
+from agentsquad.runtime.determinism.rehearsal.clock import START_MS, idle
+from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty
+from agentsquad.runtime.determinism.rehearsal.fault import Fault, Faults
+from agentsquad.runtime.determinism.rehearsal.outside import Manner, Outside, Respond
+from agentsquad.runtime.determinism.rehearsal.people import Decide, People
+from agentsquad.runtime.determinism.rehearsal.recorded import Recorded
+from agentsquad.runtime.determinism.rehearsal.room import Room
+from agentsquad.runtime.determinism.rehearsal.sample import Sample
+from agentsquad.runtime.determinism.rehearsal.scratch import Life
+from agentsquad.runtime.determinism.rehearsal.story import (
+    Story,
+    effects_of,
+    everything,
+    status_of,
+    steps_of,
+)
+from agentsquad.runtime.determinism.replay import replay
+from agentsquad.runtime.engine.contract import Manifests
+from agentsquad.runtime.engine.decider import plain
+from agentsquad.runtime.engine.door import Step, World
+from agentsquad.runtime.engine.ids import keyed_id
+from agentsquad.runtime.engine.shell import EmbeddedEngine
+from agentsquad.runtime.engine.state import RESOLVING, millis
+
+OPERATOR = "person:rehearsal"
+TURNS_MAX = 100_000  # deliveries and jumps before a rehearsal is given up
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rehearsal may be told besides its faults.
+
+    `people` is who answers: "recorded" (as recorded, else yes), "rule" (as the
+    workflow's own rule says, else yes), "approve", "reject", "twice" (yes, told
+    twice), or a function from the question to what is said (None: nobody
+    answers). `reads` names reads that are done for real when nothing is
+    recorded, `fresh` calls whose record is not used. `respond` answers calls in
+    the place of the world: a value, an error it raises, or NotImplemented.
+    `signals` maps names to what is sent when a run waits for one; a name that
+    is neither there nor recorded is sent null, unless its wait has a time
+    limit. `ports` replaces adapters, `blobs` lends an earlier rehearsal's;
+    `check` replays the journal at the end.
+    """
+
+    people: str | Decide = "rule"
+    reads: Collection[str] = ()
+    fresh: Collection[str] = ()
+    respond: Respond | None = None
+    signals: Mapping[str, Any] = {}
+    ports: Mapping[Any, Any] = {}
+    blobs: BlobStore | None = None
+    check: bool = True
+
+
+class Rehearsal:
+    """One rehearsal; `play` it once."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        seed: str = "1",
+        past: Past | None = None,
+        recorded: Recorded | None = None,
+        faults: Sequence[Fault] = (),
+        options: Options | None = None,
+    ) -> None:
+        self.options = options or Options()
+        self.past = past
+        self.recorded = recorded or Recorded(past)
+        self.life = Life(Faults(tuple(faults)))
+        start = START_MS if past is None else millis(past.events[0].at)
+        self.room = Room(
+            world,
+            seed=seed,
+            start_ms=start,
+            life=self.life,
+            ports=self.options.ports,
+            blobs=self.options.blobs,
+        )
+        self.counterparty = Counterparty()
+        manner = Manner(
+            reads=self.options.reads, fresh=self.options.fresh, respond=self.options.respond
+        )
+        self.outside = Outside(self.counterparty, self.recorded, Sample(seed), self.life, manner)
+        self._seed = seed
+        self._again: set[int] = set()  # seqs of events delivered twice on purpose
+        self._answered: set[tuple[str, str, int]] = set()
+        self._mail = {run: list(events) for run, events in self.recorded.signals.items()}
+        self._repeats: list[Event] = []
+        self.room.watchers.append(self._watch)
+        self.engine: EmbeddedEngine = self.room.enter(self.outside)
+        self.run = ""
+
+    async def past_of(self, story: Story) -> Past:
+        """Return the past a rehearsal left, for rehearsals after it."""
+        found = await load(self.room.ledger.store, story.run)
+        assert found is not None, "the rehearsal was not played here"
+        return found
+
+    async def play(self, workflow: str, value: Any, *, run: str | None = None) -> Story:
+        """Start the workflow and be its world until nothing more happens."""
+        registry = self.room.lender.registry
+        auto = registry.workflow(workflow).auto
+        self.people = People(self.options.people, self.recorded, auto)
+        if run is None:
+            run = self.past.run if self.past else keyed_id(workflow, f"rehearsal/{self._seed}")
+        self.run = run
+        actor = self.past.events[0].actor if self.past else "service:squad"
+        value = plain(value)
+        try:
+            return await self._play(workflow, value, actor)
+        finally:
+            await self.engine.close()
+
+    async def _play(self, workflow: str, value: Any, actor: str) -> Story:
+        for _ in range(TURNS_MAX):
+            if self.run not in self.room.waiting.started:
+                await self._survive(
+                    lambda: self.engine.router.begin(
+                        self.run, workflow, value, actor=actor, parent=None
+                    )
+                )
+            await self._settle()
+            if self.life.dead.is_set():
+                await self._rise()
+                continue
+            if self.run in self.engine.stuck:
+                return await self._tell("stuck", self.engine.stuck[self.run])
+            if self._repeats:
+                await self._survive(partial(self._repeat, self._repeats.pop(0)))
+                continue
+            if self.run in self.room.waiting.ended:
+                return await self._tell()
+            if await self._deliver() or self._jump():
+                continue
+            return await self._tell("waiting")
+        return await self._tell("waiting")
+
+    # --- the world around the run
+
+    async def _deliver(self) -> bool:
+        """Do the next thing somebody outside would do; False when there is
+        none."""
+        waiting = self.room.waiting
+        for place, asked in waiting.questions.items():
+            mark = (*place, asked.stream_seq)
+            if mark in self._answered:
+                continue
+            self._answered.add(mark)
+            done = await self._survive(partial(self._answer, asked))
+            if done is None:
+                self._answered.discard(mark)
+            if done is not False:
+                return True
+        for place, wait in waiting.signals.items():
+            found = self._payload(place[0], wait)
+            if found is not None:
+                await self._survive(partial(self._signal, place[0], wait, found[0]))
+                return True
+        if waiting.unknown and not self._sleeping():
+            place, event = next(iter(waiting.unknown.items()))
+            await self._survive(partial(self._resolve, place, event))
+            return True
+        return False
+
+    async def _answer(self, asked: Event) -> bool:
+        return await self.people.answer(self.engine, asked)
+
+    def _payload(self, run: str, wait: Event) -> tuple[Any] | None:
+        """Return (payload,) of what is sent to a wait; None when nothing is."""
+        name = wait.payload["name"]
+        for event in self._mail.get(run, ()):
+            if event.payload["name"] == name:
+                return (event.payload.get("payload"),)
+        if name in self.options.signals:
+            return (self.options.signals[name],)
+        return (None,) if wait.payload.get("due_ms") is None else None
+
+    async def _signal(self, run: str, wait: Event, payload: Any) -> bool:
+        with contextlib.suppress(ConflictError):  # the run has ended meanwhile
+            await self.engine.signal(run, wait.payload["name"], payload, actor=OPERATOR)
+        return True
+
+    async def _resolve(self, place: tuple[str, str], event: Event) -> bool:
+        """Find out, as a person would, what became of an effect, make good what
+        never happened, and say so."""
+        run, position = place
+        key = event.payload["key"]
+        body: dict[str, Any] = {
+            "position": position,
+            "key": key,
+            "resolved_by": OPERATOR,
+            "reason": "the other side was asked",
+        }
+        kind = "effect.confirmed"
+        found = self.counterparty.find(key)
+        if found["found"]:
+            body["output"] = found["output"]
+        else:
+            try:
+                body["output"] = await self._by_hand(run, position, key)
+            except SquadError as error:
+                kind = "effect.failed"
+                body["error"] = errors.record(error)
+        with contextlib.suppress(ConflictError):
+            await self.engine.tell(run, kind, body, OPERATOR)
+        return True
+
+    async def _by_hand(self, run: str, position: str, key: str) -> Any:
+        for event in await self.room.ledger.store.read_stream(f"run/{run}"):
+            if event.type == "effect.planned" and event.payload["position"] == position:
+                action = self.room.lender.registry.action(event.payload["action"])
+                step = Step(action, event.payload["input"], run=run, position=position)
+                step.key = key
+                return await self.outside.carry_out(self.engine.world, step)
+        raise BugError(f"effect {key} was never planned")
+
+    def _sleeping(self) -> bool:
+        """Whether anything but the engine's timers waits for time to pass."""
+        return len(self.room.clock.due()) > (self.engine.timers.next_due_ms is not None)
+
+    def _jump(self) -> bool:
+        """Move time on to whatever is due next; False when nothing is."""
+        due = self.room.clock.due()
+        if not due:
+            return False
+        timer = self.engine.timers.next_due_ms
+        # The timers wake now and then to look at the clock; nobody else does.
+        self.room.clock.jump(timer if timer is not None and len(due) == 1 else min(due))
+        return True
+
+    # --- repeated deliveries
+
+    def _watch(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.type == "signal.received":
+                self._sent(event)
+            if event.seq in self.life.faults.events:
+                self._repeats.append(event)
+
+    def _sent(self, event: Event) -> None:
+        post = self._mail.get(event.stream[4:], [])
+        for one in post:
+            if one.payload["name"] == event.payload["name"]:
+                post.remove(one)
+                return
+
+    async def _repeat(self, event: Event) -> bool:
+        """Deliver once more what an event tells of."""
+        run, body = event.stream[4:], event.payload
+        known = await self.room.ledger.store.size()
+        with contextlib.suppress(ConflictError, MissingError):  # the run has ended
+            if event.type == "run.started":
+                await self.engine.router.begin(
+                    run, body["workflow"], body["input"], actor=event.actor, parent=body["parent"]
+                )
+            elif event.type == "signal.received":
+                await self.engine.signal(run, body["name"], body.get("payload"), actor=event.actor)
+            elif event.type in RESOLVING:
+                await self.engine.tell(run, event.type, dict(body), event.actor)
+        for later in await self.room.ledger.store.read(after=known, limit=1000):
+            if later.type == event.type and later.payload == event.payload:
+                self._again.add(later.seq)
+        return True
+
+    # --- living and dying
+
+    async def _settle(self) -> None:
+        """Return when nothing moves any more, in this loop or outside of it."""
+        while True:
+            await idle()
+            if not self.outside.busy or self.life.dead.is_set():
+                return
+            self.outside.moved.clear()
+            await self.outside.moved.wait()
+
+    async def _survive(self, doing: Callable[[], Any]) -> Any:
+        """Do something with the engine; None if it died of it."""
+        task = asyncio.ensure_future(doing())
+        while not task.done():
+            await self._settle()
+            if self.life.dead.is_set() or task.done():
+                break
+            if not self._jump():
+                break
+        if task.done() and not task.cancelled():
+            return await task
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return None
+
+    async def _rise(self) -> None:
+        """Replace a dead engine; it may die again while it recovers."""
+        await self.engine.close()
+        self.life.again()
+        self.outside.busy = 0
+        self.engine = self.room.enter(self.outside)
+        await self._survive(self.engine.recover)
+
+    # --- the end
+
+    async def _tell(self, status: str | None = None, error: SquadError | None = None) -> Story:
+        store = self.room.ledger.store
+        events = await everything(store)
+        output, failure = None, None if error is None else errors.record(error)
+        if status is None:
+            status, output, failure = status_of(self.room.waiting.ended, self.run)
+        return Story(
+            run=self.run,
+            status=status,
+            output=output,
+            error=failure,
+            resolved=steps_of(events),
+            effects=effects_of(events, self.counterparty, frozenset(self._again)),
+            events=events,
+            verdict=await self._verdict() if self.options.check else None,
+            appends=self.life.appends,
+            calls=self.outside.calls,
+            crashes=self.life.lives - 1,
+            made_up=tuple(sorted(self.outside.made_up)),
+            by_hand=tuple(sorted(self.outside.by_hand)),
+        )
+
+    async def _verdict(self) -> str:
+        room = self.room
+        found = await replay(room.ledger.store, room.lender.registry, self.run, room.blobs)
+        if found.verdict in ("identical", "compatible"):
+            return found.verdict
+        where = f" at event {found.event}, field {found.field}" if found.event else ""
+        return f"{found.verdict}{where}: {shown(found.reason)}"
+
+
+async def resolve(world: World, name: str, value: Any) -> tuple[str, Any]:
+    """Return (workflow, input) for a name: installed as code, or applied as a
+    manifest."""
+    if name not in world.registry.workflows and world.ports.has(Manifests):
+        found = await world.ports.get(Manifests).wrap(name, value)
+        if found is not None:
+            return found[0], found[1]
+    return world.registry.workflow(name).name, value

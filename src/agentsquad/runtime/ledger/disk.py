@@ -86,7 +86,8 @@ class Disk(Protocol):
         ...
 
     def make_folder(self, path: str, mode: int = 0o777) -> bool:
-        """Create a folder and those above it; say whether it was new."""
+        """Create a folder and those above it, durably; say whether it was
+        new."""
         ...
 
     def sync_folder(self, path: str) -> None:

@@ -58,9 +58,13 @@ def _open_sqlite(url: str, clock: Clock, entropy: Entropy, disk: Disk | None) ->
     folder, stem = os.path.dirname(path), os.path.splitext(path)[0]
     make_folder(path, disk)
     keyring = SqliteKeyRing(stem + ".keys.db", entropy, disk)
+    volume = None
     try:
-        store = EventLog(SqliteVolume(path, disk), clock, entropy, keyring)
+        volume = SqliteVolume(path, disk)
+        store = EventLog(volume, clock, entropy, keyring)
     except BaseException:
+        if volume is not None:
+            volume.close()
         keyring.close()
         raise
     files = {"log": path, "keys": stem + ".keys.db", "readings": stem + ".readings.db"}

@@ -59,8 +59,19 @@ def connect(path: str, *, application: int, disk: Disk = SYSTEM) -> apsw.Connect
                 raise _foreign(path)
         return connection
     except BaseException:
-        connection.close(True)
+        let_go(connection)
         raise
+
+
+def let_go(connection: apsw.Connection) -> None:
+    """Close a database whatever its disk says: all that was committed is
+    there, in it or in its write-ahead log.
+    """
+    try:
+        connection.close()
+    except apsw.Error:
+        with suppress(apsw.Error):
+            connection.close(True)
 
 
 def checkpoint(connection: apsw.Connection) -> None:
@@ -87,7 +98,7 @@ def translated(path: str) -> Iterator[None]:
 
 
 def make_folder(path: str, disk: Disk = SYSTEM) -> None:
-    """Create the folder of a file, readable only by its owner."""
+    """Create the folder of a file, durably, readable only by its owner."""
     with translated(path):
         disk.make_folder(os.path.dirname(path), 0o700)
 

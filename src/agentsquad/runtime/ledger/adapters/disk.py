@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from agentsquad.runtime.ledger.disk import Habits
 
@@ -82,10 +83,16 @@ class SystemDisk:
         return os.listdir(path)
 
     def make_folder(self, path: str, mode: int = 0o777) -> bool:
-        """Create a folder and those above it; say whether it was new."""
+        """Create a folder and those above it, durably; say whether it was
+        new."""
         if os.path.isdir(path):
             return False
-        os.makedirs(path, mode=mode, exist_ok=True)
+        above = os.path.dirname(path) or "."
+        if above != path:
+            self.make_folder(above)
+        with suppress(FileExistsError):
+            os.mkdir(path, mode)
+        self.sync_folder(above)
         return True
 
     def sync_folder(self, path: str) -> None:

@@ -133,8 +133,7 @@ class FileBlobStore:
         """Write a file so that it is either whole and durable or not there."""
         folder = os.path.dirname(path)
         disk = self._disk
-        if disk.make_folder(folder):
-            disk.sync_folder(os.path.dirname(folder))
+        disk.make_folder(folder)
         temporary = disk.aside(path)
         try:
             disk.write_new(temporary, data)

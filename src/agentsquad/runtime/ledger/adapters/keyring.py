@@ -44,7 +44,7 @@ class SqliteKeyRing:
                     )
                 database.checkpoint(self._db)
         except BaseException:
-            self._db.close(True)
+            database.let_go(self._db)
             raise
 
     def encrypt(self, subject: str, data: bytes) -> bytes:
@@ -90,10 +90,7 @@ class SqliteKeyRing:
 
     def close(self) -> None:
         """Close the file."""
-        try:
-            self._db.close()
-        except apsw.Error:
-            self._db.close(True)
+        database.let_go(self._db)
 
     def _entry(self, subject: str) -> Entry | None:
         with database.translated(self._path):

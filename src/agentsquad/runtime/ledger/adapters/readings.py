@@ -160,10 +160,7 @@ class SqliteReadingStore:
 
     def close(self) -> None:
         """Close the file."""
-        try:
-            self._db.close()
-        except apsw.Error:
-            self._db.close(True)
+        database.let_go(self._db)
 
     def _know(self, table: Table) -> None:
         self._tables[table.name] = table

@@ -86,7 +86,7 @@ class SqliteVolume:
             with database.translated(path):
                 self._prepare()
         except BaseException:
-            self._db.close(True)
+            database.let_go(self._db)
             raise
 
     def _prepare(self) -> None:
@@ -329,10 +329,7 @@ class SqliteVolume:
         """Close the file; the last one out empties the write-ahead log."""
         self._witness.close()
         self._reserve.close()
-        try:
-            self._db.close()
-        except apsw.Error:
-            self._db.close(True)
+        database.let_go(self._db)
 
     def _links(self, last: int, count: int) -> list[int]:
         """Return the places of `count` events of a stream up to `last`, oldest

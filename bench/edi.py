@@ -2,9 +2,11 @@
 it is installed.
 
 One core, one process, best of three. `parse` finds every envelope and
-transaction set; `split` also splits every segment into its elements; `read`
-builds the typed purchase orders; `check` validates everything; `write` makes
-the bytes again. The target is 20 MB/s for parse and split together.
+transaction set; `split` also splits every segment into its elements, `keep`
+holds all of them in memory at once, with where each stood; `stream` goes
+through the file one transaction set at a time; `read` builds the typed
+purchase orders; `check` validates everything; `write` makes the bytes again.
+The targets are 20 MB/s for parse and split together and 5 MB/s for check.
 
     python bench/edi.py [--megabytes 20]
 """
@@ -29,7 +31,7 @@ from agentsquad.integrations.formats.x12 import (
     write,
 )
 
-TARGET = 20.0
+TARGETS = {"parse + split": 20.0, "check": 5.0}
 
 
 def sample(megabytes: float) -> bytes:
@@ -79,12 +81,17 @@ def best(work: Callable[[], object]) -> float:
 
 
 def split(data: bytes) -> int:
-    """Parse and touch every element."""
+    """Parse and split every segment into its elements."""
+    return sum(len(row) for t in parse(data).transactions for row in t.rows())
+
+
+def keep(data: bytes) -> int:
+    """Parse, and keep every segment with its place."""
     return sum(len(s.elements) for t in parse(data).transactions for s in t.segments)
 
 
 def stream(data: bytes) -> int:
-    """Go through the transaction sets one by one, splitting each."""
+    """Go through the transaction sets one by one, making every segment."""
     return sum(len(t.segments) for t in iter_transactions(io.BytesIO(data)))
 
 
@@ -110,7 +117,8 @@ def main() -> None:
     for name, data, work in (
         ("parse", large, lambda: parse(large)),
         ("parse + split", large, lambda: split(large)),
-        ("stream + split", large, lambda: stream(large)),
+        ("parse + keep", large, lambda: keep(large)),
+        ("stream + keep", large, lambda: stream(large)),
         ("read 850", small, lambda: [documents.read_850(t) for t in parse(small).transactions]),
         ("check", small, lambda: check(small)),
         ("write", large, lambda: write(document)),
@@ -124,8 +132,9 @@ def main() -> None:
         print(
             f"{'pyx12 read':<16} {rate:8.1f} MB/s  (ours is {rates['parse + split'] / rate:.1f}×)"
         )
-    reached = rates["parse + split"] >= TARGET
-    print(f"target {TARGET:.0f} MB/s for parse + split: {'reached' if reached else 'MISSED'}")
+    for name, target in TARGETS.items():
+        verdict = "reached" if rates[name] >= target else "MISSED"
+        print(f"target {target:.0f} MB/s for {name}: {verdict}")
     print(
         f"conditions: Python {platform.python_version()}, {platform.machine()}, "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, best of three by processor time"

@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from agentsquad.integrations.formats import x12
 from agentsquad.integrations.formats.contract import X12ReadError, X12ValueError
 from agentsquad.integrations.formats.x12 import documents as d
+from agentsquad.integrations.formats.x12.content import inspect
+from agentsquad.integrations.formats.x12.definition import release
+from agentsquad.integrations.formats.x12.interchange import split_segment
+from agentsquad.integrations.formats.x12.pattern import patterns
 
 AT = "2026-11-23T12:00"
 SEPARATORS = list("*|>:^!;<~+?\x1c\x1d\x1e\x1f")
@@ -178,6 +182,53 @@ def test_random_bytes_never_crash(data: bytes) -> None:
     swallow(data)
     swallow(b"ISA*" + data)
     swallow(SAMPLE[:106] + data)
+
+
+@given(mutated())
+@example(SAMPLE)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_the_quick_judgement_finds_what_the_thorough_one_finds(data: bytes) -> None:
+    thorough = x12.parse(data)
+    for transaction in thorough.transactions:
+        assert transaction.segments  # once they are made, none is judged by its pattern
+
+    assert x12.check(data).findings == x12.check(thorough).findings
+
+
+VALUES = st.one_of(
+    st.just(""),
+    st.sampled_from(
+        ["00", "SA", "BY", "VN", "EA", "A", "F", "1", "20261123", "20260229", "261123", "1200"]
+    ),
+    st.sampled_from(
+        ["12001", "2560", "-5", "1.5", ".5", "5.", "-.", "0.0.1", "99999999999", "\x01"]
+    ),
+    st.text(string.ascii_uppercase + string.digits + ".- é²>", max_size=12),
+)
+
+
+@given(
+    st.sampled_from(["004010", "005010"]),
+    st.sampled_from(["*", "|", "^", "]", "\\"]),
+    st.sampled_from([">", ":", ""]),
+    st.sampled_from(["", "^"]),
+    st.data(),
+)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_a_segment_that_its_pattern_takes_has_no_fault(
+    version: str, element: str, component: str, repetition: str, data: st.DataObject
+) -> None:
+    marks = x12.Delimiters(element=element, component=component, repetition=repetition)
+    definitions = release(version)
+    found = patterns(definitions, marks)
+    assert found is not None
+    for tag in data.draw(st.lists(st.sampled_from(sorted(definitions.segments)), max_size=12)):
+        pattern, uses = found[tag], len(definitions.segments[tag].uses)
+        values = data.draw(st.lists(VALUES, max_size=min(uses + 1, 9)))
+        text = element.join([tag, *values])
+        if pattern is not None and pattern.fullmatch(text):
+            segment = split_segment(text, element)
+            assert not list(inspect(segment, definitions.segments[tag], marks)), text
 
 
 DECIMALS = st.decimals(0, 999999, places=2).map(str)

@@ -6,6 +6,7 @@ from agentsquad.integrations.formats import x12
 from agentsquad.integrations.formats.contract import Finding
 from agentsquad.integrations.formats.x12 import documents as d
 from agentsquad.integrations.formats.x12.definition import RELEASES, release
+from agentsquad.integrations.formats.x12.pattern import patterns
 
 AT = "2026-11-23T12:00"
 
@@ -35,6 +36,43 @@ def test_a_conforming_order_is_valid() -> None:
 
     assert report.valid
     assert report.findings == ()
+
+
+def test_good_segments_are_taken_by_their_patterns() -> None:
+    """What a pattern refuses is judged element by element, ten times slower."""
+    transaction = next(x12.parse(GOOD).transactions)
+    texts, known = transaction.texts(), patterns(release("004010"), transaction.delimiters)
+    assert texts is not None
+    assert known is not None
+
+    assert list(known.refused(texts, [text.partition("*")[0] for text in texts])) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("BEG*00*SA*PO1**20261123", True),
+        ("BEG*00*SA*PO1**20261131", False),
+        ("BEG*00*SA***20261123", False),
+        ("BEG*0X*SA*PO1**20261123", False),
+        ("PO1*1*5*EA*1.50**VN*X*BP*Y", True),
+        ("PO1*1*5*EA*1.50**VN*X*BP", False),
+        ("PO1*1*5*EA*1.5.0**VN*X", False),
+        ("PO1*1*5*EA***VN*X", True),
+        ("PO1*1*5**1.50**VN*X", True),
+        ("PO1*1**EA*1.50**VN*X", False),
+        ("PO1*1*5**1.50*CA*VN*X", True),
+        ("PO1*1*5***CA*VN*X", False),
+        ("REF*IA*X\x01", False),
+        ("REF*IA", False),
+        ("XYZ*1", True),
+    ],
+)
+def test_a_pattern_takes_only_good_segments(text: str, taken: bool) -> None:
+    known = patterns(release("004010"), x12.Delimiters())
+    assert known is not None
+
+    assert list(known.refused([text], [text.partition("*")[0]])) == ([] if taken else [0])
 
 
 @pytest.mark.parametrize(

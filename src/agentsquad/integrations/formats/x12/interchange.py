@@ -175,18 +175,54 @@ class Transaction:
             self._raw = b""
         return self._segments
 
+    def texts(self) -> list[str] | None:
+        """Return the text of every segment, or None unless the bytes hold
+        nothing else.
+
+        None too once `segments` was asked for, and where white space stands
+        around segments other than the line break after each terminator.
+        """
+        if self._segments is not None:
+            return None
+        text, marks = decode(self._raw)[0], self.delimiters
+        body = text.lstrip(_BLANKS)
+        if text[: len(text) - len(body)] not in ("", marks.suffix):
+            return None
+        return body.split(marks.segment + marks.suffix) if _is_regular(body, marks) else None
+
+    def rows(self) -> Sequence[tuple[str, ...]]:
+        """Return the parts of every segment, at the cost of splitting alone.
+
+        The way through large files: nothing is kept, and where each segment
+        stood is not worked out. `segments` knows both.
+        """
+        texts = self.texts()
+        if texts is None:
+            return [segment.parts for segment in self.segments]
+        mark = self.delimiters.element
+        return [tuple(text.split(mark)) for text in texts]
+
     @property
     def header(self) -> Segment:
         """The ST segment; asking for it does not split the others."""
         if self._segments is not None:
             return self._segments[0]
-        raw = self._raw.partition(self.delimiters.segment.encode("latin-1"))[0]
+        end = self._raw.find(self.delimiters.segment.encode("latin-1"))
+        raw = self._raw if end < 0 else self._raw[:end]
         return split_body(raw, self.delimiters, self.offset)[0][0]
 
     @property
     def trailer(self) -> Segment | None:
-        """The SE segment, None if it never came."""
-        return self.segments[-1] if self.closed else None
+        """The SE segment, None if it never came; asking for it does not split
+        the others.
+        """
+        if not self.closed:
+            return None
+        if self._segments is not None:
+            return self._segments[-1]
+        start = self._raw.rfind(self.delimiters.segment.encode("latin-1")) + 1
+        text, offset = decode(self._raw[start:])[0], self.offset + start
+        return split_segment(text, self.delimiters.element, position=len(self), offset=offset)
 
     @property
     def body(self) -> tuple[Segment, ...]:

@@ -8,11 +8,11 @@ finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
-from agentsquad.integrations.formats.x12.definition import Node, Release, SetDef
-from agentsquad.integrations.formats.x12.interchange import Segment
+from agentsquad.integrations.formats.x12.definition import Node, Release, SetDef, release
 
 
 class Misplaced(NamedTuple):
@@ -27,100 +27,128 @@ class Misplaced(NamedTuple):
     loop: str | None
 
 
+class _Plan:
+    """A list of nodes with what the walk asks of it, worked out once."""
+
+    __slots__ = ("inner", "loop", "nodes", "places", "required", "room")
+
+    def __init__(self, nodes: Sequence[Node], loop: str | None) -> None:
+        self.nodes = nodes
+        self.loop = loop
+        self.places: dict[str, list[int]] = {}
+        for index, node in enumerate(nodes):
+            self.places.setdefault(node.tag, []).append(index)
+        self.room = [node.max for node in nodes]
+        self.required = [index for index, node in enumerate(nodes) if node.mandatory]
+        self.inner = [_Plan(n.children, n.tag) if n.children else None for n in nodes]
+
+
+@cache
+def _plan(version: str, set_id: str) -> _Plan:
+    return _Plan(release(version).sets[set_id].nodes, None)
+
+
 class _Frame:
     """One open loop (or the set itself): which node comes next and how often
     each was used.
     """
 
-    __slots__ = ("counts", "loop", "nodes", "place")
+    __slots__ = ("counts", "place", "places", "plan", "room")
 
-    def __init__(self, nodes: Sequence[Node], loop: str | None) -> None:
-        self.nodes = nodes
-        self.loop = loop
+    def __init__(self, plan: _Plan) -> None:
+        self.plan = plan
+        self.places = plan.places
+        self.room = plan.room
         self.place = 0
-        self.counts: dict[int, int] = {}
-
-    def find(self, tag: str, *, full: bool) -> int | None:
-        """Return the first node from here on that begins with `tag`, if `full`
-        without room.
-        """
-        for index in range(self.place, len(self.nodes)):
-            node = self.nodes[index]
-            if node.tag == tag and (self.counts.get(index, 0) >= node.max) == full:
-                return index
-        return None
+        self.counts = [0] * len(plan.room)
 
     def missing(self, until: int) -> Iterator[Node]:
         """Yield mandatory nodes before `until` that never came."""
-        for index in range(self.place, until):
-            if self.nodes[index].mandatory and not self.counts.get(index):
-                yield self.nodes[index]
+        for index in self.plan.required:
+            if self.place <= index < until and not self.counts[index]:
+                yield self.plan.nodes[index]
 
 
-def walk(segments: Sequence[Segment], definition: SetDef, release: Release) -> Iterator[Misplaced]:
-    """Yield what is structurally wrong with a transaction set, in the order of
-    its segments.
+def walk(tags: Iterable[str], definition: SetDef, known: Release) -> list[Misplaced]:
+    """Return what is structurally wrong with a transaction set of a release,
+    given the tags of its segments in their order.
     """
-    stack = [_Frame(definition.nodes, None)]
-    for segment in segments:
-        yield from _step(stack, segment, definition, release)
-    end = len(segments)
-    while stack:
-        frame = stack.pop()
-        for node in frame.missing(len(frame.nodes)):
-            if node.tag != "SE":
-                yield _absent(node, end, frame.loop)
+    found: list[Misplaced] = []
+    stack = [_Frame(_plan(known.version, definition.set_id))]
+    position = 0
+    for position, tag in enumerate(tags, 1):
+        depth, index = _find(stack, tag)
+        if index < 0:
+            depth, index = _find_full(stack, tag)
+        if index < 0:
+            found.append(_stray(stack, (tag, position), definition, known))
+            continue
+        while len(stack) > depth + 1:
+            left = stack.pop()
+            if left.plan.required:
+                found += _gaps(left, len(left.counts), position)
+        frame = stack[depth]
+        if index > frame.place:
+            if frame.plan.required:
+                found += _gaps(frame, index, position)
+            frame.place = index
+        frame.counts[index] += 1
+        if frame.counts[index] == frame.room[index] + 1:
+            found.append(_crowded(frame, index, position))
+        inner = frame.plan.inner[index]
+        if inner is not None:
+            opened = _Frame(inner)
+            opened.counts[0] = 1
+            stack.append(opened)
+    for frame in reversed(stack):
+        gaps = _gaps(frame, len(frame.counts), position)
+        found += [gap for gap in gaps if gap.segment != "SE"]
+    return found
 
 
-def _step(
-    stack: list[_Frame], segment: Segment, definition: SetDef, release: Release
-) -> Iterator[Misplaced]:
-    found = _find(stack, segment.tag)
-    if found is None:
-        yield _stray(stack, segment, definition, release)
-        return
-    depth, index = found
-    frame = stack[depth]
-    for left in reversed(stack[depth + 1 :]):
-        for node in left.missing(len(left.nodes)):
-            yield _absent(node, segment.position, left.loop)
-    for node in frame.missing(index):
-        yield _absent(node, segment.position, frame.loop)
-    del stack[depth + 1 :]
-    yield from _enter(stack, index, segment)
+def _gaps(frame: _Frame, until: int, position: int) -> list[Misplaced]:
+    loop = frame.plan.loop
+    return [_absent(node, position, loop) for node in frame.missing(until)]
 
 
-def _find(stack: list[_Frame], tag: str) -> tuple[int, int] | None:
-    """Return the innermost place for a tag as (depth, node); places with room
-    first.
+def _find(stack: list[_Frame], tag: str) -> tuple[int, int]:
+    """Return the innermost place with room for a tag as (depth, node), the
+    node negative if there is none.
+
+    This runs for every segment of every file, so it is one plain loop.
     """
-    for full in (False, True):
-        for depth in range(len(stack) - 1, -1, -1):
-            index = stack[depth].find(tag, full=full)
-            if index is not None and not (full and depth and index == 0):
+    depth = len(stack)
+    while depth:
+        depth -= 1
+        frame = stack[depth]
+        places = frame.places.get(tag)
+        if places is not None:
+            for index in places:
+                if index >= frame.place and frame.counts[index] < frame.room[index]:
+                    return depth, index
+    return 0, -1
+
+
+def _find_full(stack: list[_Frame], tag: str) -> tuple[int, int]:
+    """Return the innermost place that is used up, as `_find` does.
+
+    A loop is not entered once more through its first segment from inside.
+    """
+    for depth in range(len(stack) - 1, -1, -1):
+        frame = stack[depth]
+        for index in frame.places.get(tag, ()):
+            if index >= frame.place and frame.counts[index] >= frame.room[index]:
+                if depth and index == 0:
+                    break
                 return depth, index
-    return None
+    return 0, -1
 
 
-def _enter(stack: list[_Frame], index: int, segment: Segment) -> Iterator[Misplaced]:
-    """Take a segment at a node; open the loop if the node is one."""
-    frame = stack[-1]
-    node = frame.nodes[index]
-    frame.place = index
-    frame.counts[index] = frame.counts.get(index, 0) + 1
-    if frame.counts[index] == node.max + 1:
-        code, what = ("4", "loop") if node.children else ("5", "segment")
-        yield Misplaced(
-            segment.tag,
-            segment.position,
-            code,
-            f"{what} {node.tag} occurs more than {node.max} times",
-            frame.loop,
-        )
-    if node.children:
-        inner = _Frame(node.children, node.tag)
-        inner.counts[0] = 1
-        stack.append(inner)
+def _crowded(frame: _Frame, index: int, position: int) -> Misplaced:
+    node = frame.plan.nodes[index]
+    code, what = ("4", "loop") if node.children else ("5", "segment")
+    text = f"{what} {node.tag} occurs more than {node.max} times"
+    return Misplaced(node.tag, position, code, text, frame.plan.loop)
 
 
 def _absent(node: Node, position: int, loop: str | None) -> Misplaced:
@@ -132,15 +160,15 @@ def _absent(node: Node, position: int, loop: str | None) -> Misplaced:
 
 
 def _stray(
-    stack: list[_Frame], segment: Segment, definition: SetDef, release: Release
+    stack: list[_Frame], segment: tuple[str, int], definition: SetDef, known: Release
 ) -> Misplaced:
-    tag, loop = segment.tag, stack[-1].loop
-    if tag not in release.tags:
+    (tag, position), loop = segment, stack[-1].plan.loop
+    if tag not in known.tags:
         code, text = "1", f"segment {tag[:12]!r} is not known"
     elif tag not in definition.tags:
         code, text = "6", f"segment {tag} is not part of {definition.set_id}"
-    elif any(node.tag == tag for frame in stack for node in frame.nodes[: frame.place]):
+    elif any(node.tag == tag for frame in stack for node in frame.plan.nodes[: frame.place]):
         code, text = "7", f"segment {tag} is not in its proper sequence"
     else:
         code, text = "2", f"segment {tag} is not expected here"
-    return Misplaced(tag, segment.position, code, text, loop)
+    return Misplaced(tag, position, code, text, loop)

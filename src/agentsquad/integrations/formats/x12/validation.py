@@ -9,7 +9,7 @@ mark) is a warning and leaves the file valid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 
 import msgspec
@@ -24,7 +24,9 @@ from agentsquad.integrations.formats.x12.interchange import (
     Interchange,
     Segment,
     Transaction,
+    split_segment,
 )
+from agentsquad.integrations.formats.x12.pattern import patterns
 from agentsquad.integrations.formats.x12.reader import parse
 from agentsquad.integrations.formats.x12.structure import walk
 
@@ -232,7 +234,8 @@ def _group_trailer(group: Group) -> Iterator[Finding]:
 def _transaction(
     transaction: Transaction, definitions: Release, group_id: str, used: set[str] | None = None
 ) -> Iterator[Finding]:
-    header, set_id, control = transaction.header, transaction.set_id, transaction.control
+    header = transaction.header
+    set_id, control = header.get(1).strip(), header.get(2).strip()
 
     def about(segment: Segment, code: str, message: str, element: int | None = None) -> Finding:
         value = segment.get(element) or None if element else None
@@ -265,25 +268,73 @@ def _transaction(
         if not _is_count(trailer.get(1), len(transaction)):
             text = f"SE01 says {trailer.get(1)!r} segments, there are {len(transaction)}"
             yield about(trailer, "4", text, 1)
-    yield from _layout(transaction)
+    body = _Body(transaction)
+    yield from _layout(body)
     if definition is not None:
-        for place in walk(transaction.segments, definition, definitions):
+        for place in walk(body.tags, definition, definitions):
             yield Finding(
                 segment=place.segment[:3], position=place.position, code=place.code,
                 message=place.message, level="segment", loop=place.loop,
             )  # fmt: skip
-        yield from _elements(transaction, definitions)
-        yield from _totals(transaction)
+        yield from _elements(body, definitions)
+        yield from _totals(body, set_id)
 
 
-def _elements(transaction: Transaction, definitions: Release) -> Iterator[Finding]:
-    for segment in transaction.segments:
+class _Body:
+    """The segments of a transaction set, made one by one for those that are
+    looked at.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.delimiters = transaction.delimiters
+        self.texts = transaction.texts()
+        self.segments = transaction.segments if self.texts is None else ()
+        mark = self.delimiters.element
+        if self.texts is None:
+            self.tags = [segment.tag for segment in self.segments]
+        else:
+            self.tags = [text.partition(mark)[0] for text in self.texts]
+
+    def segment(self, index: int) -> Segment:
+        """Return one segment; the first is 0."""
+        if self.texts is None:
+            return self.segments[index]
+        return split_segment(self.texts[index], self.delimiters.element, position=index + 1)
+
+    def tagged(self, tag: str) -> list[Segment]:
+        """Return the segments of a tag in their order."""
+        return [self.segment(index) for index, one in enumerate(self.tags) if one == tag]
+
+    def indented(self) -> int | None:
+        """Return the first segment behind white space that is no line end."""
+        usual = (self.delimiters.suffix, "")
+        leads = enumerate(segment.lead for segment in self.segments)
+        return next((index for index, lead in leads if lead not in usual), None)
+
+    def trailing(self) -> int | None:
+        """Return the first segment that ends with an empty element."""
+        mark = self.delimiters.element
+        if self.texts is not None:
+            ends = (text.endswith(mark) for text in self.texts)
+        else:
+            ends = (len(s.parts) > 1 and not s.parts[-1] for s in self.segments)
+        return next((index for index, end in enumerate(ends) if end), None)
+
+    def doubtful(self, definitions: Release) -> Iterable[int]:
+        """Return the segments that may have bad elements."""
+        known = patterns(definitions, self.delimiters)
+        if self.texts is None or known is None:
+            return range(len(self.tags))
+        return known.refused(self.texts, self.tags)
+
+
+def _elements(body: _Body, definitions: Release) -> Iterator[Finding]:
+    for index in body.doubtful(definitions):
+        segment = body.segment(index)
         definition = definitions.segments.get(segment.tag)
-        if definition is None:
+        if definition is None or segment.tag in ("ST", "SE"):
             continue
-        if segment.tag in ("ST", "SE"):
-            continue
-        for fault in inspect(segment, definition, transaction.delimiters):
+        for fault in inspect(segment, definition, body.delimiters):
             yield Finding(
                 segment=segment.tag,
                 position=segment.position,
@@ -298,50 +349,43 @@ def _elements(transaction: Transaction, definitions: Release) -> Iterator[Findin
             )
 
 
-def _layout(transaction: Transaction) -> Iterator[Finding]:
+def _layout(body: _Body) -> Iterator[Finding]:
     """Warn once about white space around segments and once about trailing
     separators.
     """
-    suffix, indented, trailing = transaction.delimiters.suffix, None, None
-    for segment in transaction.segments:
-        if indented is None and segment.lead not in (suffix, ""):
-            indented = segment
-        if trailing is None and segment.elements and not segment.elements[-1]:
-            trailing = segment
-    for found, text in (
-        (indented, "white space before the segment id"),
-        (trailing, "an empty element at the end, with its separator"),
+    for index, text in (
+        (body.indented(), "white space before the segment id"),
+        (body.trailing(), "an empty element at the end, with its separator"),
     ):
-        if found is not None:
+        if index is not None:
+            found = body.segment(index)
             yield Finding(
                 segment=found.tag[:3], position=found.position, message=text, level="segment",
                 warning=True,
             )  # fmt: skip
 
 
-def _totals(transaction: Transaction) -> Iterator[Finding]:
+def _totals(body: _Body, set_id: str) -> Iterator[Finding]:
     """Warn when CTT disagrees with the lines: X12 has no code for it, people
     want to know.
     """
-    counted = _COUNTED.get(transaction.set_id)
-    total = next((s for s in transaction.segments if s.tag == "CTT"), None)
-    if counted is None or total is None:
+    counted = _COUNTED.get(set_id)
+    if counted is None or "CTT" not in body.tags:
         return
     tag, quantity = counted
-    lines = [s for s in transaction.segments if s.tag == tag]
+    total, lines = body.segment(body.tags.index("CTT")), body.tagged(tag)
     if not _is_count(total.get(1), len(lines)):
         text = f"CTT01 says {total.get(1)!r}, there are {len(lines)} {tag}"
         yield _warn(total, 1, text)
-    if transaction.set_id == "856":
-        lines, quantity = [s for s in transaction.segments if s.tag == "SN1"], 2
-    if total.get(2):
-        stated, found = _decimal(total.get(2)), [_decimal(s.get(quantity)) for s in lines]
-        if stated is not None and None not in found:
-            summed = sum((f for f in found if f is not None), Decimal(0))
-            if summed != stated:
-                yield _warn(
-                    total, 2, f"CTT02 says {total.get(2)!r}, the quantities add to {summed}"
-                )
+    if not total.get(2):
+        return
+    if set_id == "856":
+        lines, quantity = body.tagged("SN1"), 2
+    stated, found = _decimal(total.get(2)), [_decimal(s.get(quantity)) for s in lines]
+    if stated is not None and None not in found:
+        summed = sum((f for f in found if f is not None), Decimal(0))
+        if summed != stated:
+            yield _warn(total, 2, f"CTT02 says {total.get(2)!r}, the quantities add to {summed}")
 
 
 def _warn(segment: Segment, element: int, message: str) -> Finding:

@@ -155,6 +155,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     schedule: str | None = None
     key_by: str | None = None
     auto: str | None = None
+    example: str | None = None
+    safe_reads: tuple[str, ...] = ()
 
 
 def workflow(  # noqa: PLR0913 - keyword options
@@ -167,15 +169,21 @@ def workflow(  # noqa: PLR0913 - keyword options
     schedule: str | None = None,
     key_by: str | None = None,
     auto: str | None = None,
+    example: str | None = None,
+    safe_reads: Sequence[str] = (),
     uses: Sequence[Any] = (),
 ) -> Callable[[Callable[[Any, Any], Awaitable[Any]]], Workflow]:
     """Mark a coroutine function `fn(ctx, input)` as a workflow.
 
     `key_by` names a read that turns an input into the key of its run, so that
     the same input from a surface continues the run already there. `auto` names
-    the policy rule that may answer approvals in the place of people. The digest
-    covers the source of the module it stands in, of the modules it uses and of
-    those in `uses`, so that a run knows whether it goes on under the same code.
+    the policy rule that may answer approvals in the place of people. `example`
+    names a read that returns an input to rehearse with, and `safe_reads` the
+    reads a rehearsal may do for real: they change nothing and cost nothing.
+
+    The digest covers the source of the module it stands in, of the modules it
+    uses and of those in `uses`, so that a run knows whether it goes on under
+    the same code.
     """
 
     def mark(fn: Callable[[Any, Any], Awaitable[Any]]) -> Workflow:
@@ -195,6 +203,8 @@ def workflow(  # noqa: PLR0913 - keyword options
             schedule=schedule,
             key_by=key_by,
             auto=auto,
+            example=example,
+            safe_reads=tuple(safe_reads),
         )
 
     return mark

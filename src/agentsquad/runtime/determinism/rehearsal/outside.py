@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from agentsquad.kernel.action import Action, Effect
 from agentsquad.kernel.errors import UnavailableError
-from agentsquad.kernel.ports import BlobStore
+from agentsquad.kernel.ports import BlobStore, Clock
+from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.determinism.hermetic import recompute
+from agentsquad.runtime.determinism.rehearsal.clock import ManualClock
 from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty, Delivery
 from agentsquad.runtime.determinism.rehearsal.fault import Fault
 from agentsquad.runtime.determinism.rehearsal.recorded import Answer, Recorded
@@ -58,22 +61,21 @@ class Outside:
         self.reads = frozenset(manner.reads) | frozenset(HARMLESS)
         self.fresh = frozenset(manner.fresh)
         self.respond = manner.respond
-        self.calls = 0
+        self.called: list[tuple[str, str, str]] = []  # run, position, action
         self.made_up: set[str] = set()  # actions answered from their schema
         self.by_hand: set[str] = set()  # effects a person had to carry out
         self.moved = asyncio.Event()
         self.busy = 0
-        self._reconcilers: frozenset[str] | None = None
 
     async def __call__(self, world: World, step: Step, proceed: Proceed) -> Any:
         """Answer one call; nothing comes after this interceptor."""
         spec = step.action.spec
         if spec.effect is Effect.PURE:
             return await self._really(world, step, proceed)
-        self.calls += 1
-        fault = self.life.faults.calls.get(self.calls)
+        self.called.append((step.run or "", step.position, spec.name))
+        fault = self.life.faults.calls.get(len(self.called))
         if fault is not None and fault.kind == "lost-before":
-            return await self._lost(step)
+            return await self._lost(world, step)
         answer = await self._answer(world, step, proceed)
         if fault is not None:
             await self._disturbed(world, step, fault)
@@ -81,7 +83,7 @@ class Outside:
 
     async def _disturbed(self, world: World, step: Step, fault: Fault) -> None:
         if fault.kind == "lost-after":
-            await self._lost(step)
+            await self._lost(world, step)
             return
         limit = step.timeout_ms
         if limit is not None and fault.ms >= limit:
@@ -89,13 +91,19 @@ class Outside:
             raise self._deadline(step)
         await world.clock.sleep_ms(fault.ms)
 
-    async def _lost(self, step: Step) -> Any:
+    async def _lost(self, world: World, step: Step) -> Any:
         """Give no answer: an effect runs into its deadline, what may be tried
         again is refused, and anything else hangs until the process is
-        restarted."""
+        restarted.
+
+        The wait before a repeated try takes no time, so that a run that
+        recovers can be compared with one that had nothing to recover from.
+        """
         if step.action.spec.effect.outward:
             raise self._deadline(step)
         if step.attempts < step.retry.attempts:
+            clock: ManualClock = world.ports.get(Clock)
+            clock.forgive()
             raise UnavailableError(f"{step.action.name} did not answer", code="rehearsal.lost")
         return await self.life.die()
 
@@ -112,7 +120,7 @@ class Outside:
             answer = self.counterparty.take(await self._delivery(world, step))
             await asyncio.sleep(0)  # so that others may be in between
             return answer
-        if step.action.name in self._asking(world) and _asks(step):
+        if step.action.name in reconcilers(world.registry) and _asks(step):
             return _typed(step, self.counterparty.find(plain(step.input)["key"]))
         return await self._read(world, step, proceed)
 
@@ -123,7 +131,11 @@ class Outside:
             await asyncio.sleep(0)
             step.usage.extend(dict(one) for one in answer.usage)
             return _typed(step, _given(answer))
-        if name in self.reads or (name == GENERATE and _by_rule(step)):
+        if (
+            name in self.reads
+            or name in safe_reads(world.registry)
+            or (name == GENERATE and _by_rule(step))
+        ):
             return await self._really(world, step, proceed)
         return _typed(step, self._own(step))
 
@@ -188,11 +200,26 @@ class Outside:
             self.busy -= 1
             self.moved.set()
 
-    def _asking(self, world: World) -> frozenset[str]:
-        if self._reconcilers is None:
-            named = (a.spec.reconcile for a in world.registry.actions.values())
-            self._reconcilers = frozenset(name for name in named if name is not None)
-        return self._reconcilers
+
+_reconcilers: WeakKeyDictionary[Registry, frozenset[str]] = WeakKeyDictionary()
+_safe: WeakKeyDictionary[Registry, frozenset[str]] = WeakKeyDictionary()
+
+
+def reconcilers(registry: Registry) -> frozenset[str]:
+    """Return the reads that ask the other side about an effect."""
+    if registry not in _reconcilers:
+        named = (action.spec.reconcile for action in registry.actions.values())
+        _reconcilers[registry] = frozenset(name for name in named if name is not None)
+    return _reconcilers[registry]
+
+
+def safe_reads(registry: Registry) -> frozenset[str]:
+    """Return the reads that workflows say are safe to do in a rehearsal."""
+    if registry not in _safe:
+        _safe[registry] = frozenset(
+            name for flow in registry.workflows.values() for name in flow.safe_reads
+        )
+    return _safe[registry]
 
 
 def _asks(step: Step) -> bool:

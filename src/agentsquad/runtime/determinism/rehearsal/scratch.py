@@ -26,6 +26,7 @@ class Life:
         self.faults = faults
         self.dead = asyncio.Event()
         self.appends = 0
+        self.sizes: list[int] = []  # events of each append
         self.lives = 1
 
     async def die(self) -> Any:
@@ -70,6 +71,7 @@ class ScratchStore:
         await self._alive()
         life = self._life
         life.appends += 1
+        life.sizes.append(len(events))
         fault: Fault | None = life.faults.appends.get(life.appends)
         if fault is None:
             stored = await self._inner.append(events, expect=expect)

@@ -37,7 +37,9 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     its steps, `effects` each key to its line. `verdict` is the replay's:
     "identical", or what differs; None when it was not asked for. `made_up`
     names the actions answered from their schema, `by_hand` those a person
-    carried out since nobody could say whether they had happened.
+    carried out since nobody could say whether they had happened. `appends`
+    holds how many events each append wrote, `calls` run, position and action of
+    each call that left the process.
     """
 
     run: str
@@ -48,8 +50,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     effects: dict[str, EffectLine]
     events: tuple[Event, ...]
     verdict: str | None
-    appends: int
-    calls: int
+    appends: tuple[int, ...]
+    calls: tuple[tuple[str, str, str], ...]
     crashes: int
     made_up: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()

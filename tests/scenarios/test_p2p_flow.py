@@ -211,6 +211,23 @@ async def test_what_a_person_refuses_is_held_and_said_so(desk: Desk) -> None:
     assert "risk" in person.asked[0] and "invoices" in person.asked[0]
 
 
+@pytest.mark.slow
+async def test_questions_left_to_the_inbox_end_the_demo_and_the_next_one_goes_on(
+    desk: Desk,
+) -> None:
+    desk.drop()
+    desk.squad.ports.put(Approver, Scripted(*[None] * 9))
+    left = await desk.demo(auto=False)
+    assert (left.status, left.ground_truth, left.exit_code) == ("waiting", "open", 0)
+    open_now = await desk.squad.ports.get(Engine).inbox(left.run)
+    assert {one.id for one in left.left} == {item.id for item in open_now} != set()
+    assert all(one.people for one in left.left)
+    assert 0 < left.orders < 25 and sum(left.outcomes.values()) >= left.orders
+    after = await desk.demo()
+    assert (after.run, after.status, after.left) == (left.run, "completed", [])
+    assert after.ground_truth == "matches"
+
+
 class Overtaken(Scripted):
     """A person at a terminal who thinks while a colleague answers elsewhere."""
 

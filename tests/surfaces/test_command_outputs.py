@@ -195,6 +195,20 @@ def test_a_check_of_the_readings_begins_with_its_verdict(squad: Any) -> None:
     assert squad("rebuild", "--check").out.splitlines()[0] == "identical"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("run", "order", "--key", "asks", "--no-wait"), ("resume",)])
+def test_a_run_that_waits_says_exactly_what_to_type(squad: Any, ids: dict, words: Any) -> None:
+    given = ("--input", '{"lines": [30]}') if words[0] == "run" else ()
+    said = squad(*words, *given)
+    item = squad("inbox", "-o", "json").json()["items"][0]["id"]
+    assert said.code == 0
+    assert f"\n  squad approve {item} --reason '…' --as WHO\n" in said.out
+    assert "shop.pay may be answered by: boss" in said.out
+    assert "questions" not in squad(*words, *given, "-o", "json").out
+    answered = squad("approve", item, "--reason", "looked", "--as", "ada")
+    assert answered.code == 0, answered.err
+
+
 ORDER = """\
 ISA*00*          *00*          *ZZ*HARBORLIGHT    *ZZ*PRAIRIEFOODS   \
 *260302*0900*U*00401*000000001*0*T*>~

@@ -38,12 +38,12 @@ class Performer:
         code."""
         if not self.live:
             self._check(op)
-        result = self._call(op, value, everywhere)
+        result, questions = self._call(op, value, everywhere)
         from agentsquad.surfaces.cli.ink import ink_for
         from agentsquad.surfaces.cli.render import show
 
         ink = ink_for(self.installation.environment, terminal=sys.stdout.isatty())
-        show(op.action, result, everywhere.form, ink)
+        show(op.action, result, everywhere.form, ink, questions)
         if getattr(result, "auto", False) and not value.get("auto"):
             note = "note: no terminal to ask at; approvals were answered by rule, as with --auto"
             print(note, file=sys.stderr)  # noqa: T201
@@ -59,17 +59,25 @@ class Performer:
                 hint="tools/command_index.py writes the index",
             )
 
-    def _call(self, op: Operation, value: Any, everywhere: Everywhere) -> Any:
+    def _call(self, op: Operation, value: Any, everywhere: Everywhere) -> tuple[Any, list[Any]]:
+        """Return an output, and the questions that its runs wait with."""
         import asyncio
 
         actor = read_actor(everywhere.actor)
 
-        async def called() -> Any:
+        async def called() -> tuple[Any, list[Any]]:
             squad = self.installation.open(everywhere.home)
             screen = Screen(shown=everywhere.form == "table" and not everywhere.quiet)
             squad.world.progress = screen.progress
             try:
-                return await squad.invoke(op.action, value, actor=actor or squad.actor)
+                result = await squad.invoke(op.action, value, actor=actor or squad.actor)
+                waiting = waiting_runs(op.action, result) if everywhere.form == "table" else set()
+                asked = await squad.invoke("runs.inbox", {}) if waiting else None
+                return result, [
+                    one
+                    for one in (asked.items if asked else ())
+                    if one.run.partition("/")[0] in waiting
+                ]
             finally:
                 screen.close()
                 await squad.close()
@@ -84,6 +92,14 @@ def read_actor(text: str | None) -> Actor | None:
     from agentsquad.kernel.actor import Actor
 
     return Actor.parse(text if ":" in text else f"person:{text}")
+
+
+def waiting_runs(action: str, result: Any) -> set[str]:
+    """Return the runs that were started or continued and wait now."""
+    if action not in STARTS:
+        return set()
+    outcomes = getattr(result, "items", None) or [result]
+    return {one.run for one in outcomes if getattr(one, "status", "") == "waiting"}
 
 
 def exit_code(action: str, result: Any) -> int:

@@ -27,14 +27,16 @@ def document(plain: Any) -> Any:
     return msgspec.json.decode(text)
 
 
-def show(action: str, result: Any, form: str, ink: Ink) -> None:
-    """Print an output; a table in this ink."""
+def show(action: str, result: Any, form: str, ink: Ink, questions: Any = ()) -> None:
+    """Print an output; a table in this ink, with the questions that wait."""
     plain = msgspec.to_builtins(result, str_keys=True)
     if form != "table":
         text = written(document(plain) if action == "edi.convert" else plain, form)
     else:
         from agentsquad.surfaces.cli.views import view
 
+        if questions:
+            plain = {**plain, "questions": msgspec.to_builtins(questions, str_keys=True)}
         page = Page()
         view(action, plain, page)
         text = page.text(ink)

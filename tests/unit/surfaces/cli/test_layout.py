@@ -182,7 +182,8 @@ def test_the_demo_ends_with_orders_money_and_the_known_answer(
         "paid": {"USD": "100.00", "EUR": "5.00"}, "held": {"USD": "1.10"},
         "ground_truth": "matches", "differences": [], "cost": {"USD": "0.00"}, "events": 900,
         "head": {"size": 900, "root": "sha256:" + "a" * 64}, "models": [], "approvals": 3,
-        "auto": True, "run": "kooa4lnr33pvumk24e5vmrb6tg", "outcomes": {"paid": 20, "held": 5},
+        "auto": True, "run": "kooa4lnr33pvumk24e5vmrb6tg", "status": "completed",
+        "left": [], "outcomes": {"paid": 20, "held": 5},
     }  # fmt: skip
     view("demo.run", plain, page)
     lines = page.text().splitlines()
@@ -196,6 +197,56 @@ def test_the_demo_ends_with_orders_money_and_the_known_answer(
     ):
         assert line in lines
     assert max(map(len, lines)) <= 80
+
+
+def test_differences_from_the_known_answer_are_said_once_and_only_where_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    page = Page()
+    plain = {
+        "orders": 25, "runs": 99, "matched": 15, "exceptions": {}, "paid": {}, "held": {},
+        "ground_truth": "differs", "cost": {}, "events": 9, "head": None, "models": [],
+        "approvals": 3, "auto": False, "run": "k", "outcomes": {}, "status": "completed",
+        "left": [], "differences": [
+            {"field": "paid", "expected": {"CAD": "8.00", "EUR": "2.00"}, "came": {"EUR": "2.00"}},
+            {"field": "exceptions", "expected": {"price_drift": 2, "late": 1},
+             "came": {"late": 1, "price_drift": 2, "approval_refused": 1}},
+            {"field": "4500210007.outcome", "kind": "late", "expected": "paid", "came": "held"},
+        ],
+    }  # fmt: skip
+    view("demo.run", plain, page)
+    shown = page.text().partition("differences from the known answer\n")[2].splitlines()
+    assert [line.split() for line in shown[:4]] == [
+        ["what", "expected", "came"],
+        ["paid", "CAD", "8.00", "–"],
+        ["exceptions", "approval", "refused", "–", "1"],
+        ["4500210007.outcome", "paid", "held"],
+    ]
+    assert "price drift" not in page.text()
+
+
+def test_what_a_folder_came_to_shows_every_exception_and_loose_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    found = {"kind": "price_drift", "disposition": "hold", "because": "too dear", "po": "4711",
+             "document": "A-1", "line": "2"}  # fmt: skip
+    loose = {"kind": "bad_control_totals", "disposition": "reject", "because": "SE01 says 9",
+             "document": "a-file-with-a-long-name.edi ISA 1 GS 2 ST 3"}  # fmt: skip
+    output = {
+        "folder": "in", "files": 2, "acknowledgements": 2, "orders": 1, "matched": 0,
+        "outcomes": {"held": 1}, "exceptions": {"price_drift": 1}, "paid": {}, "skipped": {},
+        "held": {"USD": "5.00"}, "cases": [{"po": "4711", "exceptions": [found]}],
+        "loose": [loose],
+    }  # fmt: skip
+    page = Page()
+    view("runs.start", {"run": "k", "status": "completed", "output": output, "error": None}, page)
+    lines = [line.split() for line in page.text().splitlines()]
+    assert ["4711", "A-1", "2", "price", "drift", "hold", "too", "dear"] in lines
+    assert ["documents", "that", "belong", "to", "no", "order"] in lines
+    last = ["…le-with-a-long-name.edi", "bad", "control", "totals", "reject", "SE01", "says", "9"]
+    assert last in lines
 
 
 def test_progress_is_one_line_with_a_bar_when_the_end_is_known() -> None:

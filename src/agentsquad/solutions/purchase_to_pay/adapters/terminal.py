@@ -11,6 +11,7 @@ from agentsquad.solutions.purchase_to_pay.contract import Verdict
 _YES = ("y", "yes")
 _NO = ("n", "no")
 _LATER = ("", "l", "later")
+_CLEAR = "\r\x1b[K"  # of a line of progress that stands where the question goes
 
 
 class TerminalApprover:
@@ -25,6 +26,8 @@ class TerminalApprover:
 
         The end of the input (Ctrl-D) is later too.
         """
+        if sys.stderr.isatty():
+            sys.stderr.write(_CLEAR)
         sys.stderr.write(f"\n{text}\n")
         prompt = f"approve as {people[0]}? [y]es, [n]o, [Enter] later: "
         while (answer := await _line(prompt)) is not None:

@@ -15,6 +15,7 @@ from agentsquad.surfaces.cli.views import (
     log,
     money,
     policy,
+    purchase,
     readings,
     resources,
     runs,
@@ -24,6 +25,7 @@ from agentsquad.surfaces.cli.views import (
 
 VIEWS = {
     **runs.VIEWS,
+    **purchase.VIEWS,
     **log.VIEWS,
     **readings.VIEWS,
     **money.VIEWS,

@@ -20,6 +20,7 @@ from agentsquad.surfaces.cli.cell import (
     when,
 )
 from agentsquad.surfaces.cli.layout import Column, Page
+from agentsquad.surfaces.cli.views import asked, purchase
 
 INLINE_MAX = 400
 FOLD_MIN = 4
@@ -165,16 +166,22 @@ def error_line(error: Mapping[str, Any] | None) -> str:
 
 
 def outcome(plain: Any, page: Page) -> None:
-    """Lay out how one run stands."""
-    page.pairs(
-        [
-            ("run", plain["run"]),
-            ("status", plain["status"]),
-            ("error", error_line(plain.get("error"))),
-            *_output(plain.get("output")),
-        ]
-    )
-    if plain["status"] in ("running", "waiting"):
+    """Lay out how one run stands, and what it came to."""
+    output = plain.get("output")
+    head = [
+        ("run", plain["run"]),
+        ("status", plain["status"]),
+        ("error", error_line(plain.get("error"))),
+    ]
+    if purchase.is_result(output):
+        purchase.result(output, page, head)
+        page.line()
+    else:
+        page.pairs([*head, *_output(output)])
+    if plain.get("questions"):
+        asked.waiting(plain["questions"], page)
+        page.line("squad resume continues the run once they are answered", "dim")
+    elif plain["status"] in ("running", "waiting"):
         page.line("squad inbox shows what waits for a person; squad resume continues", "dim")
     else:
         page.line(f"squad runs show {plain['run']}", "dim")
@@ -199,6 +206,9 @@ def outcomes(plain: Any, page: Page) -> None:
             for item in plain["items"]
         ],
     )
+    if plain.get("questions"):
+        asked.waiting(plain["questions"], page)
+        page.line("squad resume continues the runs once they are answered", "dim")
 
 
 def inbox(plain: Any, page: Page) -> None:
@@ -247,58 +257,6 @@ def answered(plain: Any, page: Page) -> None:
     page.line(f"{word} {plain['item']} as {plain['approver']}")
 
 
-def demo(plain: Any, page: Page) -> None:
-    """Lay out what came of the demo."""
-    page.title("purchase to pay")
-    page.pairs(
-        [
-            ("orders", f"{plain['orders']} ({plain['matched']} matched)"),
-            ("runs", str(plain["runs"])),
-            ("outcomes", _counts(plain["outcomes"])),
-            ("approvals", f"{plain['approvals']}{' by rule' if plain['auto'] else ''}"),
-        ]
-    )
-    if plain["exceptions"]:
-        page.title("exceptions")
-        page.table(
-            [Column("kind", keep=True), Column("count", right=True)],
-            [[spaced(kind), str(n)] for kind, n in sorted(plain["exceptions"].items())],
-        )
-    _money(plain, page)
-    page.title("how it was done")
-    head = plain["head"] if isinstance(plain["head"], Mapping) else {}
-    page.pairs(
-        [
-            ("models", ", ".join(plain["models"]) or "none: agents answered by rule"),
-            ("cost", purse(plain["cost"])),
-            ("events", str(plain["events"])),
-            ("head", f"{head.get('size', '')} {head.get('root', '')}".strip()),
-            ("ground truth", plain["ground_truth"]),
-        ]
-    )
-    if plain["differences"]:
-        page.title("differences")
-        for one in plain["differences"]:
-            page.line("  " + inline(one, 2))
-    page.line()
-    page.line(f"look closer: squad runs show {plain['run']}   squad log stats   squad cost", "dim")
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {spaced(name)}" for name, count in counts.items())
-
-
-def _money(plain: Any, page: Page) -> None:
-    currencies = sorted({*plain["paid"], *plain["held"]})
-    if not currencies:
-        return
-    page.title("money")
-    page.table(
-        [Column("currency", keep=True), Column("paid", right=True), Column("held", right=True)],
-        [[c, plain["paid"].get(c, "0.00"), plain["held"].get(c, "0.00")] for c in currencies],
-    )
-
-
 VIEWS = {
     "runs.list": listing,
     "runs.show": show,
@@ -311,5 +269,4 @@ VIEWS = {
     "runs.inbox": inbox,
     "approvals.approve": answered,
     "approvals.reject": answered,
-    "demo.run": demo,
 }

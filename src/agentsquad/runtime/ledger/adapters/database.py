@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os.path
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import apsw
@@ -95,6 +95,19 @@ def translated(path: str) -> Iterator[None]:
             hint="look at the disk and permissions",
             private=str(error),
         ) from error
+
+
+def expect(path: str, row: Sequence[object], *kinds: type) -> None:
+    """Refuse a row whose values are not of these types: a page that lies in the
+    place of another has right checksums and wrong columns.
+    """
+    for value, kind in zip(row, kinds, strict=True):
+        if type(value) is not kind:
+            raise DamagedError(
+                f"{path} is damaged",
+                hint="restore it from a backup",
+                private=f"{type(value).__name__} where {kind.__name__} belongs",
+            )
 
 
 def make_folder(path: str, disk: Disk = SYSTEM) -> None:

@@ -97,7 +97,13 @@ class SqliteKeyRing:
             found = self._db.execute(
                 "SELECT key, erasures FROM key WHERE subject = ?", (subject,)
             ).get
-        return None if found is None else Entry(*found)
+        if found is None:
+            return None
+        if found[0] is None:
+            database.expect(self._path, found[1:], int)
+        else:
+            database.expect(self._path, found, bytes, int)
+        return Entry(*found)
 
     def _ensure(self, subject: str) -> bytes:
         entry = self._entry(subject)

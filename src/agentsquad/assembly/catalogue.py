@@ -23,8 +23,12 @@ INDEX = Path(__file__).with_name("index.json")
 def plugins() -> tuple[Plugin, ...]:
     """Return the plugins of this distribution, lower floors first."""
     from agentsquad.insight.analytics.plugin import plugin as analytics
+    from agentsquad.insight.drift.plugin import plugin as drift
     from agentsquad.integrations.connectors.ai.plugin import plugin as models
     from agentsquad.integrations.formats.plugin import plugin as formats
+    from agentsquad.operations.chaos.plugin import plugin as chaos
+    from agentsquad.operations.consistency.plugin import plugin as consistency
+    from agentsquad.operations.trials.plugin import plugin as trials
     from agentsquad.runtime.control.plugin import plugin as control
     from agentsquad.runtime.determinism.plugin import plugin as determinism
     from agentsquad.runtime.engine.plugin import plugin as engine
@@ -47,8 +51,12 @@ def plugins() -> tuple[Plugin, ...]:
         explain,
         attestation,
         analytics,
+        drift,
         formats,
         models,
+        chaos,
+        consistency,
+        trials,
         purchase_to_pay,
     )
 

@@ -38,8 +38,10 @@ from agentsquad.runtime.resilience.contract import Appraiser
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 
 SQLITE = "sqlite:///"
-SHIPPED = ("resources.get", "models.list", "schedules.list")  # have answers without a store
-METERED = ("models.ask", "models.test")  # may spend, and keep what they spent
+# These have answers without a store.
+SHIPPED = ("resources.get", "models.list", "schedules.list", "chaos.run")
+LISTS = ("runs.list", "runs.inbox", "cost.show", "budget.show")  # empty without a store
+METERED = ("models.ask", "models.test")  # may spend; without a store there is no budget to spend of
 READING: ContextVar[bool] = ContextVar("reading", default=False)
 
 
@@ -147,7 +149,7 @@ class Squad:
     async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
         """Call one action as a surface does and return its typed output."""
         found = self.registry.action(action)
-        if action in SHIPPED and self.unkept:
+        if action in (*SHIPPED, *LISTS, *METERED) and self.unkept:
             return await self._aside(action, value, actor)
         token = READING.set(found.spec.effect is Effect.READ and action not in METERED)
         try:

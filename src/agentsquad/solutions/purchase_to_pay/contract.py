@@ -130,6 +130,10 @@ class FixtureFolder(Protocol):
         """Return the folder of the orders that ship with the product."""
         ...
 
+    def few(self) -> str:
+        """Return the folder of a few orders to rehearse with."""
+        ...
+
     def write(self, folder: str, files: Mapping[str, bytes]) -> str:
         """Write files into an empty or new folder and return its path.
 

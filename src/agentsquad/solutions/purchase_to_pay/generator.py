@@ -55,13 +55,25 @@ def generate(orders: int, seed: int) -> FixtureSet:
         )
     stories = tell(orders, seed)
     strays = _strays(orders)
-    files = _files([*_documents(stories), *(stray for _, _, stray in strays)])
+    files = papers([*_documents(stories), *(stray for _, _, stray in strays)])
     files.update(_oddities(files))
-    files["master.json"] = _json(_master())
-    files.update(_sanctions())
     truth = _truth(stories, strays, orders, seed)
     files["truth.json"] = _json(truth)
     return FixtureSet(files=dict(sorted(files.items())), truth=truth)
+
+
+def folder_of(stories: Sequence[Story]) -> dict[str, bytes]:
+    """Return the files of these stories alone, with master and lists."""
+    return papers(_documents(stories))
+
+
+def papers(parcelled: Sequence[Parcelled]) -> dict[str, bytes]:
+    """Return transactions as files, with the vendor master and the sanctions
+    list beside them."""
+    files = _files(parcelled)
+    files["master.json"] = _json(_master())
+    files.update(_sanctions())
+    return files
 
 
 def tell(orders: int, seed: int) -> list[Story]:

@@ -4,12 +4,14 @@ folders it works with and its agents."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.solutions.purchase_to_pay import actions, demo
+from agentsquad.operations.trials.contract import Trial
+from agentsquad.solutions.purchase_to_pay import actions, demo, trial
 from agentsquad.solutions.purchase_to_pay.case_workflow import purchase_to_pay_case
 from agentsquad.solutions.purchase_to_pay.contract import (
     Approver,
@@ -18,8 +20,10 @@ from agentsquad.solutions.purchase_to_pay.contract import (
     Outbox,
     Payments,
 )
+from agentsquad.solutions.purchase_to_pay.example import example
 from agentsquad.solutions.purchase_to_pay.rules import RULES
 from agentsquad.solutions.purchase_to_pay.workflow import purchase_to_pay
+from agentsquad.workforce.agents.contract import ModelCatalogue
 
 _HERE = files(__package__)
 
@@ -85,9 +89,34 @@ def terminal(settings: Any) -> Approver:
     return TerminalApprover()
 
 
+def trial_ports(world: Mapping[str, Any]) -> dict[Any, Any]:
+    """Return a folder, an outbox, a bank and rules for models, in memory."""
+    from agentsquad.solutions.purchase_to_pay.adapters import memory
+
+    return {
+        FileSource: memory.MemoryFiles(trial.files_of(world)),
+        Outbox: memory.MemoryOutbox(),
+        Payments: memory.MemoryBank(),
+        **_rule_models(),
+    }
+
+
+@cache
+def _rule_models() -> dict[Any, Any]:
+    """Return the models every installation has: rules, whatever else is
+    installed here."""
+    from agentsquad.integrations.connectors.ai.contract import Models
+    from agentsquad.integrations.connectors.ai.plugin import build_models
+    from agentsquad.runtime.determinism.rehearsal import ManualClock, SeededEntropy
+    from agentsquad.solutions.purchase_to_pay.adapters.memory import Providing
+
+    made = build_models(Providing(ManualClock(), SeededEntropy(), RULES))
+    return {Models: made, ModelCatalogue: made}
+
+
 plugin = Plugin(
     name="purchase-to-pay",
-    actions=(*actions.STEPS, demo.run, demo.data),
+    actions=(*actions.STEPS, demo.run, demo.data, example),
     workflows=(purchase_to_pay, purchase_to_pay_case),
     policies=policies(),
     ports={
@@ -97,4 +126,14 @@ plugin = Plugin(
         FixtureFolder: fixtures,
         Approver: terminal,
     },
+    trials=(
+        Trial(
+            workflow="purchase-to-pay",
+            scenarios=trial.scenarios,
+            ports=trial_ports,
+            reads=("p2p.scan", "p2p.screen", "p2p.similarity", "payments.history"),
+            effects=("p2p.acknowledge", "p2p.write_letter", "payments.send"),
+            invariants=trial.LAWS,
+        ),
+    ),
 )

@@ -54,6 +54,8 @@ class FolderInput(msgspec.Struct, frozen=True, kw_only=True):
     version="1",
     key_by="p2p.key",
     auto="data.p2p.auto.answer",
+    example="p2p.example",
+    safe_reads=("p2p.scan", "p2p.screen", "p2p.similarity", "payments.history"),
     uses=(case, case_workflow, intake, reading, result),
 )
 async def purchase_to_pay(ctx: WorkflowContext, value: FolderInput) -> RunResult:

@@ -34,6 +34,7 @@ GROUPS = {
     "log": "Show, verify, prove and export the log.",
     "models": "List, test and ask models.",
     "policy": "Check, test, show and ask policy.",
+    "receipt": "Check signed reports.",
     "runs": "List and show runs; cancel and signal them.",
     "schedule": "Show and run what starts by itself.",
 }

@@ -18,6 +18,10 @@ class DiskFixtureFolder:
         """Return the folder of the orders that ship with the product."""
         return str(self.root)
 
+    def few(self) -> str:
+        """Return the folder beside it that holds a few orders."""
+        return f"{self.root}_few"
+
     def write(self, folder: str, files: Mapping[str, bytes]) -> str:
         """Write files into an empty or new folder and return its path."""
         root = Path(folder)

@@ -10,6 +10,9 @@ from typing import Any
 
 from agentsquad.surfaces.cli.layout import Page
 from agentsquad.surfaces.cli.views import (
+    chaos,
+    consistency,
+    drift,
     edi,
     general,
     log,
@@ -32,8 +35,11 @@ VIEWS = {
     **resources.VIEWS,
     **policy.VIEWS,
     **edi.VIEWS,
+    **consistency.VIEWS,
     **schedules.VIEWS,
     **trials.VIEWS,
+    **chaos.VIEWS,
+    **drift.VIEWS,
 }
 
 

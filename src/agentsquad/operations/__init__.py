@@ -1,0 +1,2 @@
+"""The wing of operations: what keeps an installation healthy and shows that it
+is."""

@@ -1,0 +1,1 @@
+"""The outside world of chaos: the machine's processes."""

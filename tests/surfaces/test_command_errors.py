@@ -137,7 +137,7 @@ def test_progress_is_only_for_somebody_who_watches(squad: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words", [("runs", "list"), ("inbox",), ("log", "verify"), ("cost",), ("rebuild", "--check")]
+    "words", [("runs", "show", "k"), ("log", "verify"), ("log", "show"), ("rebuild", "--check")]
 )
 def test_reading_where_no_store_is_makes_none(
     squad: Any, tmp_path: Path, words: tuple[str, ...]
@@ -147,6 +147,28 @@ def test_reading_where_no_store_is_makes_none(
     assert "[store.missing]" in said.err
     assert str(tmp_path / "typo") in said.err
     assert "squad demo" in said.err
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("runs", "list"), ("inbox",), ("cost",), ("budget", "show")])
+def test_a_list_where_no_store_is_is_empty_and_makes_none(
+    squad: Any, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    home = str(tmp_path / "typo")
+    said = squad(*words, "-o", "json", home=home)
+    assert (said.code, said.json()["items"]) == (0, [])
+    said = squad(*words, home=home)
+    assert (said.code, said.out[:3]) == (0, "no ")
+    assert (f"no store in {home} yet" in said.err) == (words[0] in ("runs", "inbox"))
+    assert squad(*words, "-q", home=home).err == ""
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.slow
+def test_testing_models_where_no_store_is_makes_none(squad: Any, tmp_path: Path) -> None:
+    said = squad("models", "test", "--offline", home=str(tmp_path / "typo"))
+    assert said.code == 0, said.err
     assert not (tmp_path / "typo").exists()
 
 

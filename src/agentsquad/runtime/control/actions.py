@@ -28,6 +28,7 @@ from agentsquad.runtime.control.resource import (
     listed,
     plain,
     refuse_doubles,
+    refuse_shipped,
     stored,
     with_shipped,
 )
@@ -102,10 +103,15 @@ async def get_resources(ctx: Context, value: GetInput) -> dict[str, Any]:
     examples=("squad delete agent matcher",),
 )
 async def delete_resource(ctx: Context, value: DeleteInput) -> Deleted:
-    """Take a resource away; its history stays in the log."""
+    """Take a resource away; its history stays in the log.
+
+    What ships with the program cannot be taken away, only replaced by one
+    applied under its name; deleting that one brings the shipped one back.
+    """
     kind = kind_named(ctx.port(Registry).kinds, value.kind)
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
-    await find(store, kind.name, value.name)
+    shipped = ctx.port(Shipped).resources(kind.name)  # type: ignore[type-abstract]
+    refuse_shipped(await find(store, kind.name, value.name, shipped))
     held = await stored(store, kind.name, value.name)
     event = deleted_event(kind.name, value.name, held.digest, str(ctx.actor))
     await store.append([event], expect={event.stream: held.version})

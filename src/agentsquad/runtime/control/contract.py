@@ -132,6 +132,13 @@ class ResourceMissingError(MissingError):
     code = "resource.missing"
 
 
+class ResourceShippedError(InvalidError):
+    """It comes with the program; yours can take its place, nothing removes
+    it."""
+
+    code = "resource.shipped"
+
+
 class SourceMissingError(MissingError):
     """There is no such file."""
 

@@ -17,7 +17,12 @@ from agentsquad.kernel.hashing import digest
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import nearest
 from agentsquad.kernel.resource import Kind, Resource
-from agentsquad.runtime.control.contract import APPLIED, DELETED, ResourceMissingError
+from agentsquad.runtime.control.contract import (
+    APPLIED,
+    DELETED,
+    ResourceMissingError,
+    ResourceShippedError,
+)
 
 PREFIX = "resource/"
 SHIPPED = {"origin": "shipped"}
@@ -121,6 +126,20 @@ async def find(
             f"no {kind} named {name!r}", hint=nearest(name, list(there)) or "apply one first"
         )
     return there[name]
+
+
+def refuse_shipped(resource: Mapping[str, Any]) -> None:
+    """Refuse to delete what comes with the program, and say what to do
+    instead."""
+    if resource.get("status") != SHIPPED:
+        return
+    kind, name = resource["kind"], resource["metadata"]["name"]
+    words = f"{kind.lower()} {name}"
+    raise ResourceShippedError(
+        f"{kind} {name!r} ships with the program: there is no manifest of yours to delete",
+        hint=f"to put yours in its place: squad get {words} > {name}.yaml, change it, "
+        f"squad apply -f {name}.yaml; squad delete {words} then brings the shipped one back",
+    )
 
 
 async def listed(store: EventStore, kind: str) -> list[dict[str, Any]]:

@@ -6,12 +6,14 @@ not rest on them; lists and totals do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from agentsquad.kernel.event import Event
 from agentsquad.runtime.ledger.projection import Projection, Table, Tables
 
 RUN_PREFIX = "run/"
+INTERPRETER = "agent-workflow"  # the workflow that carries manifests out
 ENDS = {"run.completed": "completed", "run.failed": "failed", "run.cancelled": "cancelled"}
 WAITS = ("approval.requested", "signal.waiting", "timer.set")
 RESUMES = ("approval.given", "approval.refused", "signal.received", "timer.fired")
@@ -41,7 +43,7 @@ def fold_run(tables: Tables, event: Event) -> None:
         parent = body.get("parent")
         row = {
             "id": identity,
-            "workflow": body.get("workflow"),
+            "workflow": listed_as(body),
             "status": "running",
             "started": event.time,
             "ended": None,
@@ -63,6 +65,15 @@ def fold_run(tables: Tables, event: Event) -> None:
     tables.put("runs", row)
 
 
+def listed_as(started: Mapping[str, Any]) -> Any:
+    """Return the name a run is listed under: that of its manifest, where one is
+    interpreted."""
+    given = started.get("input")
+    if started.get("workflow") == INTERPRETER and isinstance(given, Mapping) and "spec" in given:
+        return given.get("name") or INTERPRETER
+    return started.get("workflow")
+
+
 def _spent(cost: dict[str, int], usage: Any) -> dict[str, int]:
     """Add what a step's usage says it cost; an unknown price adds nothing."""
     for one in usage if isinstance(usage, list) else ():
@@ -80,7 +91,7 @@ STREAMS = Projection(
 )
 RUNS = Projection(
     "runs",
-    1,
+    2,
     (
         Table(
             "runs",

@@ -17,6 +17,7 @@ from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.resilience.budget import BudgetBook, Limit, Line, Request, unique
 from agentsquad.runtime.resilience.contract import TYPES
+from agentsquad.runtime.resilience.ended import refuse_unbinding
 
 _TRIES_MAX = 100
 _PAGE = 1000
@@ -63,7 +64,10 @@ class BudgetKeeper:
         self._worker: asyncio.Task[None] | None = None
 
     async def set(self, limit: Limit, *, actor: str, remove: bool = False) -> None:
-        """Set, change or remove a limit."""
+        """Set, change or remove a limit; one that could never bind is
+        refused."""
+        if not remove:
+            await refuse_unbinding(self._store, limit.scope)
         await self._submit(
             lambda book: book.decide_set(limit, actor=actor, remove=remove), [limit.scope]
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from agentsquad.kernel.errors import InvalidError, LimitError
+from agentsquad.kernel.errors import ConflictError, InvalidError, LimitError
 
 STREAM = "budget/"
 """Prefix of the streams that hold budgets."""
@@ -59,3 +59,9 @@ class BudgetInvalidError(InvalidError):
     """A budget or amount is not valid."""
 
     code = "budget.invalid"
+
+
+class BudgetRunEndedError(ConflictError):
+    """The run has ended: no budget binds it any more."""
+
+    code = "budget.run_ended"

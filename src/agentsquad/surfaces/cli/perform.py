@@ -16,6 +16,8 @@ from agentsquad.surfaces.gateway.operation import Operation, operation
 if TYPE_CHECKING:
     from agentsquad.kernel.actor import Actor
 
+LISTS = ("runs.list", "runs.inbox")
+NO_STORE = "no store in {} yet; squad demo starts one, --home names the folder of another"
 STARTS = ("runs.start", "runs.resume")  # their exit code is that of the run
 
 
@@ -45,8 +47,7 @@ class Performer:
         ink = ink_for(self.installation.environment, terminal=sys.stdout.isatty())
         show(op.action, result, everywhere.form, ink, questions)
         if getattr(result, "auto", False) and not value.get("auto"):
-            note = "note: no terminal to ask at; approvals were answered by rule, as with --auto"
-            print(note, file=sys.stderr)  # noqa: T201
+            note("no terminal to ask at; approvals were answered by rule, as with --auto")
         return exit_code(op.action, result)
 
     def _check(self, op: Operation) -> None:
@@ -70,6 +71,9 @@ class Performer:
             screen = Screen(shown=everywhere.form == "table" and not everywhere.quiet)
             squad.world.progress = screen.progress
             try:
+                if op.action in LISTS and squad.unkept and not everywhere.quiet:
+                    home = everywhere.home or self.installation.environment.get("SQUAD_HOME")
+                    note(NO_STORE.format(home or ".squad"))
                 result = await squad.invoke(op.action, value, actor=actor or squad.actor)
                 waiting = waiting_runs(op.action, result) if everywhere.form == "table" else set()
                 asked = await squad.invoke("runs.inbox", {}) if waiting else None
@@ -83,6 +87,11 @@ class Performer:
                 await squad.close()
 
         return asyncio.run(called())
+
+
+def note(text: str) -> None:
+    """Tell something beside the output."""
+    print(f"note: {text}", file=sys.stderr)  # noqa: T201
 
 
 def read_actor(text: str | None) -> Actor | None:

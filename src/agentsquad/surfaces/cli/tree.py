@@ -26,7 +26,7 @@ from agentsquad.surfaces.cli.command import (
 from agentsquad.surfaces.gateway.operation import Operation
 
 GROUPS = {
-    "budget": "Set and show budgets.",
+    "budget": "Set and show budgets; release what a crash left reserved.",
     "consistency": "Judge recorded histories of a store.",
     "demo": "Run the flagship on shipped orders; make more of them.",
     "edi": "Check, answer, show and convert X12 files.",

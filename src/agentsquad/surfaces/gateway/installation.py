@@ -28,6 +28,11 @@ class Opened(Protocol):
         """Who asks when nothing else says so."""
         ...
 
+    @property
+    def unkept(self) -> bool:
+        """Whether nothing was ever kept here."""
+        ...
+
     async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
         """Call one action and return its typed output."""
         ...

@@ -16,6 +16,7 @@ from agentsquad.kernel.registry import Plugin, Registry
 from agentsquad.runtime.control import resource as streams
 from agentsquad.runtime.control.adapters.files import FileSource
 from agentsquad.runtime.control.contract import (
+    ResourceShippedError,
     Shipped,
     SourceMissingError,
     SourceUnreadableError,
@@ -185,6 +186,22 @@ async def test_unknown_kinds_and_names_are_answered_with_the_nearest() -> None:
         with pytest.raises(MissingError) as caught:
             await house.call("resources.get", **value)
         assert caught.value.hint == hint
+
+
+async def test_what_ships_is_not_deleted_but_replaced_and_brought_back() -> None:
+    house = House(own=MATCHER.replace("matcher", "drafter"))
+    house.squad.world.ports.put(Shipped, Shelf())
+    gone = {"kind": "agent", "name": "drafter"}
+    with pytest.raises(ResourceShippedError, match="ships with the program") as caught:
+        await house.call("resources.delete", **gone)
+    assert "squad get agent drafter > drafter.yaml" in str(caught.value.hint)
+    await house.apply("own")
+    assert (await house.call("resources.get", **gone))["spec"]["role"] == "a clerk"
+    await house.call("resources.delete", **gone)
+    assert (await house.call("resources.get", **gone))["spec"]["role"] == "a writer"
+    with pytest.raises(MissingError) as missing:
+        await house.call("resources.delete", kind="agent", name="draftr")
+    assert "drafter" in str(missing.value.hint)
 
 
 async def test_deleting_hides_a_resource_and_applying_brings_it_back() -> None:

@@ -48,6 +48,19 @@ async def two_runs(ledger: Ledger) -> None:
     )
 
 
+async def test_a_run_of_a_manifest_is_listed_under_its_name(ledger: Ledger) -> None:
+    given = {"name": "check-files", "spec": {"graph": {}}, "digest": "sha256:0", "input": {}}
+    await ledger.store.append(
+        [
+            run_event("a", "run.started", workflow="agent-workflow", input=given),
+            run_event("b", "run.started", workflow="agent-workflow", input={"name": "other"}),
+            run_event("c", "run.started", workflow="p2p", input={"name": "x", "spec": {}}),
+        ]
+    )
+    rows = await ledger.readings.rows("runs")
+    assert [row["workflow"] for row in rows] == ["check-files", "agent-workflow", "p2p"]
+
+
 async def test_runs_are_folded_with_status_parent_and_cost(ledger: Ledger) -> None:
     await two_runs(ledger)
     a, b = await ledger.readings.rows("runs")

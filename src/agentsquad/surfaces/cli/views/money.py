@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentsquad.surfaces.cli.cell import purse, short_ids
+from agentsquad.surfaces.cli.cell import SHORT_ID, counted, purse, short_ids, when
 from agentsquad.surfaces.cli.layout import Column, Page
 
 
@@ -74,4 +74,35 @@ def budgets(plain: Any, page: Page) -> None:
     )
 
 
-VIEWS = {"cost.show": cost, "budget.show": budgets, "budget.set": budgets}
+def released(plain: Any, page: Page) -> None:
+    """Lay out what was given back, and what stays reserved."""
+    verb = "counted as spent" if plain["spent"] else "given back"
+    if plain["items"]:
+        page.table(
+            [
+                Column("reservation", keep=True),
+                Column("scopes"),
+                Column("reserved", right=True),
+                Column("since", keep=True, drop=1),
+                Column("because", drop=2),
+            ],
+            [
+                [
+                    one["id"][:SHORT_ID],
+                    ", ".join(one["scopes"]),
+                    f"{one['reserved'] or 'unknown'} {one['currency']}",
+                    when(one["since"]),
+                    one["because"],
+                ]
+                for one in plain["items"]
+            ],
+        )
+    page.line(f"{counted(len(plain['items']), 'reservation')} {verb}, {plain['open']} still open")
+
+
+VIEWS = {
+    "budget.release": released,
+    "cost.show": cost,
+    "budget.show": budgets,
+    "budget.set": budgets,
+}

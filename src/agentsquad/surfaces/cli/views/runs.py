@@ -69,15 +69,18 @@ def _between(started: str | None, ended: str | None) -> float | None:
 def show(plain: Any, page: Page) -> None:
     """Lay out one run: what it is, its steps in order, its children."""
     duration = took(_between(plain["started"], plain["ended"]))
+    workflow, given = plain["workflow"], plain["input"]
+    if isinstance(given, Mapping) and {"name", "spec", "digest", "input"} <= set(given):
+        workflow, given = f"{given['name']} (a manifest)", given["input"]
     page.pairs(
         [
             ("run", plain["id"]),
-            ("workflow", plain["workflow"]),
+            ("workflow", workflow),
             ("status", plain["status"]),
             ("started", when(plain["started"])),
             ("ended", f"{when(plain['ended'])} ({duration})" if plain["ended"] else ""),
             ("cost", purse(plain["cost"])),
-            ("input", cut(inline(plain["input"]), INLINE_MAX)),
+            ("input", cut(inline(given), INLINE_MAX)),
             ("output", cut(inline(plain["output"]), INLINE_MAX)),
             ("error", error_line(plain["error"])),
         ]

@@ -1,0 +1,1 @@
+"""Where consistency checks meet the outside world: reading histories."""

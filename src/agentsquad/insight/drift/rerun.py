@@ -17,7 +17,6 @@ from agentsquad.insight.drift.contract import Factor
 from agentsquad.insight.drift.population import BRIEF, DECIDE, GENERATE, MODEL, PROMPT, QUERY, TURN
 from agentsquad.kernel import errors, hashing
 from agentsquad.kernel.action import Effect
-from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import DeniedError, SquadError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.policy import Decision, PolicyEngine, Question
@@ -191,7 +190,7 @@ class Rerunner(Forker):
         """Answer one call as this arm has it."""
         action = self.world.registry.action(command.action)
         outward = action.spec.effect.outward
-        step = Step(action, command.input, actor=Actor.parse(past.events[0].actor))
+        step = Step(action, command.input, actor=past.actor)
         step.facts = dict(command.facts)
         decision, denied = self._decided(past, step, command, recorded)
         if denied is not None:

@@ -174,7 +174,8 @@ class Forker:
         place."""
         below = past.children.get(command.position)
         if below is None or below.workflow != command.workflow:
-            below = Past.blank(f"{past.run}/{command.position}", command.workflow, command.input)
+            run = f"{past.run}/{command.position}"
+            below = Past.blank(run, command.workflow, command.input, past.events[0].actor)
             self._note(past, command.position, command.name, "new", now=command.input)
         prefix = f"{command.position}/"
         inner = {k.removeprefix(prefix): v for k, v in changes.items() if k.startswith(prefix)}
@@ -226,7 +227,7 @@ class Forker:
             output = self._as_then(past, command)
         else:
             self.rerun += 1
-            output, error = await self.read_again(command)
+            output, error = await self.read_again(past, command)
         if error is not None:
             self._note(past, command.position, command.name, "output", "/error", None, error.code)
             return log.event(kinds[1], {**body, "error": errors.record(error)}, None)
@@ -246,7 +247,9 @@ class Forker:
         not."""
         registry = self.world.registry
         action = registry.action(command.action)
-        step = Step(action, command.input, run=past.run, position=command.position)
+        step = Step(
+            action, command.input, actor=past.actor, run=past.run, position=command.position
+        )
         step.facts, step.approvals = command.facts, command.approvals
         decision = ask_policy(self.world, step)
         line = Difference(
@@ -274,10 +277,12 @@ class Forker:
             hint=f"give {command.action} a preview action, or --at {command.position} --set …",
         )
 
-    async def read_again(self, command: Call) -> tuple[Any, SquadError | None]:
-        """Do a read or a policy question again."""
+    async def read_again(self, past: Past, command: Call) -> tuple[Any, SquadError | None]:
+        """Do a read or a policy question again, in the name of whoever asked
+        for the run."""
         path: CallPath = self.world.ports.get(CallPath)
-        step = Step(self.world.registry.action(command.action), command.input)
+        action = self.world.registry.action(command.action)
+        step = Step(action, command.input, actor=past.actor)
         try:
             return plain(await path.run(step)), None
         except SquadError as error:

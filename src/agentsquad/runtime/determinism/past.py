@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
@@ -31,8 +32,11 @@ class Past(msgspec.Struct, kw_only=True):
     children: dict[str, Past] = {}
 
     @classmethod
-    def blank(cls, run: str, workflow: str, value: Any) -> Past:
-        """Return the past of a run that never was."""
+    def blank(cls, run: str, workflow: str, value: Any, actor: str = "service:fork") -> Past:
+        """Return the past of a run that never was; an agent's turn is the
+        agent's."""
+        if workflow == "agent-turn" and isinstance(value, dict):
+            actor = f"agent:{value.get('agent')}"
         started = {"workflow": workflow, "definition": "", "input": value, "parent": None}
         event = Event(
             seq=0,
@@ -41,7 +45,7 @@ class Past(msgspec.Struct, kw_only=True):
             type="run.started",
             version=1,
             at="1970-01-01T00:00:00.000Z/0000",
-            actor="service:fork",
+            actor=actor,
             cause=None,
             correlation=None,
             payload_digest="",
@@ -49,6 +53,11 @@ class Past(msgspec.Struct, kw_only=True):
             payload=started,
         )
         return cls(run=run, workflow=workflow, input=value, started=started, events=[event])
+
+    @property
+    def actor(self) -> Actor:
+        """Who asked for the run."""
+        return Actor.parse(self.events[0].actor)
 
     def all_effects(self) -> list[tuple[str, Any]]:
         """Return (action, input) of every effect confirmed here and below."""

@@ -16,6 +16,7 @@ from agentsquad.surfaces.gateway.operation import Operation, operation
 if TYPE_CHECKING:
     from agentsquad.kernel.actor import Actor
 
+WAITS = "wait_for_people"  # a field; off where nobody watches
 LISTS = ("runs.list", "runs.inbox")
 NO_STORE = "no store in {} yet; squad demo starts one, --home names the folder of another"
 STARTS = ("runs.start", "runs.resume")  # their exit code is that of the run
@@ -65,6 +66,8 @@ class Performer:
         import asyncio
 
         actor = read_actor(everywhere.actor)
+        if not watched() and any(field.name == WAITS for field in op.fields):
+            value.setdefault(WAITS, False)
 
         async def called() -> tuple[Any, list[Any]]:
             squad = self.installation.open(everywhere.home)
@@ -87,6 +90,11 @@ class Performer:
                 await squad.close()
 
         return asyncio.run(called())
+
+
+def watched() -> bool:
+    """Whether somebody sits at a terminal, and sees what is waited for."""
+    return sys.stdin.isatty() or sys.stderr.isatty()
 
 
 def note(text: str) -> None:

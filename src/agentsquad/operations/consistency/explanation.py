@@ -236,14 +236,17 @@ def _because(
     could = " or ".join(sorted(map(shown, possible)))
     because = (
         f"process {culprit.process} {did}{where} (lines {culprit.line} to {culprit.line_end}), "
-        + (
-            f"but by then the value could only be {could}"
-            if possible_all
-            else f"which no order explains; the value could have been {could}"
-        )
     )
+    if not possible_all:
+        return because + f"which no order explains; the value could have been {could}"
+    if wanted in possible:
+        return because + (
+            f"which no order explains: the value could be {could}, but what returned by then "
+            "leaves no room for the change"
+        )
+    because += f"but by then the value could only be {could}"
     written = any(_writes(one, wanted) for one in operations if one.begin < (culprit.end or 0))
-    if not written and wanted not in (None, "") and possible_all:
+    if not written and wanted not in (None, ""):
         because += f": nothing had written {shown(wanted)}"
     return because
 

@@ -86,6 +86,18 @@ def test_a_cas_that_cannot_have_found_its_value_is_named() -> None:
     assert why.possible == [1]
 
 
+def test_a_change_that_has_its_value_but_no_room_is_said_to_have_none() -> None:
+    """Two took the same lock at once: one could have, not both."""
+    both = '0+cas:[null,"held"] 1+cas:[null,"held"] 0= 1='
+    why = judged(both).explanation
+    assert why is not None
+    assert sorted(why.possible, key=str) == [None, "held"]
+    assert why.because.endswith(
+        'the value could be "held" or null, but what returned by then leaves no room for the change'
+    )
+    assert judged(both.replace("1=", "1!")).linearizable is True
+
+
 def test_of_a_cas_that_is_said_to_have_failed_nothing_follows() -> None:
     """`fail` says only that it had no effect."""
     assert judged("0+write:1 0= 0+cas:[1,3] 0! 0+read 0=:1").linearizable is True

@@ -37,6 +37,13 @@ class Timers:
             self._task = asyncio.get_running_loop().create_task(self._tick())
         self._sooner.set()
 
+    def forget(self, run: str, position: str) -> None:
+        """Remember a timer no more."""
+        if (run, position) in self._known:
+            self._known.discard((run, position))
+            self._heap = [one for one in self._heap if one[1:] != (run, position)]
+            heapq.heapify(self._heap)
+
     async def _tick(self) -> None:
         while self._heap:
             self._sooner.clear()

@@ -290,7 +290,7 @@ class _Reader:
         """Place one segment of the envelope; everything inside a transaction
         set joins its body.
         """
-        tag = piece.lstrip()[:3]
+        tag = piece.lstrip(b" \t\r\n")[:3]  # no other blank is skipped before a tag
         mark = self._delimiters.element.encode("latin-1") if self._delimiters else b""
         kind = tag[:2] if tag[2:] == mark else tag
         if kind == b"ST" and self._group is not None:

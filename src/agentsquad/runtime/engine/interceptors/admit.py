@@ -27,19 +27,25 @@ async def admit(world: World, step: Step, proceed: Proceed) -> Any:
     spec = step.action.spec
     if spec.effect is Effect.PURE:
         return await proceed(step)
-    if spec.effect.outward and step.run is not None:
-        gate = world.ports.get(Gate)
-        if await gate.halted():
-            raise HaltedError(
-                f"{spec.name} is refused: the kill switch is on ({gate.reason})",
-                hint="squad lift --reason … turns it off",
-            )
+    left = step.effect is not None and step.effect.status != "planned"
+    if spec.effect.outward and step.run is not None and not left:
+        await refuse_halted(world, step)  # what has left already must be found out about
     quote = None
     if world.ports.has(Appraiser):
         quote = world.ports.get(Appraiser).appraise(spec.name, step.value)
     if quote is None:
         return await proceed(step)
     return await _within_budget(world, step, proceed, quote)
+
+
+async def refuse_halted(world: World, step: Step) -> None:
+    """Raise HaltedError while the kill switch is on."""
+    gate = world.ports.get(Gate)
+    if await gate.halted():
+        raise HaltedError(
+            f"{step.action.name} is refused: the kill switch is on ({gate.reason})",
+            hint="squad lift --reason … turns it off",
+        )
 
 
 async def _within_budget(world: World, step: Step, proceed: Proceed, quote: Quote) -> Any:

@@ -25,6 +25,7 @@ from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.runtime.engine.contract import EffectAmbiguousError
 from agentsquad.runtime.engine.decider import plain
 from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World
+from agentsquad.runtime.engine.interceptors.admit import refuse_halted
 from agentsquad.runtime.engine.state import EffectState
 
 
@@ -116,6 +117,8 @@ async def _send(world: World, step: Step, state: EffectState) -> None:
     """
     claim = f"effect/{step.idempotency_key}"
     again = {"again": True} if state.sends else {}
+    if again:
+        await refuse_halted(world, step)
     try:
         events = await world.store.append(
             [

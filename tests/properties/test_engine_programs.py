@@ -185,24 +185,34 @@ rhythms = st.lists(st.integers(0, 9), min_size=1, max_size=6)
 schedules = st.lists(st.builds(Fuse, st.integers(1, 12), st.booleans()), max_size=5)
 
 
-async def lived(tree: Any, rhythm: list[int], fuses: Any = (), *, twice: bool = False) -> Any:
+async def lived(
+    tree: Any, rhythm: list[int], fuses: Any = (), *, twice: bool = False, **options: Any
+) -> Any:
     global SIDE
     SIDE = Side(rhythm)
-    s = CrashSquad(PLUGIN, fuses=fuses)
+    s = CrashSquad(PLUGIN, fuses=fuses, **options)
     story = await play(s, "program", tree, twice=twice)
     return s, story, sorted(SIDE.received)
 
 
+disturbed = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries(
+        {"commits": st.just(True), "intrusions": st.lists(st.integers(1, 12), max_size=6)}
+    ),
+)
+
+
 @settings(max_examples=4 * DRAWN)
-@given(programs, rhythms, rhythms, schedules, st.booleans())
+@given(programs, rhythms, rhythms, schedules, st.booleans(), disturbed)
 def test_crashes_rhythms_and_repeated_deliveries_change_nothing(
-    tree: Any, rhythm: list[int], other: list[int], fuses: Any, twice: bool
+    tree: Any, rhythm: list[int], other: list[int], fuses: Any, twice: bool, options: Any
 ):
     async def check() -> None:
         _, calm, bank = await lived(tree, rhythm)
         assert calm.verdict == "identical"
         assert len({key for key, _ in bank}) == len(bank)
-        _, story, received = await lived(tree, other, fuses, twice=twice)
+        _, story, received = await lived(tree, other, fuses, twice=twice, **options)
         assert (story.status, story.output, story.error) == (calm.status, calm.output, calm.error)
         assert story.resolved == calm.resolved
         assert sorted(story.confirmed) == sorted(calm.confirmed)

@@ -28,6 +28,7 @@ from agentsquad.runtime.engine.door import Ports, World
 from agentsquad.runtime.engine.shell import EmbeddedEngine
 from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
 from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.ledger.log import EventLog
 from agentsquad.testing import TestSquad
 from agentsquad.testing.clock import settle
 
@@ -100,8 +101,87 @@ class CrashStore:
         await asyncio.get_running_loop().create_future()
 
 
+class DyingLog(EventLog):
+    """A log that dies at the n-th commit of an engine's life, before or after
+    it; what was placed and not committed is gone, and nobody is answered."""
+
+    def __init__(self, ledger: Ledger, squad: CrashSquad, fuse: Fuse | None) -> None:
+        super().__init__(ledger.store.volume, squad.clock, squad.entropy, ledger.keyring)
+        self._fuse = fuse
+        self._crashed = squad.crashed
+        self._squad = squad
+        self.appends = 0
+
+    def _intrude(self) -> None:
+        """Write as another process would, in between: somewhere else, and to
+        every run that is being written to and has not ended."""
+        other = self._squad.ledger.store
+        names = [name for name in (self._placing.touched if self._placing else ()) if "/" in name]
+        told = [NewEvent(stream="elsewhere", type="noise.made", payload={})]
+        for name in names:
+            head = self._volume.stream(name)
+            if name.startswith("run/") and head is not None:
+                last = other.volume.rows([head.last])[0].type
+                if last not in END_EVENTS:
+                    body = {"name": "noise", "payload": None}
+                    told.append(NewEvent(stream=name, type="signal.received", payload=body))
+        writing = other.append(told)
+        writing.send(None)  # up to its wait for the commit
+        other._flush()
+        writing.close()
+
+    def place(self, events: Sequence[NewEvent], **options: Any) -> list[Event]:
+        if self._crashed.is_set():
+            raise asyncio.CancelledError
+        return super().place(events, **options)
+
+    def _flush(self) -> None:
+        wanted = [append for append in self._pending if append.wanted]
+        if self._crashed.is_set():
+            return
+        self.appends += bool(wanted)
+        if wanted and self.appends in self._squad.intrusions:
+            self._squad.intrusions.remove(self.appends)
+            self._intrude()
+        if not wanted or self._fuse is None or self.appends != self._fuse.append:
+            super()._flush()
+            return
+        self._crashed.set()
+        if self._fuse.durable:
+            self._commit(wanted, self._placing if wanted == self._pending else None)
+
+    async def append(self, events: Sequence[NewEvent], **options: Any) -> list[Event]:
+        await self._alive()
+        return await super().append(events, **options)
+
+    async def read_stream(self, stream: str, **options: Any) -> list[Event]:
+        await self._alive()
+        return await super().read_stream(stream, **options)
+
+    async def read(self, **options: Any) -> list[Event]:
+        await self._alive()
+        return await super().read(**options)
+
+    async def streams(self, prefix: str = "") -> list[tuple[str, int]]:
+        await self._alive()
+        return await super().streams(prefix)
+
+    async def size(self) -> int:
+        await self._alive()
+        return await super().size()
+
+    async def _alive(self) -> None:
+        if self._crashed.is_set():
+            await asyncio.get_running_loop().create_future()
+
+
 class CrashSquad(TestSquad):
-    """A squad whose engines die by their fuses, one fuse an engine."""
+    """A squad whose engines die by their fuses, one fuse an engine.
+
+    A fuse counts appends, each of which is answered when it is durable, or with
+    `commits` the commits of a log that gives events their place before;
+    `intrusions` are commits before which another process writes.
+    """
 
     __test__ = False
 
@@ -111,7 +191,11 @@ class CrashSquad(TestSquad):
         fuses: Sequence[Fuse] = (),
         policy: PolicyEngine | None = None,
         ports: Mapping[Any, Any] | None = None,
+        commits: bool = False,
+        intrusions: Sequence[int] = (),
     ) -> None:
+        self.commits = commits
+        self.intrusions = list(intrusions)
         self.fuses = list(fuses)
         self.crashes = 0
         self.extra = dict(ports or {})
@@ -120,7 +204,11 @@ class CrashSquad(TestSquad):
     def _engine(self) -> EmbeddedEngine:
         self.crashed = asyncio.Event()
         fuse = self.fuses.pop(0) if self.fuses else None
-        self.fused = CrashStore(self.ledger.store, fuse, self.crashed)
+        self.fused: Any = (
+            DyingLog(self.ledger, self, fuse)
+            if self.commits
+            else CrashStore(self.ledger.store, fuse, self.crashed)
+        )
         ports = Ports(
             {
                 EventStore: self.fused,

@@ -280,7 +280,7 @@ CASES: dict[str, tuple[str, Any]] = {
 }
 
 
-def squad(model: Conversation, fuses=()) -> Any:
+def squad(model: Conversation, fuses=(), commits: bool = False) -> Any:
     BANK.__init__()
     mine = Plugin(name="test", actions=ACTIONS, workflows=FLOWS)
     return CrashSquad(
@@ -289,7 +289,11 @@ def squad(model: Conversation, fuses=()) -> Any:
         agents,
         fuses=fuses,
         ports={ModelCatalogue: model, AgentCatalogue: model},
+        commits=commits,
     )
+
+
+WHERE = pytest.mark.parametrize("commits", [False, True], ids=["append", "commit"])
 
 
 def same(story, calm, bank_calm) -> None:
@@ -303,16 +307,17 @@ def same(story, calm, bank_calm) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
+@WHERE
 @pytest.mark.parametrize("durable", [False, True], ids=["before", "after"])
-async def test_a_crash_at_any_append_changes_nothing(name: str, durable: bool):
+async def test_a_crash_at_any_append_changes_nothing(name: str, durable: bool, commits: bool):
     flow, value = CASES[name]
-    calm = await play(squad(Conversation()), flow, value)
+    calm = await play(squad(Conversation(), commits=commits), flow, value)
     bank = list(BANK.received)
     assert calm.verdict == "identical"
     assert len({key for key, _ in bank}) == len(bank)
     for n in range(1, calm.appends + 1):
         model = Conversation()
-        story = await play(squad(model, [Fuse(n, durable)]), flow, value)
+        story = await play(squad(model, [Fuse(n, durable)], commits), flow, value)
         try:
             assert story.crashes == 1
             same(story, calm, bank)
@@ -322,14 +327,29 @@ async def test_a_crash_at_any_append_changes_nothing(name: str, durable: bool):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-async def test_crashing_every_third_append_changes_nothing(name: str):
+@WHERE
+async def test_crashing_every_third_append_changes_nothing(name: str, commits: bool):
     flow, value = CASES[name]
-    calm = await play(squad(Conversation()), flow, value)
+    calm = await play(squad(Conversation(), commits=commits), flow, value)
     bank = list(BANK.received)
     fuses = [Fuse(3, durable=bool(i % 2)) for i in range(200)]
-    story = await play(squad(Conversation(), fuses), flow, value)
-    assert story.crashes > 2
+    story = await play(squad(Conversation(), fuses, commits), flow, value)
+    assert story.crashes > (0 if commits else 2)
     same(story, calm, bank)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+async def test_another_process_that_writes_before_any_commit_changes_nothing(name: str):
+    flow, value = CASES[name]
+    calm = await play(squad(Conversation(), commits=True), flow, value)
+    bank = list(BANK.received)
+    for n in range(1, calm.appends + 1):
+        s = squad(Conversation(), commits=True)
+        s.intrusions = [n, n + 1]
+        story = await play(s, flow, value)
+        assert await s.ledger.store.read(types=["noise.made"])
+        same(story, calm, bank)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -340,14 +360,15 @@ async def test_every_answer_and_signal_delivered_twice_changes_nothing(name: str
     same(await play(squad(Conversation()), flow, value, twice=True), calm, bank)
 
 
-async def test_a_finished_model_call_is_never_paid_again():
+@WHERE
+async def test_a_finished_model_call_is_never_paid_again(commits: bool):
     flow, value = CASES["agent turn"]
     calm = Conversation()
-    appends = (await play(squad(calm), flow, value)).appends
+    appends = (await play(squad(calm, commits=commits), flow, value)).appends
     assert len(calm.asked) == 3
     for n in range(1, appends + 1):
         model = Conversation()
-        s = squad(model, [Fuse(n, durable=True)])
+        s = squad(model, [Fuse(n, durable=True)], commits)
         await play(s, flow, value)
         # Every append is durable before the crash, so at most the call under
         # way is asked again; a finished one is read from the journal.

@@ -79,6 +79,7 @@ class Instance:
         self._consumed: dict[str, int] = {}
         self._ending: tuple[Any, BaseException | None] | None = None
         self._draws = 0
+        self.looked = 0  # how long the journal was when the code last asked for the time
 
     # --- driven by events
 
@@ -354,6 +355,7 @@ class Instance:
 
     def now_ms(self) -> int:
         """Return the time of the last event."""
+        self.looked = self.state.version
         return self.state.now_ms
 
     def random(self) -> float:

@@ -82,6 +82,8 @@ class Outside:
         """Return how long the journal of a run is; ConflictError once it has
         ended."""
         drive = self._router.drives.get(run)
+        if drive is not None:
+            await drive.saved()
         known = drive.instance.state.version if drive is not None else 0
         events = await self._world.store.read_stream(f"run/{run}", after=max(0, known - 1))
         if not events:

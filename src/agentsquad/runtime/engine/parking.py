@@ -3,11 +3,13 @@ the event that ends its wait brings it back."""
 
 from __future__ import annotations
 
-from agentsquad.kernel.errors import SquadError
+from agentsquad.kernel.errors import SquadError, UnavailableError
 from agentsquad.runtime.engine.command import Ask, Child, Command, Sleep, WaitSignal
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.timers import Timers
+
+AGAIN_MS = 1_000  # after which a timer is tried again that the log did not take
 
 
 class Parking:
@@ -24,6 +26,7 @@ class Parking:
         run = instance.run_id
         if (
             drives.get(run) is drive
+            and not drive.unsaved
             and instance.end is None
             and instance.commands
             and all(self._only_waits(run, c) for c in instance.commands.values())
@@ -48,6 +51,10 @@ class Parking:
                 await router.append(drive, ("timer.fired", {"position": position}))
         except SquadError as error:
             router.stick(run, error)
+            # To load the run set its timer again; at once, it would fail again.
+            self.timers.forget(run, position)
+            if isinstance(error, UnavailableError):
+                self.timers.add(router.world.clock.now_ms() + AGAIN_MS, run, position)
 
 
 def child_id(run: str, command: Child) -> str:

@@ -13,7 +13,13 @@ from typing import Any
 
 from agentsquad.kernel import errors
 from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError, SquadError
+from agentsquad.kernel.errors import (
+    ConflictError,
+    InvalidError,
+    MissingError,
+    SquadError,
+    UnavailableError,
+)
 from agentsquad.runtime.engine import approval as approvals
 from agentsquad.runtime.engine.command import Call, Child, Command, Sleep, WaitSignal
 from agentsquad.runtime.engine.contract import EffectAmbiguousError, Outcome
@@ -24,6 +30,8 @@ from agentsquad.runtime.engine.parking import child_id
 from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.state import ENDED
 from agentsquad.runtime.engine.timers import Timers
+
+SLOW_MS = 5
 
 Tell = Callable[[str, str, dict[str, Any], str], Awaitable[None]]
 
@@ -84,6 +92,8 @@ class Performer:
         except EffectAmbiguousError:
             return  # the step stays open until a person resolves it
         except SquadError as error:
+            if log_failed(error):
+                raise  # not what became of the step: it goes on once the disk is well
             kind = "effect.failed" if outward and step.effect is not None else "step.failed"
             body["error"] = errors.record(error)
         else:
@@ -100,6 +110,8 @@ class Performer:
         if step.usage:
             body["usage"] = step.usage
         body["ms"] = round(self._world.clock.monotonic_ms() - step.started_ms, 3)
+        # What would cost to do again is not risked on what follows.
+        drive.firm |= outward or bool(step.usage) or body["ms"] > SLOW_MS
         if command.position in state.resolved:
             return
         if command.undoes in state.effects and "output" in body:
@@ -189,22 +201,37 @@ class Performer:
 
     async def child_ended(self, drive: Drive, command: Child, child: str, outcome: Outcome) -> None:
         """Give the parent's step the outcome of its child run, once."""
-        if command.position in drive.settling:
-            return
-        drive.settling.add(command.position)
-        body: dict[str, Any] = {
-            "position": command.position,
-            "name": command.name,
-            "workflow": command.workflow,
-            "input": command.input,
-            "child": child,
-        }
-        if outcome.status == "completed":
-            await self._router.append(drive, ("step.completed", {**body, "output": outcome.output}))
-            return
-        error = outcome.error or {
-            "class": "ConflictError",
-            "code": "run.cancelled",
-            "message": f"run {child} {outcome.status}",
-        }
-        await self._router.append(drive, ("step.failed", {**body, "error": error}))
+        if command.position not in drive.settling:
+            drive.settling.add(command.position)
+            await self._router.append(drive, ended_child(command, child, outcome))
+
+    def outward(self, command: Command) -> bool:
+        """Whether a command changes the world."""
+        if not isinstance(command, Call):
+            return False
+        action = self._world.registry.actions.get(command.action)
+        return action is not None and action.spec.effect.outward
+
+
+def ended_child(command: Child, child: str, outcome: Outcome) -> tuple[str, dict[str, Any]]:
+    """Return the event that gives a step the outcome of its child run."""
+    body: dict[str, Any] = {
+        "position": command.position,
+        "name": command.name,
+        "workflow": command.workflow,
+        "input": command.input,
+        "child": child,
+    }
+    if outcome.status == "completed":
+        return "step.completed", {**body, "output": outcome.output}
+    error = outcome.error or {
+        "class": "ConflictError",
+        "code": "run.cancelled",
+        "message": f"run {child} {outcome.status}",
+    }
+    return "step.failed", {**body, "error": error}
+
+
+def log_failed(error: SquadError) -> bool:
+    """Whether it was our own log, or what lies beside it, that failed."""
+    return isinstance(error, UnavailableError) and error.code.startswith("ledger.")

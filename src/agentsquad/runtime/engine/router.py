@@ -3,12 +3,19 @@
 It knows which runs are in memory, makes one from its journal when an event
 needs it, and lets go of one that cannot go on. What a run then asks for is
 carried out elsewhere (`tasks`).
+
+Where the log can give an event its place before the commit, a run goes on with
+it at once (`note`). Laws: what changes the world, what was paid for and what
+took time waits for the disk; so does every answer to somebody outside; what
+rests on an event that did not reach the disk is forgotten in the same instant.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
@@ -21,8 +28,9 @@ from agentsquad.runtime.engine.contract import DefinitionChangedError, Outcome, 
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.drive import Drive
-from agentsquad.runtime.engine.state import END_EVENTS
+from agentsquad.runtime.engine.state import END_EVENTS, millis
 
+ENDED_MAX = 2048  # runs that ended lately, whose outcome is told without reading the log
 CATCH_UP = "catch-up-"  # the name of a task that is no step
 
 Watcher = Callable[[Event], None]
@@ -31,7 +39,8 @@ Watcher = Callable[[Event], None]
 class Router:
     """The runs in memory and the way of events to them.
 
-    `issue` is called after every change of a run, to carry out what it asks.
+    `issue` is called after every change of a run, to carry out what it asks;
+    `rest` when all that is known of a run has reached the disk.
     """
 
     def __init__(self, world: World) -> None:
@@ -41,14 +50,24 @@ class Router:
         self.waiters: dict[str, list[asyncio.Future[Outcome]]] = {}
         self.watchers: list[Watcher] = []
         self.issue: Callable[[Drive, bool], None] = lambda drive, chain: None
+        self.rest: Callable[[Drive], None] = lambda drive: None
+        self.background: set[asyncio.Task[None]] = set()
         self._registry_digest = world.registry.digest
+        self._ended: OrderedDict[str, Outcome] = OrderedDict()
+
+    @property
+    def _placing(self) -> Callable[..., list[Event]] | None:
+        # Its own, not one it passes on: a store around another sees all events.
+        store = self.world.store
+        return getattr(store, "place", None) if hasattr(type(store), "place") else None
 
     # --- runs into memory
 
     async def begin(
         self, run: str, name: str, value: Any, *, actor: str, parent: dict[str, Any] | None
     ) -> None:
-        """Start a run unless it is there already."""
+        """Start a run unless it is there already; `saved` of its drive tells
+        when that is certain."""
         workflow = self.world.registry.workflow(name)
         if workflow.input is not Any:
             try:
@@ -56,12 +75,16 @@ class Router:
             except msgspec.ValidationError as error:
                 raise InvalidError(f"input of {name}: {error}", code="run.input") from error
         started = self._started(run, workflow, value, actor, parent)
+        drive = Drive(Instance(run, workflow, self.world.registry))
+        fresh = {started.stream: 0}
         try:
-            events = await self.world.store.append([started], expect={started.stream: 0})
+            if self._placing is not None:
+                self._write(drive, [started], expect=fresh)
+                return
+            events = await self.world.store.append([started], expect=fresh)
         except ConflictError:
             await self.load(run)
             return
-        drive = Drive(Instance(run, workflow, self.world.registry))
         self.drives[run] = drive
         self.accept(drive, events)
 
@@ -88,7 +111,7 @@ class Router:
         """Return the run's drive, rebuilt from its journal; None if it has
         ended."""
         drive = self.drives.get(run)
-        if drive is not None:
+        if drive is not None or run in self._ended:
             return drive
         events = await self.world.store.read_stream(f"run/{run}")
         if not events:
@@ -137,21 +160,94 @@ class Router:
     ) -> None:
         """Append events to a run, all or none, and feed them back; `chain` when
         it ends a step."""
+        if not self.note(drive, *told, chain=chain):
+            events = await self.world.store.append(self._new(drive, told))
+            self.accept(drive, events, chain=chain)
+
+    def note(self, drive: Drive, *told: tuple[str, dict[str, Any]], chain: bool = False) -> bool:
+        """Append events to a run and feed them back before they are on the
+        disk; False where that is not allowed or not possible.
+
+        Not while a call of the run that changes the world is under way: if
+        these events came to nothing, the run would be made anew from its
+        journal, and such a call cannot be.
+        """
+        if drive.outward or self._placing is None:
+            return False
+        self._write(drive, self._new(drive, told), chain=chain)
+        return True
+
+    @staticmethod
+    def _new(drive: Drive, told: Iterable[tuple[str, dict[str, Any]]]) -> list[NewEvent]:
         state = drive.instance.state
-        events = await self.world.store.append(
-            [
-                NewEvent(
-                    stream=drive.stream,
-                    type=kind,
-                    payload=body,
-                    actor=state.actor,
-                    cause=state.last_seq,
-                    correlation=state.correlation,
-                )
-                for kind, body in told
-            ]
-        )
-        self.accept(drive, events, chain=chain)
+        return [
+            NewEvent(
+                stream=drive.stream,
+                type=kind,
+                payload=body,
+                actor=state.actor,
+                cause=state.last_seq,
+                correlation=state.correlation,
+            )
+            for kind, body in told
+        ]
+
+    def _write(
+        self,
+        drive: Drive,
+        new: list[NewEvent],
+        *,
+        expect: dict[str, int] | None = None,
+        chain: bool = False,
+    ) -> None:
+        assert self._placing is not None
+        note = Note(self, drive)
+        note.events = self._placing(new, holder=note, expect=expect)
+        drive.unsaved += 1
+        self.accept(drive, note.events, chain=chain)
+
+    def settled(self, drive: Drive, error: SquadError | None, *, stood: bool) -> None:
+        """Hear what the commit made of events of a run; not `stood`: the run
+        went on from another place or time than is recorded."""
+        drive.unsaved -= 1
+        run = drive.instance.run_id
+        if error is not None:
+            drive.lost = error
+        if self.drives.get(run) is drive:
+            if isinstance(error, ConflictError) or not (stood or drive.instance.ended):
+                self._reload(drive)
+            elif error is not None:
+                self.stick(run, error)
+        if not drive.unsaved:
+            drive.settle()
+            if self.drives.get(run) is drive:
+                self.rest(drive)
+
+    def _reload(self, drive: Drive) -> None:
+        """Make a run anew from its journal; reads under way are made again."""
+        run = drive.instance.run_id
+        del self.drives[run]
+        for task in drive.tasks.values():
+            task.cancel()
+
+        async def load() -> None:
+            with contextlib.suppress(MissingError):  # a child whose parent is made anew
+                await self.load(run)
+
+        self.hold(load(), run)
+
+    def hold(self, coro: Coroutine[Any, Any, None], run: str) -> None:
+        """Do something for a run that is no step of it; the run sticks if it
+        fails."""
+        task = asyncio.get_running_loop().create_task(coro)
+        self.background.add(task)
+
+        def finished(done: asyncio.Task[None]) -> None:
+            self.background.discard(done)
+            if not done.cancelled() and done.exception() is not None:
+                self.stick(run, ours(done.exception()))
+
+        task.add_done_callback(finished)
 
     def accept(self, drive: Drive, events: list[Event], *, chain: bool = False) -> None:
         """Apply events that follow on the instance's last one, and carry out
@@ -179,6 +275,7 @@ class Router:
 
     async def catch_up(self, drive: Drive) -> None:
         """Feed a run what its journal holds beyond what it knows."""
+        await drive.saved()
         state = drive.instance.state
         events = await self.world.store.read_stream(f"run/{state.run}", after=state.version)
         self.accept(drive, events)
@@ -212,8 +309,20 @@ class Router:
         if parent and parent in self.drives:
             self.stick(parent, error)
 
+    def close(self, outcome: Outcome) -> None:
+        """Let go of a run that has ended, and answer those who wait for it."""
+        self.drives.pop(outcome.run, None)
+        for future in self.waiters.pop(outcome.run, []):
+            if not future.done():
+                future.set_result(outcome)
+        self._ended[outcome.run] = outcome
+        if len(self._ended) > ENDED_MAX:
+            self._ended.popitem(last=False)
+
     async def outcome(self, run: str) -> Outcome:
         """Return how a run stands now."""
+        if run in self._ended:
+            return self._ended[run]
         events = await self.world.store.read_stream(f"run/{run}")
         if not events:
             raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list")
@@ -231,6 +340,38 @@ class Router:
             isinstance(c, Call) for c in drive.instance.commands.values()
         )
         return Outcome(run=run, status="running" if busy else "waiting")
+
+
+class Note:
+    """Events of a run that are known before they are on the disk
+    (`runtime.ledger.placing.Holder`)."""
+
+    __slots__ = ("_drive", "_router", "_stood", "events")
+
+    def __init__(self, router: Router, drive: Drive) -> None:
+        self._router = router
+        self._drive = drive
+        self._stood = True
+        self.events: list[Event] = []
+
+    def stands(self, before: list[Event], now: list[Event]) -> bool:
+        """Whether what the run did since rests on nothing that is otherwise
+        now: neither what came before, nor the time if it looked at it."""
+        instance = self._drive.instance
+        state = instance.state
+        first = before[0]
+        self._stood = now[0].stream_seq == first.stream_seq and (
+            instance.looked < first.stream_seq or millis(before[-1].at) == millis(now[-1].at)
+        )
+        if self._stood:
+            state.now_ms = max(state.now_ms, millis(now[-1].at))
+            if state.last_seq == before[-1].seq:
+                state.last_seq = now[-1].seq
+        return self._stood
+
+    def settled(self, error: SquadError | None, events: list[Event]) -> None:
+        """Pass on how it ended."""
+        self._router.settled(self._drive, error, stood=self._stood)
 
 
 def ours(error: BaseException | None) -> SquadError:

@@ -44,6 +44,12 @@ class SealingStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
+    @property
+    def place(self) -> Any:
+        """How events are given their place before they are durable; None where
+        some must be sealed, since that takes time."""
+        return None if self._active else getattr(self._store, "place", None)
+
     async def append(
         self, events: Sequence[NewEvent], *, expect: Mapping[str, int] | None = None
     ) -> list[Event]:

@@ -48,6 +48,7 @@ class EmbeddedEngine(Answers):
         performer = Performer(self.router, self.path, self.parking.timers, self.outside.tell)
         self.tasks = Tasks(self.router, performer, self.parking.park)
         self.router.issue = self.tasks.issue
+        self.router.rest = self.tasks.rest
         world.ports.put(CallPath, self.path)
         if not world.ports.has(Gate):
             world.ports.put(Gate, Gate(world.store))
@@ -96,6 +97,9 @@ class EmbeddedEngine(Answers):
         await self.router.begin(
             run, workflow, plain(value), actor=actor or "service:squad", parent=None
         )
+        drive = self.router.drives.get(run)
+        if drive is not None:
+            await drive.saved()
         return run
 
     async def wait(self, run_id: str, *, timeout_ms: int | None = None) -> Outcome:

@@ -14,10 +14,12 @@ from typing import Any
 from agentsquad.runtime.engine.command import Child, Command
 from agentsquad.runtime.engine.contract import Outcome
 from agentsquad.runtime.engine.drive import Drive
-from agentsquad.runtime.engine.perform import Performer
+from agentsquad.runtime.engine.perform import Performer, ended_child
 from agentsquad.runtime.engine.router import CATCH_UP, Router, ours
 
 END = "end"  # the name of the task that ends a run
+UNSAVED_MAX = 64  # events a run may be ahead of the disk
+CLOSING_PASSES = 20
 
 
 class Tasks:
@@ -27,14 +29,15 @@ class Tasks:
         self._router = router
         self._performer = performer
         self._park = park
-        self._background: set[asyncio.Task[None]] = set()
 
     def issue(self, drive: Drive, chain: bool) -> None:
         """Start every command that is not under way yet; `chain` leaves a
         single one to the caller's task."""
         instance = drive.instance
         if instance.ended:
-            self._ended(drive)
+            self._tell_above(drive)
+            if not drive.unsaved:
+                self._ended(drive)
             return
         if instance.end is not None:
             if END not in drive.issued:
@@ -89,12 +92,18 @@ class Tasks:
         """Do one step and those that follow on it one by one, in one task."""
         task = drive.tasks[name]
         while True:
+            outward = command is not None and self._performer.outward(command)
+            drive.outward += outward
             try:
+                ahead = outward or drive.firm or drive.unsaved >= UNSAVED_MAX
+                if drive.unsaved and ahead and command is not None:
+                    await drive.saved()
                 if command is None:
                     await self._finish(drive)
                 else:
                     await self._performer.perform(drive, command)
             finally:
+                drive.outward -= outward
                 if drive.tasks.get(name) is task:
                     del drive.tasks[name]
             if drive.next is None:
@@ -107,28 +116,38 @@ class Tasks:
         assert end is not None
         await self._router.append(drive, (end.type, end.payload))
 
+    def rest(self, drive: Drive) -> None:
+        """Answer for a run that has ended, and let go of one that waits, now
+        that the disk knows it."""
+        if drive.instance.ended:
+            self._ended(drive)
+        elif not drive.tasks:
+            self._park(drive)
+
     def _ended(self, drive: Drive) -> None:
         state = drive.instance.state
         run = state.run
-        if self._router.drives.pop(run, None) is None:
+        if run not in self._router.drives:
             return
-        outcome = Outcome(run=run, status=state.status, output=state.output, error=state.error)
-        for future in self._router.waiters.pop(run, []):
-            if not future.done():
-                future.set_result(outcome)
-        if state.parent:
-            task = asyncio.get_running_loop().create_task(self._tell_parent(state.parent, outcome))
-            self._hold(task, state.parent["run"])
+        outcome = _outcome(drive)
+        self._router.close(outcome)
+        if state.parent and not drive.told:
+            self._router.hold(self._tell_parent(state.parent, outcome), state.parent["run"])
 
-    def _hold(self, task: asyncio.Task[None], run: str) -> None:
-        self._background.add(task)
-
-        def finished(done: asyncio.Task[None]) -> None:
-            self._background.discard(done)
-            if not done.cancelled() and done.exception() is not None:
-                self._router.stick(run, ours(done.exception()))
-
-        task.add_done_callback(finished)
+    def _tell_above(self, drive: Drive) -> None:
+        """Tell the run above at once, if it is in memory, so that both events
+        share a commit."""
+        parent = drive.instance.state.parent
+        above = self._router.drives.get(parent["run"]) if parent else None
+        if drive.told or above is None or not drive.unsaved:
+            return
+        command = above.instance.commands.get(parent["position"])
+        if isinstance(command, Child) and command.position not in above.settling:
+            told = ended_child(command, drive.instance.run_id, _outcome(drive))
+            above.firm |= drive.firm
+            drive.told = self._router.note(above, told)
+            if drive.told:
+                above.settling.add(command.position)
 
     async def _tell_parent(self, parent: dict[str, Any], outcome: Outcome) -> None:
         drive = await self._router.load(parent["run"])
@@ -141,8 +160,17 @@ class Tasks:
     async def close(self) -> None:
         """Drop whatever is under way; the log knows where to go on."""
         drives = self._router.drives
-        tasks = [t for d in drives.values() for t in d.tasks.values()] + list(self._background)
+        tasks = [t for d in drives.values() for t in d.tasks.values()]
+        tasks += self._router.background
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(CLOSING_PASSES):  # what has its place gets to the disk
+            if any(drive.unsaved for drive in drives.values()):
+                await asyncio.sleep(0)
         drives.clear()
+
+
+def _outcome(drive: Drive) -> Outcome:
+    state = drive.instance.state
+    return Outcome(run=state.run, status=state.status, output=state.output, error=state.error)

@@ -19,20 +19,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from agentsquad.kernel.errors import BugError, SquadError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ids import HybridClock
 from agentsquad.kernel.ports import Clock, Entropy
 from agentsquad.runtime.ledger.contract import (
-    CHAPTER_LENGTH,
-    Batch,
     ClosedError,
     DamagedError,
-    EventInvalidError,
     EventMissingError,
-    ExpectError,
     Head,
     KeyRing,
     LostError,
@@ -42,9 +36,10 @@ from agentsquad.runtime.ledger.contract import (
     StreamHead,
     Volume,
 )
-from agentsquad.runtime.ledger.draft import Draft, Drafter
+from agentsquad.runtime.ledger.draft import Drafter
 from agentsquad.runtime.ledger.header import leaf_of
 from agentsquad.runtime.ledger.merkle import HASH_SIZE, TILE_WIDTH, TileNodes, root_at
+from agentsquad.runtime.ledger.placing import Append, Holder, Placing
 from agentsquad.runtime.ledger.reading import Reader
 from agentsquad.runtime.ledger.tree import GrowingTree
 
@@ -52,53 +47,7 @@ HEADS_MAX = 16_384
 SCAN_MAX = 10_000
 POLL_MS = 50.0
 
-_decode = msgspec.json.Decoder().decode
-
-
-class _Append:
-    """One call of `append` that waits for its commit."""
-
-    __slots__ = ("drafts", "expect", "failure", "future", "result")
-
-    def __init__(
-        self,
-        drafts: list[Draft],
-        expect: Mapping[str, int] | None,
-        future: asyncio.Future[list[Event]],
-    ) -> None:
-        self.drafts = drafts
-        self.expect = expect
-        self.future = future
-        self.result: list[Event] = []
-        self.failure: SquadError | None = None
-
-
-class _Work:
-    """What one commit will write, as it grows; `first` is the `seq` of its
-    first event.
-    """
-
-    __slots__ = ("chapters", "first", "leaves", "rows", "touched")
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.rows: list[Row] = []
-        self.leaves: list[bytes] = []
-        self.touched: dict[str, StreamHead] = {}
-        self.chapters: list[tuple[int, int, int]] = []
-
-    def batch(self, tree: GrowingTree) -> Batch:
-        """Extend the tree and return the batch."""
-        tiles = tree.extend(self.leaves)
-        heads = self.touched.values()
-        return Batch(
-            self.rows,
-            [head for head in heads if head.id >= self.first],
-            [head for head in heads if head.id < self.first],
-            self.chapters,
-            tiles,
-            Head(tree.size, tree.root()),
-        )
+PASSES_MAX = 6
 
 
 class EventLog:
@@ -114,7 +63,8 @@ class EventLog:
         self._reader = Reader(volume, keyring)
         self._tree = GrowingTree()
         self._heads: OrderedDict[str, StreamHead] = OrderedDict()
-        self._pending: list[_Append] = []
+        self._pending: list[Append] = []
+        self._placing: Placing | None = None
         self._scheduled = False
         self._refusal: SquadError | None = None
         self._waiters: set[asyncio.Future[None]] = set()
@@ -135,24 +85,67 @@ class EventLog:
         """
         self._require_writable()
         draft = self._drafter.draft
-        drafts = [draft(event) for event in events]
-        loop = asyncio.get_running_loop()
-        append = _Append(drafts, expect, loop.create_future())
+        future: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
+        self._pending.append(Append([draft(event) for event in events], expect, future))
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+        return await future
+
+    def place(
+        self,
+        events: Sequence[NewEvent],
+        *,
+        holder: Holder,
+        expect: Mapping[str, int] | None = None,
+    ) -> list[Event]:
+        """Give events their place at once; the next commit makes them durable.
+
+        Until `holder` is told that they are, they are not acknowledged: no
+        reader sees them, and nobody may do on their account what cannot be done
+        again. If another process writes in between they get later places and
+        times; a commit that fails takes everything placed with it.
+        """
+        self._require_writable()
+        draft = self._drafter.draft
+        append = Append([draft(event) for event in events], expect, None, holder)
+        placing = self._placing
+        if placing is None:
+            placing = self._placing = self._new_placing(self._tree.size)
+        while placing.count < len(self._pending):
+            placing.add(self._pending[placing.count])
+        placing.add(append)
+        if append.failure is not None:
+            placing.count -= 1
+            raise append.failure
         self._pending.append(append)
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._flush)
-        return await append.future
+            asyncio.get_running_loop().call_soon(self._pass, 0, PASSES_MAX)
+        return append.result
+
+    def _pass(self, seen: int, passes: int) -> None:
+        """Commit unless more came in this turn of the loop: what follows from a
+        place is mostly there a turn later, and shares the commit.
+        """
+        if len(self._pending) == seen or not passes:
+            self._flush()
+        else:
+            asyncio.get_running_loop().call_soon(self._pass, len(self._pending), passes - 1)
 
     def _flush(self) -> None:
-        pending = [append for append in self._pending if not append.future.done()]
-        self._pending, self._scheduled = [], False
-        if not pending:
+        pending, placing = self._pending, self._placing
+        self._pending, self._placing, self._scheduled = [], None, False
+        kept = [append for append in pending if append.wanted]
+        if not kept:
             return
+        if placing is not None and len(kept) != len(pending):
+            placing.first = 0  # a place is empty now: give all of them anew
+            placing.count = len([a for a in pending[: placing.count] if a.wanted])
         failure: SquadError | None = None
         try:
             self._require_writable()
-            self._commit(pending)
+            self._commit(kept, placing)
         except SquadError as error:
             failure = error
             self._heads.clear()
@@ -163,97 +156,47 @@ class EventLog:
                 f"the ledger failed unexpectedly: {type(error).__name__}", private=repr(error)
             )
             failure.__cause__ = error
-        for append in pending:
+        for append in kept:
             error_of_append = failure or append.failure
-            if error_of_append is None:
+            if append.holder is not None:
+                append.holder.settled(error_of_append and _own(error_of_append), append.result)
+            elif append.future is not None and error_of_append is None:
                 append.future.set_result(append.result)
-            else:
+            elif append.future is not None and error_of_append is not None:
                 append.future.set_exception(_own(error_of_append))
         if failure is None:
             self._announce()
 
-    def _commit(self, pending: list[_Append]) -> None:
+    def _commit(self, appends: list[Append], placing: Placing | None) -> None:
         volume = self._volume
         start = volume.begin()
         try:
             if start.size != self._tree.size:
                 self._follow(start)
-            work = _Work(start.size + 1)
-            for append in pending:
-                append.failure = self._refuse(append, start.size + len(work.rows))
-                if append.failure is None:
-                    append.result = [self._place(draft, work) for draft in append.drafts]
-            if not work.rows:
+            if placing is None:
+                placing = self._new_placing(start.size)
+            elif placing.first != start.size + 1:  # another process wrote meanwhile
+                placed = appends[: placing.count]
+                placing = self._new_placing(start.size)
+                placing.again(placed)
+            for append in appends[placing.count :]:
+                placing.add(append)
+            if not placing.rows:
                 volume.rollback()
                 return
             tree = self._tree.copy()
-            batch = work.batch(tree)
-            volume.commit(batch)
+            volume.commit(placing.batch(tree))
         except BaseException:
             volume.rollback()
             raise
         self._tree = tree
         self._reader.follow(tree)
         self.commits += 1
+        self._heads.update(placing.touched)
         self._trim()
 
-    def _refuse(self, append: _Append, size: int) -> SquadError | None:
-        """Return why an append may not happen; afterwards nothing about it can
-        fail.
-        """
-        for stream, expected in (append.expect or {}).items():
-            head = self._stream(stream)
-            actual = head.version if head else 0
-            if actual != expected:
-                return ExpectError(
-                    f"stream {stream!r} is at {actual}, expected {expected}",
-                    hint="read the stream again and decide again",
-                    details={"stream": stream, "expected": expected, "actual": actual},
-                )
-        for offset, draft in enumerate(append.drafts):
-            cause = draft.event.cause
-            if cause is not None and cause > size + offset:
-                return EventInvalidError(
-                    f"the cause {cause} is not before the event", hint="name an earlier event"
-                )
-        return None
-
-    def _place(self, draft: Draft, work: _Work) -> Event:
-        """Give a draft its place: number it, link it to its stream, and make
-        its header.
-        """
-        event = draft.event
-        name = event.stream
-        seq = work.first + len(work.rows)
-        head = work.touched.get(name) or self._stream(name)
-        if head is None:
-            head = self._heads[name] = StreamHead(seq, name, 0, 0, b"")
-        work.touched[name] = head
-        back = head.last
-        prev = "sha256:" + head.leaf.hex() if back else None
-        stream_seq = head.version + 1
-        at = self._hybrid.tick()
-        header = draft.header(at=at, prev=prev, seq=seq, stream_seq=stream_seq)
-        leaf = leaf_of(header)
-        head.version, head.last, head.leaf = stream_seq, seq, leaf
-        work.rows.append(Row(seq, back, event.type, header, draft.salt, draft.payload))
-        work.leaves.append(leaf)
-        if stream_seq % CHAPTER_LENGTH == 0:
-            work.chapters.append((head.id, stream_seq // CHAPTER_LENGTH - 1, seq))
-        return Event(
-            seq=seq,
-            stream=name,
-            stream_seq=stream_seq,
-            type=event.type,
-            version=event.version,
-            at=at,
-            actor=event.actor,
-            cause=event.cause,
-            correlation=event.correlation,
-            payload_digest=draft.payload_digest,
-            prev=prev,
-            payload=_decode(draft.plain),
-        )
+    def _new_placing(self, size: int) -> Placing:
+        return Placing(size + 1, self._stream, self._hybrid.tick)
 
     def _stream(self, name: str) -> StreamHead | None:
         heads = self._heads
@@ -267,9 +210,7 @@ class EventLog:
         return head
 
     def _trim(self) -> None:
-        """Bound the cache; never inside a commit, whose newest heads are
-        nowhere else yet.
-        """
+        """Bound the cache."""
         while len(self._heads) > HEADS_MAX:
             self._heads.popitem(last=False)
 

@@ -24,9 +24,12 @@ class Fuse:
     """Cuts power or kills a process at the n-th operation from now, in the
     middle of it."""
 
-    def __init__(self, after: int, blow: Callable[[], None], *, done: bool) -> None:
+    def __init__(
+        self, after: int, blow: Callable[[], None], *, done: bool, life: Life | None
+    ) -> None:
         self.left = after
         self.blow = blow
+        self.life = life  # whose operations count; None: everybody's
         self.done = done  # whether the operation reaches the page cache first
 
 
@@ -130,7 +133,7 @@ class SimulatedDisk:
     def _spark(self, life: Life | None) -> Fuse | None:
         """Count an operation; return the fuse if it burns down in this one."""
         fuse = self.fuse
-        if fuse is None or life is None:
+        if fuse is None or life is None or fuse.life not in (None, life):
             return None
         fuse.left -= 1
         if fuse.left > 0:

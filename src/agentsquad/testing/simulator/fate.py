@@ -47,6 +47,7 @@ class Fate:
                 getattr(self, f"_{self._chance.pick(self.kinds)}")()
         self._machine.disk.heal()
         for process in self._machine.living:
+            process.life.fuse = None
             self._resume(process)
 
     def end(self) -> None:

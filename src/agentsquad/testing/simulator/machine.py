@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any
 
 from agentsquad.kernel.ports import Entropy
@@ -104,6 +105,9 @@ class Machine:
             self.loop.kill(process.life)
             code = getattr(error, "code", type(error).__name__) if error else "killed"
             self.trace.note(process.life.name, f"is gone: {code}")
+            # At the next step, by nobody: its locks are given back at once, but
+            # not in the middle of what SQLite is doing for it.
+            self.loop.call_soon(process.close, context=Context())
         if not process.gone.done():
             process.gone.set_result(error)
 
@@ -130,4 +134,4 @@ class Machine:
                 self.trace.fault("crash in an operation", process.life.name)
                 self.kill(process)
 
-        self.disk.fuse = Fuse(after, blow, done=done)
+        self.disk.fuse = Fuse(after, blow, done=done, life=process.life if process else None)

@@ -9,9 +9,9 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from agentsquad.kernel import canonical
 from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.testing.simulator.contract import Finding
@@ -27,8 +27,9 @@ class Oracle:
         self._trace = trace
         self.findings: list[Finding] = []
         self.known: dict[int, Event] = {}  # acknowledged or read, by place
-        self.asked: dict[tuple[str, str, str], int] = {}
+        self.asked: dict[tuple[str, str, bytes], int] = {}
         self.blobs: dict[str, bytes] = {}
+        self._complete = 0
 
     def find(self, law: str, what: str) -> None:
         """Note that a law did not hold."""
@@ -66,6 +67,12 @@ class Oracle:
             if after < seq <= after + size and seq not in there:
                 self.find("nothing is lost", f"event {seq} was acknowledged and is gone")
 
+    def complete(self) -> int:
+        """Return up to where every event is known."""
+        while self._complete + 1 in self.known:
+            self._complete += 1
+        return self._complete
+
     def refused(self, who: str, error: BaseException, allowed: tuple[type, ...]) -> None:
         """Judge an error that a caller got."""
         code = getattr(error, "code", "")
@@ -76,9 +83,5 @@ class Oracle:
             self.find("no false alarm", f"{who} got {error!r} {error.private or ''}")
 
 
-def _key(event: NewEvent | Event) -> tuple[str, str, str]:
-    return (event.stream, event.type, _text(event.payload))
-
-
-def _text(payload: Mapping[str, Any] | None) -> str:
-    return repr(sorted((payload or {}).items()))
+def _key(event: NewEvent | Event) -> tuple[str, str, bytes]:
+    return (event.stream, event.type, canonical.dumps(event.payload))

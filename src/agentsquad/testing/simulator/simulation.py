@@ -9,16 +9,20 @@ from agentsquad.testing.simulator.chance import Chance
 from agentsquad.testing.simulator.contract import Finding, Report, StalledError
 from agentsquad.testing.simulator.loop import SimulatedLoop
 from agentsquad.testing.simulator.plugin import simulated_files
+from agentsquad.testing.simulator.squad_world import SquadWorld
 from agentsquad.testing.simulator.store_world import StoreWorld
 from agentsquad.testing.simulator.trace import Trace
 
-WORLDS = {"store": StoreWorld}
+WORLDS: dict[str, type[StoreWorld] | type[SquadWorld]] = {
+    "store": StoreWorld,
+    "squad": SquadWorld,
+}
 LONGEST_S = 600.0  # of virtual time
 
 
 def world_of(seed: int) -> str:
     """Return the world that a seed is lived in unless one is named."""
-    return "store"
+    return "store" if seed % 3 == 0 else "squad"
 
 
 def simulate(

@@ -3,7 +3,7 @@
 Three counts over seeds, each with its 95 % interval (Wilson): alarms over
 populations without change, seeded drifts found within 200 decisions, and
 culprits over whole worlds with one known change, driven by the real engine.
-`--full` takes 1,000 populations, 200 drifts a class and 50 worlds a kind (about
+`--full` takes 500 populations, 100 drifts a class and 50 worlds a kind (about
 twenty minutes of one core); without it a fraction, to see that it works.
 `--only NAME` picks a part: null, power, culprit.
 """
@@ -23,7 +23,7 @@ from agentsquad.testing.seeded_drift import KINDS, Kind, SeededDrift
 
 ALPHA = 0.05
 OLD, NEW = 300, 200
-BEFORE, AFTER = 200, 200
+BEFORE, AFTER = 150, 150
 
 
 def share(count: int, of: int) -> str:
@@ -102,8 +102,8 @@ def main() -> None:
     parser.add_argument("--only", choices=("null", "power", "culprit"))
     args = parser.parse_args()
     parts = (
-        ("null", "alarms without change", null, 1000 if args.full else 25),
-        ("power", f"drifts found within {NEW} decisions", power, 200 if args.full else 8),
+        ("null", "alarms without change", null, 500 if args.full else 25),
+        ("power", f"drifts found within {NEW} decisions", power, 100 if args.full else 8),
         ("culprit", "culprits", culprits, 50 if args.full else 2),
     )
     for name, title, count, size in parts:

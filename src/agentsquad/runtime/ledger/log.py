@@ -112,6 +112,10 @@ class EventLog:
         placing = self._placing
         if placing is None:
             placing = self._placing = self._new_placing(self._tree.size)
+        elif placing.first != self._tree.size + 1:  # others' events were read meanwhile
+            placed = self._pending[: placing.count]
+            placing = self._placing = self._new_placing(self._tree.size)
+            placing.again(placed)
         while placing.count < len(self._pending):
             placing.add(self._pending[placing.count])
         placing.add(append)
@@ -160,9 +164,11 @@ class EventLog:
             error_of_append = failure or append.failure
             if append.holder is not None:
                 append.holder.settled(error_of_append and _own(error_of_append), append.result)
-            elif append.future is not None and error_of_append is None:
+            elif append.future is None or append.future.done():
+                continue  # a holder that was told before has stopped its caller
+            elif error_of_append is None:
                 append.future.set_result(append.result)
-            elif append.future is not None and error_of_append is not None:
+            else:
                 append.future.set_exception(_own(error_of_append))
         if failure is None:
             self._announce()

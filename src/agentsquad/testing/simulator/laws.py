@@ -4,26 +4,26 @@ squad has come to rest."""
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from agentsquad.kernel.event import Event
 from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.ledger.verification import verify
 from agentsquad.testing.simulator.bank import Transfer
+from agentsquad.testing.simulator.office import Office
 from agentsquad.testing.simulator.squad_oracle import SquadOracle
 from agentsquad.testing.simulator.workload import BIG
-
-if TYPE_CHECKING:
-    from agentsquad.testing.simulator.office import Office
-    from agentsquad.testing.simulator.squad_world import SquadWorld
 
 Journals = dict[str, list[Event]]
 
 
-async def check(world: SquadWorld, office: Office) -> None:
-    """Check all laws; findings go to the oracle."""
-    oracle = world.oracle
+async def check(
+    oracle: SquadOracle, office: Office, started: Mapping[str, str], transfers: list[Transfer]
+) -> None:
+    """Check all laws over an opened log, the runs people were told of, and the
+    bank's ledger; findings go to the oracle."""
     store = office.ledger.store
     size = await store.size()
     oracle.read(await store.read(limit=100_000), 0, size)
@@ -35,12 +35,12 @@ async def check(world: SquadWorld, office: Office) -> None:
             told = await replay(store, office.registry, run)
             if told.verdict != "identical":
                 oracle.find("replay is identical", f"{run}: {told}")
-    for key, run in world.people.started.items():
+    for key, run in started.items():
         if run not in journals:
             oracle.find("nothing is lost", f"run {run} of {key} was started and is gone")
     check_runs(oracle, journals)
-    check_effects(oracle, journals, world.bank.transfers)
-    check_approvals(oracle, journals, world.bank.transfers)
+    check_effects(oracle, journals, transfers)
+    check_approvals(oracle, journals, transfers)
     check_budget(oracle, list(oracle.known.values()))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.errors import UnavailableError
+from agentsquad.kernel.errors import SquadError, UnavailableError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore

@@ -182,4 +182,4 @@ class SquadWorld:
 
     async def _check(self, process: Process) -> None:
         office = Office(process, self.network, self.oracle, None)
-        await laws.check(self, office)
+        await laws.check(self.oracle, office, self.people.started, self.bank.transfers)

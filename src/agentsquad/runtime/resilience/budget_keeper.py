@@ -112,8 +112,12 @@ class BudgetKeeper:
         await asyncio.shield(self.settle(request.id, request.scopes, hold.cost))
 
     async def lines(self, at_ms: int, prefix: str = "") -> list[Line]:
-        """Return how every limit stands, other processes' spending included."""
-        await self._follow()
+        """Return how every limit stands, other processes' spending included.
+
+        Waits its turn: following the log while an append is under way would
+        lose what others wrote in between.
+        """
+        await self._submit(lambda book: [], [])
         return self._book.lines(at_ms, prefix)
 
     async def _submit(

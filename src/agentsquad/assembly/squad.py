@@ -33,13 +33,16 @@ from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.resilience.admission import Admission, tuning_of
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
-from agentsquad.runtime.resilience.contract import Appraiser
+from agentsquad.runtime.resilience.contract import Appraiser, Board
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 
 SQLITE = "sqlite:///"
 # These have answers without a store.
-SHIPPED = ("resources.get", "models.list", "schedules.list", "chaos.run")
+SHIPPED = (
+    "resources.get", "models.list", "schedules.list", "chaos.run", "trials.test", "trials.batch",
+)  # fmt: skip
 LISTS = ("runs.list", "runs.inbox", "cost.show", "budget.show")  # empty without a store
 METERED = ("models.ask", "models.test")  # may spend; without a store there is no budget to spend of
 READING: ContextVar[bool] = ContextVar("reading", default=False)
@@ -73,6 +76,8 @@ class Squad:
         ports.provide(BlobStore, lambda: self.ledger.blobs)
         ports.provide(Gate, lambda: Gate(self.world.store))
         ports.provide(Engine, self._engine)
+        ports.provide(Admission, self._admission)
+        ports.provide(Board, lambda: engine.board(settings.home, settings.store))
         ports.provide(BudgetKeeper, lambda: BudgetKeeper(self.world.store))
         ports.provide(Appraiser, lambda: ModelAppraiser(lambda: ports.get(Models)))
         ports.provide(Manifests, lambda: StoredManifests(self.world.store))
@@ -135,6 +140,11 @@ class Squad:
             self.settings, self.ports.get(Shelf), world.clock, world.entropy, shipped_rules()
         )
         return build_models(providing)
+
+    def _admission(self) -> Admission:
+        world = self.world
+        tuning = tuning_of(self.settings.environment)
+        return Admission(world.clock, world.entropy, tuning, self.ports.get(Board))
 
     def _engine(self) -> Any:
         from agentsquad.runtime.engine.shell import EmbeddedEngine

@@ -6,16 +6,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.engine import actions, asking
+from agentsquad.runtime.engine import actions, asking, status
+from agentsquad.runtime.engine.adapters.board import FileBoard, NoBoard
 from agentsquad.runtime.engine.adapters.lease import FileLease
 from agentsquad.runtime.engine.adapters.system import SystemClock, SystemEntropy
 from agentsquad.runtime.engine.contract import Lease
+from agentsquad.runtime.resilience.contract import Board
 
 _OPERATORS = """package engine.operators
 
 actions := {
 	"runs.*", "approvals.approve", "approvals.reject", "effects.resolve", "control.*",
-	"schedules.run", "log.erase", "readings.rebuild",
+	"schedules.run", "log.erase", "readings.rebuild", "engine.status",
 }
 
 person if startswith(input.actor, "person:")
@@ -58,6 +60,7 @@ plugin = Plugin(
         actions.resolve,
         actions.halt,
         actions.lift,
+        status.status,
         asking.decide,
         asking.query,
     ),
@@ -72,6 +75,11 @@ def system_clock() -> SystemClock:
 def system_entropy() -> SystemEntropy:
     """Return the machine's chance."""
     return SystemEntropy()
+
+
+def board(home: Path, store: str) -> Board:
+    """Return where an engine shows its load: beside a store of files."""
+    return FileBoard(home / "engine.load") if store.startswith("sqlite:") else NoBoard()
 
 
 def file_lease(path: Path) -> Lease:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from agentsquad.kernel.actor import Actor
@@ -31,6 +32,7 @@ from agentsquad.runtime.engine.router import Router, Watcher
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.tasks import Tasks
 from agentsquad.runtime.engine.timers import Timers
+from agentsquad.runtime.resilience.admission import Admission
 
 OPENING = ("run.started", *END_EVENTS)
 
@@ -52,6 +54,11 @@ class EmbeddedEngine(Answers):
         world.ports.put(CallPath, self.path)
         if not world.ports.has(Gate):
             world.ports.put(Gate, Gate(world.store))
+        if not world.ports.has(Admission):
+            world.ports.put(Admission, Admission(world.clock, world.entropy))
+        self.admission: Admission = world.ports.get(Admission)
+        self.admission.bind(lambda: len(self.router.drives))
+        self.router.watchers.append(self.admission.pulse)
 
     @property
     def drives(self) -> dict[str, Drive]:
@@ -78,6 +85,7 @@ class EmbeddedEngine(Answers):
     ) -> Any:
         """Call one action outside any run, as a surface does, and return its
         typed output."""
+        self.admission.consider(action)
         step = Step(self.world.registry.action(action), value, actor=actor)
         step.facts = facts or {}
         return await self.path.run(step)
@@ -88,19 +96,23 @@ class EmbeddedEngine(Answers):
         self, workflow: str, value: Any, *, key: str | None = None, actor: str | None = None
     ) -> str:
         """Start a run and return its id; the same key returns the run already
-        there."""
+        there. OverloadedError when more is asked than can be done."""
         await self.own()
         if key is None:
-            run = new_id(self.world.clock, self.world.entropy)
+            run, there = new_id(self.world.clock, self.world.entropy), None
         else:
             run = keyed_id(workflow, key)
-        await self.router.begin(
-            run, workflow, plain(value), actor=actor or "service:squad", parent=None
-        )
-        drive = self.router.drives.get(run)
-        if drive is not None:
-            await drive.saved()
+            there = partial(self._known, run)
+        actor = actor or "service:squad"
+        async with self.admission.entry(actor, there=there):
+            await self.router.begin(run, workflow, plain(value), actor=actor, parent=None)
+            drive = self.router.drives.get(run)
+            if drive is not None:
+                await drive.saved()
         return run
+
+    async def _known(self, run: str) -> bool:
+        return run in self.drives or bool(await self.world.store.read_stream(f"run/{run}", limit=1))
 
     async def wait(self, run_id: str, *, timeout_ms: int | None = None) -> Outcome:
         """Return when the run has ended; DeadlineError when it takes too
@@ -182,6 +194,7 @@ class EmbeddedEngine(Answers):
 
     async def close(self) -> None:
         """Stop driving; open runs continue from the log next time."""
+        self.admission.close()
         self.timers.close()
         self.outside.hush()
         await self.tasks.close()

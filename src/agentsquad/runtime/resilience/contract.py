@@ -1,4 +1,5 @@
-"""What others may know of resilience: the errors and events of budgets.
+"""What others may know of resilience: admission under load, and the errors and
+events of budgets.
 
 Event payloads, each in the stream `budget/<scope>`:     budget.set       scope,
 currency, period, micros (null: no limit), unknown     budget.reserved  scope,
@@ -10,7 +11,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from agentsquad.kernel.errors import ConflictError, InvalidError, LimitError
+import msgspec
+
+from agentsquad.kernel.errors import (
+    ConflictError,
+    InvalidError,
+    LimitError,
+    UnavailableError,
+)
 
 STREAM = "budget/"
 """Prefix of the streams that hold budgets."""
@@ -65,3 +73,56 @@ class BudgetRunEndedError(ConflictError):
     """The run has ended: no budget binds it any more."""
 
     code = "budget.run_ended"
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """How much an engine has to do.
+
+    `limit` is how many runs may be at work at once, as learned; `delay_ms` how
+    long a new one last waited for the log at least; `starts_s` how many begin
+    in a second; `overloaded` means that more come than can be begun.
+    """
+
+    limit: int
+    at_work: int
+    waiting: int
+    delay_ms: float
+    starts_s: float
+    admitted: int
+    refused: int
+    overloaded: bool
+    at_ms: int
+
+
+class Board(Protocol):
+    """Where an engine shows its load to other processes."""
+
+    def post(self, load: Load) -> None:
+        """Show it, in the place of what was shown before."""
+        ...
+
+    def read(self) -> Load | None:
+        """Return what is shown; None if nothing is."""
+        ...
+
+    def clear(self) -> None:
+        """Show nothing any more."""
+        ...
+
+
+class OverloadedError(LimitError):
+    """More is asked of the engine than it can do."""
+
+    code = "engine.overloaded"
+
+
+class AdmissionClosedError(UnavailableError):
+    """The engine is closing and begins nothing more."""
+
+    code = "engine.closing"
+
+
+class AdmissionSettingError(InvalidError):
+    """A setting of admission is no whole number above zero."""
+
+    code = "settings.admission"

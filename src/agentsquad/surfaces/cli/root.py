@@ -18,7 +18,7 @@ INTRODUCTION = "Agent Squad: work done by AI agents and people, on one verifiabl
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Run": ("demo", "run", "resume", "schedule"),
     "People": ("inbox", "approve", "reject"),
-    "Look": ("runs", "log", "cost", "why"),
+    "Look": ("runs", "engine", "log", "cost", "why"),
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),
     "Try": ("test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),
     "Files": ("edi",),

@@ -31,6 +31,7 @@ GROUPS = {
     "demo": "Run the flagship on shipped orders; make more of them.",
     "edi": "Check, answer, show and convert X12 files.",
     "effects": "Resolve effects whose outcome is unknown.",
+    "engine": "Show how much the engine has to do.",
     "log": "Show, verify, prove and export the log.",
     "models": "List, test and ask models.",
     "policy": "Check, test, show and ask policy.",

@@ -6,7 +6,7 @@ quick.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -14,7 +14,7 @@ from msgspec import Meta
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.ports import Clock
-from agentsquad.operations.consistency.contract import HistoryFile, ModelName
+from agentsquad.operations.consistency.contract import HistoryFile, ModelName, Witness
 
 EXIT_CODES = {True: 0, False: 1, None: 10}
 
@@ -53,13 +53,13 @@ class CheckOutput(msgspec.Struct, frozen=True, kw_only=True):
     them returned.
 
     `linearizable` is null when a bound was reached first (`bound`). `witness`
-    is then `{"undecided": [keys]}`; for true it has one order for each key, cut
-    at the number asked for; for false it is the first operation that cannot be
-    placed, the values it could have met, and why.
+    shows that the answer is right: for true one order for each key, cut at the
+    number asked for; for false the first operation that cannot be placed, the
+    values it could have met, and why; for null the keys not decided.
     """
 
     linearizable: bool | None
-    witness: dict[str, Any]
+    witness: Witness
     model: str
     events: int
     operations: int

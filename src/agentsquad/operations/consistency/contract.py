@@ -1,4 +1,6 @@
-"""What others may know of consistency checks: operations, ports and errors."""
+"""What others may know of consistency checks: operations, what shows that a
+verdict is right, ports and errors.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +51,61 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     def unknown(self) -> int:
         """How many operations may or may not have taken effect."""
         return sum(one.end is None for one in self.operations)
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation in an order, and the value after it."""
+
+    line: int
+    process: Scalar
+    f: str
+    value: Any
+    after: Any
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order in which the operations on a key can have taken effect.
+
+    Operations nobody knows the end of are in it only where they are needed.
+    """
+
+    key: Scalar | None
+    operations: list[Placed]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a key is not linearizable.
+
+    Everything that returned before `operation` can be put in order (`placed`
+    operations), and with it nothing can. `possible` are the values it could
+    have met, an example where `possible_all` is false; `concurrent` is what was
+    going on at the same time, `before` the end of one order without it. Not
+    `exact`: bounds were reached, and an earlier operation may be the first.
+    """
+
+    key: Scalar | None
+    because: str
+    operation: Operation
+    placed: int
+    possible: list[Any]
+    possible_all: bool
+    concurrent: list[Operation]
+    before: list[Placed]
+    exact: bool
+
+
+class Witness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What shows that a verdict is right.
+
+    When linearizable: an order for each key, `shown` of `placed` operations.
+    When not: `failure`. When not known: the `undecided` keys.
+    """
+
+    orders: list[Order] = []
+    placed: int = 0
+    shown: int = 0
+    failure: Explanation | None = None
+    undecided: list[Scalar | None] = []
 
 
 class HistoryFile(Protocol):

@@ -15,7 +15,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from agentsquad.operations.consistency.contract import Operation, Scalar
+from agentsquad.operations.consistency.contract import (
+    Explanation,
+    Operation,
+    Order,
+    Placed,
+    Scalar,
+)
 from agentsquad.operations.consistency.lane import READS, Lane
 from agentsquad.operations.consistency.search import Choice, Search
 
@@ -30,47 +36,6 @@ class Bounded(Protocol):
     def run(self, search: Search, steps_max: int) -> bool | None:
         """Search further; None when a bound was reached."""
         ...
-
-
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation in an order, and the value after it."""
-
-    line: int
-    process: Scalar
-    f: str
-    value: Any
-    after: Any
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One order in which the operations on a key can have taken effect.
-
-    Operations nobody knows the end of are in it only where they are needed.
-    """
-
-    key: Scalar | None
-    operations: list[Placed]
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a key is not linearizable.
-
-    Everything that returned before `operation` can be put in order (`placed`
-    operations), and with it nothing can. `possible` are the values it could
-    have met, an example where `possible_all` is false; `concurrent` is what was
-    going on at the same time, `before` the end of one order without it. Not
-    `exact`: bounds were reached, and an earlier operation may be the first.
-    """
-
-    key: Scalar | None
-    because: str
-    operation: Operation
-    placed: int
-    possible: list[Any]
-    possible_all: bool
-    concurrent: list[Operation]
-    before: list[Placed]
-    exact: bool
 
 
 def order_of(key: Scalar | None, search: Search) -> Order:

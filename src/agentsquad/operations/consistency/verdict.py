@@ -12,8 +12,15 @@ from typing import Any
 
 import msgspec
 
-from agentsquad.operations.consistency.contract import History, Operation, Scalar
-from agentsquad.operations.consistency.explanation import Explanation, Order, explain, order_of
+from agentsquad.operations.consistency.contract import (
+    Explanation,
+    History,
+    Operation,
+    Order,
+    Scalar,
+    Witness,
+)
+from agentsquad.operations.consistency.explanation import explain, order_of
 from agentsquad.operations.consistency.lane import Lane
 from agentsquad.operations.consistency.search import Search
 
@@ -77,21 +84,22 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[Order] = []
     explanation: Explanation | None = None
 
-    def witness(self, operations_max: int) -> dict[str, Any]:
-        """Return what shows that the verdict is right, as plain data."""
-        if self.linearizable is None:
-            return {"undecided": self.undecided}
-        if self.explanation is not None:
-            plain: dict[str, Any] = msgspec.to_builtins(self.explanation)
-            return plain
+    def witness(self, operations_max: int) -> Witness:
+        """Return what shows that the verdict is right, orders cut to so many
+        operations in all."""
         orders, left = [], operations_max
         for order in self.orders:
             shown = order.operations[:left]
             left -= len(shown)
             if shown:
-                orders.append({"key": order.key, "operations": msgspec.to_builtins(shown)})
-        count = sum(len(order.operations) for order in self.orders)
-        return {"orders": orders, "shown": operations_max - left, "placed": count}
+                orders.append(Order(key=order.key, operations=shown))
+        return Witness(
+            orders=orders,
+            placed=sum(len(order.operations) for order in self.orders),
+            shown=operations_max - left,
+            failure=self.explanation,
+            undecided=self.undecided,
+        )
 
 
 def judge(

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 from agentsquad.operations.consistency.contract import ModelName
 from agentsquad.operations.consistency.history import read
 from agentsquad.operations.consistency.verdict import Bounds, Verdict, judge
@@ -145,7 +147,7 @@ def test_a_bound_on_steps_gives_no_verdict_and_says_so() -> None:
     found = judged(HARD, steps=3)
     assert (found.linearizable, found.bound, found.undecided) == (None, "3 steps", [None])
     assert found.steps == 3
-    assert found.witness(9) == {"undecided": [None]}
+    assert msgspec.to_builtins(found.witness(9)) == {"undecided": [None]}
     assert judged(HARD).linearizable is False
 
 
@@ -165,8 +167,8 @@ def test_one_key_nobody_can_decide_does_not_hide_another_that_is_wrong() -> None
 def test_long_orders_are_cut_and_counted() -> None:
     text = " ".join(f"0+write:{n} 0=" for n in range(30))
     witness = judged(text).witness(10)
-    assert (witness["shown"], witness["placed"]) == (10, 30)
-    assert len(witness["orders"][0]["operations"]) == 10
+    assert (witness.shown, witness.placed) == (10, 30)
+    assert len(witness.orders[0].operations) == 10
 
 
 def test_twenty_thousand_operations_need_no_deep_stack() -> None:

@@ -18,31 +18,30 @@ def checked(plain: Any, page: Page) -> None:
     page.line(f"{WORDS[answer]}: {_counted(plain)}, {took(plain['elapsed_ms'])}")
     witness = plain["witness"]
     if answer is None:
-        keys = ", ".join(map(_value, witness["undecided"]))
-        page.line(f"gave up after {plain['bound']}; not known: {_key(keys)}")
+        keys = ", ".join(map(_value, witness.get("undecided", ())))
+        page.line(f"gave up after {plain['bound'] or 'its bound'}; not known: {_key(keys)}")
         page.line("give it longer with --timeout-ms, or check a shorter history", "dim")
-    elif answer:
-        for order in witness["orders"]:
-            page.title(f"one order{_of(order['key'])}")
-            _placed(order["operations"], page)
-    else:
-        _explained(witness, page)
+    for order in witness.get("orders", ()):
+        page.title(f"one order{_of(order['key'])}")
+        _placed(order["operations"], page)
+    if witness.get("failure"):
+        _explained(witness["failure"], page)
 
 
-def _explained(witness: Mapping[str, Any], page: Page) -> None:
+def _explained(failure: Mapping[str, Any], page: Page) -> None:
     page.title("why")
-    page.line(witness["because"])
+    page.line(failure["because"])
     page.line(
-        f"the {counted(witness['placed'], 'operation')}{_of(witness['key'])} that returned "
+        f"the {counted(failure['placed'], 'operation')}{_of(failure['key'])} that returned "
         "before it can be put in order",
         "dim",
     )
-    if not witness["exact"]:
+    if not failure["exact"]:
         page.line("time ran out: an earlier operation may be the first that cannot", "dim")
-    if witness["before"]:
+    if failure["before"]:
         page.title("the end of one order without it")
-        _placed(witness["before"], page)
-    if witness["concurrent"]:
+        _placed(failure["before"], page)
+    if failure["concurrent"]:
         page.title("going on at the same time")
         page.table(
             [
@@ -56,7 +55,7 @@ def _explained(witness: Mapping[str, Any], page: Page) -> None:
                     str(one["process"]),
                     _did(one),
                 ]
-                for one in witness["concurrent"]
+                for one in failure["concurrent"]
             ],
         )
 
@@ -97,7 +96,7 @@ def _of(key: Any) -> str:
 
 
 def _key(keys: str) -> str:
-    return "the register" if keys == "null" else f"key {keys}"
+    return "the register" if keys in ("null", "") else f"key {keys}"
 
 
 def _counted(plain: Mapping[str, Any]) -> str:

@@ -151,6 +151,26 @@ def test_reading_where_no_store_is_makes_none(
 
 
 @pytest.mark.slow
+def test_an_input_that_does_not_fit_is_told_in_the_words_of_the_command_line(
+    squad: Any,
+) -> None:
+    said = squad("models", "ask", "x", "hi", "--max-tokens", "0")
+    assert (said.code, said.err.splitlines()[0]) == (
+        2, "error: --max-tokens: Expected `int` >= 1  [action.input]",
+    )  # fmt: skip
+    said = squad("run", "purchase-to-pay", "--input", '{"folder": 3}')
+    assert said.code == 2
+    assert said.err.startswith("error: purchase-to-pay does not take this input: Expected `str`")
+    assert "in folder  [action.input]" in said.err
+
+
+def test_help_is_a_word_too(squad: Any) -> None:
+    assert squad("help").out == squad("--help").out
+    assert squad("help", "runs", "list").out == squad("runs", "list", "--help").out
+    assert "did you mean: squad runs" in squad("help", "rnus").err
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("runs", "list"), ("inbox",), ("cost",), ("budget", "show")])
 def test_a_list_where_no_store_is_is_empty_and_makes_none(
     squad: Any, tmp_path: Path, words: tuple[str, ...]

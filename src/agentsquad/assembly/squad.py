@@ -111,12 +111,16 @@ class Squad:
             return False
         return not Path(store.removeprefix(SQLITE)).exists()
 
+    @property
+    def place(self) -> str:
+        """Where its store is, or would be: a folder."""
+        return str(Path(self.settings.store.removeprefix(SQLITE)).parent)
+
     def _need_store(self) -> None:
         """Refuse to make a store, and its folder, only to read from it."""
         if self.unkept:
-            folder = Path(self.settings.store.removeprefix(SQLITE)).parent
             raise MissingError(
-                f"no store in {folder} yet",
+                f"no store in {self.place} yet",
                 code="store.missing",
                 hint="squad demo starts one; --home names the folder of another",
             )

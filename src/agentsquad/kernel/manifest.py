@@ -147,7 +147,7 @@ def read(text: str, file: str = "<text>") -> list[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        problem = (error.problem or "text that cannot be read").removeprefix("found ")
+        problem = "what is neither: " + (error.problem or "text that cannot be read")
         if error.context:
             problem += f" ({error.context})"
         raise ManifestError(

@@ -146,13 +146,21 @@ class Forker:
             return [log.event("timer.fired", {"position": command.position}, recorded)]
         if isinstance(command, Ask):
             return self.asked(past, log, command, recorded)
-        if same and recorded is not None and not edits and not _below(command, changes):
+        as_then = same and not edits and not _below(command, changes)
+        if as_then and recorded is not None and not self._supposes(past, command):
             self.reused += 1
             self._count_reused(past, command)
             return [log.event(recorded.type, recorded.payload, recorded)]
         if isinstance(command, Child):
             return [await self.child(past, log, command, changes, edits)]
         return [await self.called(past, log, command, recorded if same else None, edits)]
+
+    def _supposes(self, past: Past, command: Command) -> bool:
+        """Whether people are supposed to have said something else below."""
+        if self.people == "same" or not isinstance(command, Child):
+            return False
+        below = past.children.get(command.position)
+        return below is not None and below.asked_people
 
     def _count_reused(self, past: Past, command: Command) -> None:
         if isinstance(command, Child):

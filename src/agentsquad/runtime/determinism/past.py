@@ -59,6 +59,13 @@ class Past(msgspec.Struct, kw_only=True):
         """Who asked for the run."""
         return Actor.parse(self.events[0].actor)
 
+    @property
+    def asked_people(self) -> bool:
+        """Whether a person was asked anything, here or below."""
+        return any(event.type == "approval.requested" for event in self.events) or any(
+            child.asked_people for child in self.children.values()
+        )
+
     def all_effects(self) -> list[tuple[str, Any]]:
         """Return (action, input) of every effect confirmed here and below."""
         own = list(self.effects.values())

@@ -364,12 +364,24 @@ class LetterInput(msgspec.Struct, frozen=True, kw_only=True):
     body: Annotated[str, Meta(description="text of the letter")]
 
 
-@action("p2p.write_letter", effect=Effect.WRITE, cli=(), reconcile="p2p.find_letter")
+@action(
+    "p2p.write_letter",
+    effect=Effect.WRITE,
+    cli=(),
+    reconcile="p2p.find_letter",
+    preview="p2p.preview_letter",
+)
 def write_letter(ctx: Context, value: LetterInput) -> Left:
     """Put a letter to a vendor into the outbox."""
     outbox = ctx.port(Outbox)  # type: ignore[type-abstract]
     if not outbox.holds(LETTERS, value.name):  # an earlier run wrote about this very case
         outbox.put(LETTERS, value.name, letter.render(value.subject, value.body))
+    return Left(documents=(f"{LETTERS}/{value.name}",))
+
+
+@action("p2p.preview_letter", effect=Effect.PURE, cli=())
+def preview_letter(ctx: Context, value: LetterInput) -> Left:
+    """Say what writing a letter would leave, without writing it."""
     return Left(documents=(f"{LETTERS}/{value.name}",))
 
 
@@ -396,6 +408,7 @@ STEPS = (
     lookup,
     preview,
     history,
+    preview_letter,
     write_letter,
     find_letter,
 )

@@ -46,8 +46,10 @@ def headline(message: str, problems: Sequence[Mapping[str, Any]]) -> str:
     """Return what a message says first, but not what the problems below it say
     again."""
     first = message.split("\n", 1)[0].rstrip(":") if "\n" in message else message
-    path = str(problems[0].get("path") or "") if problems else ""
-    if path and path in first:
+    said = problems[0] if problems else {}
+    place = f"{said.get('file')}:{said.get('line')}"
+    path = str(said.get("path") or "")
+    if (path and path in first) or (not path and first.startswith(place)):
         return "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
     return first
 

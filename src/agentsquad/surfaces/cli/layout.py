@@ -18,6 +18,7 @@ from agentsquad.surfaces.cli.measure import cells, wrapped
 WIDTH_ELSEWHERE = 100  # of a file or a pipe
 GAP = 2
 NARROWEST = 18
+WORD_MAX = 30
 ROWS_MAX = 60
 
 GOOD = ("completed", "done", "confirmed", "approved", "ready", "valid", "matches", "identical",
@@ -100,7 +101,7 @@ class Page:
         if _least(columns, natural, shown) > self.width:
             self._cards([columns[i].name for i in shown], [[r[i] for i in shown] for r in cleaned])
             return
-        widths = self._widths(columns, natural, shown)
+        widths = self._widths(columns, cleaned, natural, shown)
         self._row([columns[i] for i in shown], widths, [columns[i].name for i in shown], "bold")
         for row in clipped(cleaned):
             self._row([columns[i] for i in shown], widths, [row[i] for i in shown])
@@ -119,16 +120,29 @@ class Page:
         return shown
 
     def _widths(
-        self, columns: Sequence[Column], natural: Sequence[int], shown: Sequence[int]
+        self,
+        columns: Sequence[Column],
+        rows: Sequence[Sequence[str]],
+        natural: Sequence[int],
+        shown: Sequence[int],
     ) -> list[int]:
-        """Return how wide each column is: what may be broken shares the room
-        that is left, and none takes more than it has use for."""
+        """Return how wide each column is.
+
+        What may be broken gets room for its longest word first, where all have
+        that, and shares the rest; none takes more than it has use for.
+        """
         widths = {i: natural[i] for i in shown if columns[i].keep}
         room = self.width - GAP * (len(shown) - 1) - sum(widths.values())
-        loose = sorted((i for i in shown if i not in widths), key=lambda i: natural[i])
+        loose = [i for i in shown if i not in widths]
+        words = {i: _longest_word(columns[i].name, rows, i) for i in loose}
+        if sum(words.values()) > room:
+            words = dict.fromkeys(loose, 0)
+        room -= sum(words.values())
+        loose.sort(key=lambda i: natural[i] - words[i])
         for done, i in enumerate(loose):
-            widths[i] = min(natural[i], room // (len(loose) - done))
-            room -= widths[i]
+            more = min(natural[i] - words[i], room // (len(loose) - done))
+            widths[i] = words[i] + more
+            room -= more
         return [widths[i] for i in shown]
 
     def _row(
@@ -188,6 +202,14 @@ def _least(columns: Sequence[Column], natural: Sequence[int], shown: Sequence[in
 
 def _widest(name: str, rows: Sequence[Sequence[str]], i: int) -> int:
     return max([cells(name), *(cells(line) for row in rows for line in row[i].split("\n"))])
+
+
+def _longest_word(name: str, rows: Sequence[Sequence[str]], i: int) -> int:
+    """Return the cells of the longest word of a column that should stay
+    whole."""
+    longest = max(cells(word) for text in (name, *(row[i] for row in rows)) for word in
+                  (text.split() or [""]))  # fmt: skip
+    return min(longest, WORD_MAX)
 
 
 def _padded(text: str, width: int) -> str:

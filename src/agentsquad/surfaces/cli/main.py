@@ -7,7 +7,6 @@ action by name except how to lay some outputs out well (views/).
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Sequence
 
@@ -16,6 +15,7 @@ import click
 from agentsquad.kernel.errors import BugError, SquadError, surface_of
 from agentsquad.surfaces.cli import everywhere, failure
 from agentsquad.surfaces.cli.completion import VARIABLE
+from agentsquad.surfaces.cli.letters import lenient
 from agentsquad.surfaces.cli.perform import Performer, StaleIndexError
 from agentsquad.surfaces.cli.root import Root
 from agentsquad.surfaces.cli.tree import UnknownCommandError
@@ -30,10 +30,7 @@ Open runs continue with: squad resume"""
 
 def run_command_line(installation: Installation, arguments: Sequence[str] | None = None) -> None:
     """Run `squad` with these arguments, or the process's own, and exit."""
-    for stream in (sys.stdout, sys.stderr):
-        # Names of files hold any bytes, and a terminal may lack letters.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    lenient()
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(guarded(lambda: carried_out(installation, given), installation, given))
 

@@ -3,11 +3,12 @@ what came."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from agentsquad.kernel.errors import TABLE, BugError
+from agentsquad.kernel.errors import TABLE, BugError, InvalidError
 from agentsquad.surfaces.cli.everywhere import Everywhere
 from agentsquad.surfaces.cli.screen import Screen
 from agentsquad.surfaces.gateway.installation import Installation
@@ -16,6 +17,7 @@ from agentsquad.surfaces.gateway.operation import Operation, operation
 if TYPE_CHECKING:
     from agentsquad.kernel.actor import Actor
 
+MISFIT = re.compile(r"input of (?P<action>\S+): (?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?")
 WAITS = "wait_for_people"  # a field; off where nobody watches
 LISTS = ("runs.list", "runs.inbox")
 NO_STORE = "no store in {} yet; squad demo starts one, --home names the folder of another"
@@ -75,9 +77,11 @@ class Performer:
             squad.world.progress = screen.progress
             try:
                 if op.action in LISTS and squad.unkept and not everywhere.quiet:
-                    home = everywhere.home or self.installation.environment.get("SQUAD_HOME")
-                    note(NO_STORE.format(home or ".squad"))
-                result = await squad.invoke(op.action, value, actor=actor or squad.actor)
+                    note(NO_STORE.format(squad.place))
+                try:
+                    result = await squad.invoke(op.action, value, actor=actor or squad.actor)
+                except InvalidError as error:
+                    raise misfit(op, value, error) or error from None
                 waiting = waiting_runs(op.action, result) if everywhere.form == "table" else set()
                 asked = await squad.invoke("runs.inbox", {}) if waiting else None
                 return result, [
@@ -90,6 +94,24 @@ class Performer:
                 await squad.close()
 
         return asyncio.run(called())
+
+
+def misfit(op: Operation, value: Mapping[str, Any], error: InvalidError) -> InvalidError | None:
+    """Return an input that does not fit its type in the words of the command
+    line; None where the error is of something else."""
+    found = MISFIT.fullmatch(error.message) if error.code == "action.input" else None
+    if found is None:
+        return None
+    field = (found["path"] or "").strip("$.")
+    if found["action"] == op.action:
+        flag = next((one.flag for one in op.fields if one.name == field), field)
+        message, hint = f"{flag}: {found['what']}".strip(": "), f"e.g. {op.example}"
+    else:
+        whose = value.get("workflow", found["action"])
+        message = f"{whose} does not take this input: {found['what']}"
+        message += f" in {field}" if field else ""
+        hint = f"--input takes a folder or JSON, e.g. {op.example}"
+    return InvalidError(message, code=error.code, hint=hint, details=dict(error.details))
 
 
 def watched() -> bool:

@@ -53,6 +53,18 @@ class Root(Tree):
         )
         self.context_settings = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command the next word names; `help` asks for the help of
+        those that follow."""
+        if args[0] == "help":
+            args = [*args[1:], "--help"]
+            if len(args) == 1:
+                click.echo(context.get_help())
+                context.exit()
+        return super().resolve_command(context, args)
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands in sections; one in no section still shows."""
         words = self.list_commands(context)

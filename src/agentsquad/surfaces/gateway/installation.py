@@ -33,6 +33,11 @@ class Opened(Protocol):
         """Whether nothing was ever kept here."""
         ...
 
+    @property
+    def place(self) -> str:
+        """Where its store is, or would be."""
+        ...
+
     async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
         """Call one action and return its typed output."""
         ...

@@ -38,6 +38,17 @@ def test_what_the_problems_say_is_not_said_again_above_or_below_them() -> None:
     ]
 
 
+def test_a_file_that_cannot_be_read_is_complained_of_once() -> None:
+    one = manifest(line=2, path="", expected="YAML or JSON", found="neither", fix="quote it")
+    error = InvalidError(
+        "a.yaml:2: expected YAML or JSON, found neither", details={"errors": [one]}, hint="quote it"
+    )
+    assert text(error).splitlines() == [
+        "error: 1 mistake  [invalid]",
+        "  a.yaml:2 — expected YAML or JSON — found neither — quote it",
+    ]
+
+
 def test_an_error_alone_keeps_its_message_and_hint() -> None:
     error = InvalidError("not so", code="x.y", hint="like this")
     assert text(error) == "error: not so  [x.y]\nhint: like this"

@@ -81,7 +81,15 @@ def test_loose_columns_share_the_room_that_kept_ones_leave() -> None:
     page = Page()
     page.width = 44
     page.table(columns, [["7", "left " * 9, "right " * 9]])
-    assert page.text().splitlines()[1] == "7   left left left left  right right right"
+    assert page.text().splitlines()[1] == "7   left left left      right right right"
+
+
+def test_words_stay_whole_where_all_of_them_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    columns = [Column("name"), Column("was"), Column("now")]
+    shown = printed(columns, [["purchase-to-pay-case", "one two three " * 3, "four five six " * 3]])
+    assert shown[1].split()[0] == "purchase-to-pay-case"
+    assert all(len(line) <= 60 for line in shown)
 
 
 def test_wide_letters_keep_the_columns_straight() -> None:

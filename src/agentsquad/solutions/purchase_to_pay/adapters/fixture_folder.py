@@ -29,8 +29,14 @@ class DiskFixtureFolder:
             raise FolderError(
                 f"{folder!r} is not empty", hint="name a folder that does not exist yet"
             )
-        for name, data in files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        try:
+            for name, data in files.items():
+                path = root / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+        except OSError as error:
+            raise FolderError(
+                f"cannot write into {folder!r}: {error.strerror}",
+                hint="name a folder that can be made, on a disk with room",
+            ) from error
         return str(root)

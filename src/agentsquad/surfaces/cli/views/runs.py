@@ -30,7 +30,7 @@ def listing(plain: Any, page: Page) -> None:
     """Lay out a list of runs."""
     items = plain["items"]
     if not items:
-        page.line("no runs yet; squad demo starts some")
+        page.line("no runs to show; squad demo starts some")
         return
     short = short_ids(item["id"] for item in items)
     page.table(

@@ -18,6 +18,7 @@ import msgspec
 from agentsquad.kernel.errors import IntegrityError
 from agentsquad.runtime.ledger.adapters import database
 from agentsquad.runtime.ledger.adapters.disk import SYSTEM
+from agentsquad.runtime.ledger.contract import DamagedError
 from agentsquad.runtime.ledger.disk import Disk
 from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
 from agentsquad.runtime.ledger.projection import Position, Projection, Row, Table
@@ -199,4 +200,10 @@ def _text(value: Any) -> str:
 
 def _row(table: Table, found: tuple[Any, ...]) -> Row:
     names = (*table.key, *table.columns)
-    return {name: _decode(text) for name, text in zip(names, found, strict=True)}
+    try:
+        return {name: _decode(text) for name, text in zip(names, found, strict=True)}
+    except (TypeError, ValueError, msgspec.DecodeError) as error:
+        raise DamagedError(
+            f"a row of the reading {table.name} is not as it was written",
+            hint="squad rebuild makes the readings anew from the log",
+        ) from error

@@ -10,6 +10,7 @@ import os
 import stat
 from pathlib import Path
 
+from agentsquad.kernel.errors import InvalidError
 from agentsquad.runtime.ledger.checkpoint import Checkpoint
 from agentsquad.runtime.ledger.note import ED25519, SignerKey, VerifierKey, parse
 from agentsquad.trust.attestation.adapters.files import LocalFiles, translated
@@ -139,7 +140,11 @@ def _load(path: Path) -> Ed25519Signer:
             f"{path} can be read by others (mode {mode:04o})",
             hint=f"chmod 600 {path}; if somebody may have read it, make a new key",
         )
-    stored = SignerKey.parse(path.read_text().strip())
+    try:
+        # Never in an error: the text is a secret.
+        stored = SignerKey.parse(path.read_bytes().decode("ascii", "replace").strip())
+    except InvalidError:
+        raise KeyUnsafeError(f"{path} is damaged", hint="restore it from a backup") from None
     if stored.suite != ED25519 or len(stored.secret) != 32:
         raise KeyUnsafeError(f"{path} holds no Ed25519 key", hint="restore it from a backup")
     signer = Ed25519Signer(stored.name, stored.secret)

@@ -119,7 +119,7 @@ async def show(ctx: Context, value: DriftInput) -> Report:
     # A window that slides is another one each time: looks at one that grows do
     # not apply to it.
     looks_apply = not value.once and (value.since is not None or both.pinned is not None)
-    enough(len(both.old), len(both.new), value.alpha, looks=looks_apply)
+    enough(len(both.old), len(both.new), value.alpha, looks=looks_apply, names=found.names)
     if looks_apply:
         looks, findings = look(both.old, both.new, value.alpha, ctx.progress)
         seen = both.new[: looks[-1].runs]
@@ -216,30 +216,32 @@ async def _policy_then(
     it surely does."""
     current = ctx.port(World).policy
     revision = both.old[-1].versions.get(("policy", ""))
-    files: tuple[PolicyFile, ...] | None = None
-    if value.old_policy is not None:
-        shipped = current.files if isinstance(current, CompiledPolicy) else ()
-        folder = ctx.port(PolicyFolder)  # type: ignore[type-abstract]
-        files = (
-            *(file for file in shipped if file.layer == 1),
-            *folder.read([value.old_policy], tests=False),
-        )
-    elif revision == current.revision:
+    if value.old_policy is None and revision == current.revision:
         return current, True
-    elif both.pinned is not None and both.pinned.payload["policy"] is not None:
+    shipped: tuple[PolicyFile, ...] = ()
+    if isinstance(current, CompiledPolicy):
+        shipped = tuple(file for file in current.files if file.layer == 1)
+    kept = both.pinned.payload["policy"] if both.pinned is not None else None
+    files = shipped  # before there was a folder
+    if value.old_policy is not None:
+        folder = ctx.port(PolicyFolder)  # type: ignore[type-abstract]
+        files = (*shipped, *folder.read([value.old_policy], tests=False))
+    elif kept is not None:
         blobs = ctx.port(BlobStore)  # type: ignore[type-abstract]
-        text = await blobs.get(both.pinned.payload["policy"]["files"]["$blob"])
+        text = await blobs.get(kept["files"]["$blob"])
         files = msgspec.convert(canonical.loads(text), tuple[PolicyFile, ...])
-    if files is None:
+    elif not shipped:
         return current, False
     then = ctx.port(PolicyCompiler).compile(files)  # type: ignore[type-abstract]
-    if value.old_policy is not None and then.revision != revision:
-        raise DriftPolicyError(
-            f"the rules in {value.old_policy!r} are not those of the baseline: they make "
-            f"{then.revision[:19]}…, the runs were under {str(revision)[:19]}…",
-            hint="give the folder as it was; without it recorded answers stand in",
-        )
-    return then, then.revision == revision
+    if then.revision == revision:
+        return then, True
+    if value.old_policy is None:
+        return current, False
+    raise DriftPolicyError(
+        f"the rules in {value.old_policy!r} are not those of the baseline: they make "
+        f"{then.revision[:19]}…, the runs were under {str(revision)[:19]}…",
+        hint="give the folder as it was; without it recorded answers stand in",
+    )
 
 
 async def _record(ctx: Context, store: EventStore, report: Report) -> Report:
@@ -316,12 +318,14 @@ async def pin(ctx: Context, value: BaselineInput) -> Pinned:
         old = baselines.divide(question, found, None, ctx.now_ms()).old
     if not old:
         raise DriftWindowError("no run has ended in that window", hint="squad runs list")
-    enough(len(old), len(old), 0.05, looks=True)
+    enough(len(old), len(old), 0.05, looks=True, names={})
     policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
     kept = None
     revision = old[-1].versions.get(("policy", ""), "")
     if isinstance(policy, CompiledPolicy) and policy.revision == revision:
-        data = canonical.dumps(msgspec.to_builtins(policy.files))
+        # What the product itself brings is added again when they are compiled.
+        own = [file for file in policy.files if file.layer > 0]
+        data = canonical.dumps(msgspec.to_builtins(own))
         blobs = ctx.port(BlobStore)  # type: ignore[type-abstract]
         kept = {
             "revision": policy.revision,

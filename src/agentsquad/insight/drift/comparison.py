@@ -35,8 +35,13 @@ def compare(
     new: Sequence[Observation],
     alpha: float,
     kinds: Sequence[str] = CLASSES,
+    looks: int = 1,
 ) -> list[Finding]:
-    """Return what was found for every feature, what differs most first."""
+    """Return what was found for every feature, what differs most first.
+
+    `looks` is how often a population like this is looked at in all; p-values
+    are corrected for that too.
+    """
     tested = [
         column
         for column in columns(old, new, kinds)
@@ -46,7 +51,8 @@ def compare(
     if not found:
         return []
     values = [one.p for one in found]
-    corrected = holm(values, class_weights([one.kind for one in found]))
+    by_holm = holm(values, class_weights([one.kind for one in found]))
+    corrected = [min(1.0, looks * p) for p in by_holm]
     rates = benjamini_hochberg(values)
     judged = [
         msgspec.structs.replace(one, corrected=p, rate=rate, drifted=p <= alpha)
@@ -71,12 +77,11 @@ def look(
     """
     looks: list[Look] = []
     findings: list[Finding] = []
-    share = alpha / LOOKS
     for size in look_sizes(len(new)):
         progress(f"comparing {size} runs with {len(old)}")
-        findings = compare(old, new[:size], share)
+        findings = compare(old, new[:size], alpha, looks=LOOKS)
         drifted = sum(one.drifted for one in findings)
-        looks.append(Look(runs=size, alpha=share, drifted=drifted, tested=len(findings)))
+        looks.append(Look(runs=size, alpha=alpha / LOOKS, drifted=drifted, tested=len(findings)))
         if drifted:
             break
     return looks, findings

@@ -3,7 +3,7 @@
 Kolmogorov–Smirnov and Anderson–Darling, both conditional on the ties there are,
 since costs, counts and recorded times are discrete: the textbook p-values
 assume that no two values are equal. Pure Python on purpose
-(docs/decisions/0006); scipy judges it in the tests.
+(docs/decisions/0007); scipy judges it in the tests.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ windows needs none, a workflow without agents neither model nor prompt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from agentsquad.insight.drift.contingency import OTHER
 from agentsquad.insight.drift.contract import Change, Culprit, Factor, Finding
 from agentsquad.insight.drift.culprit import Arms, Evidence, judge, shares
 from agentsquad.insight.drift.feature import CLOCKED, number, word
-from agentsquad.insight.drift.population import GENERATE, PROMPT, Census, Observation
+from agentsquad.insight.drift.population import GENERATE, MANIFEST, PROMPT, Census, Observation
 from agentsquad.insight.drift.rerun import Arm, Asker, Memory, Rerunner
 from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.event import Event
@@ -73,15 +73,23 @@ async def investigate(case: Case, means: Means) -> Culprit:
     rows: list[dict[str, Observation]] = []
     counts: dict[Factor, int] = {}
     left_out: dict[str, int] = {}
+    manifest = await _manifest(case, means.store)
     for index, past in enumerate(pasts):
         means.progress(f"driving old runs again: {index + 1} of {len(pasts)}")
         try:
-            row = await _arms(case, means, factors, past, (asker, memories, counts))
+            arm = Arm(
+                new=frozenset(factors),
+                policy=means.then,
+                exact=means.exact,
+                reads=means.reads,
+                manifest=manifest,
+            )
+            row = await _arms(case, arm, past, (asker, memories, counts))
         except SquadError as error:
-            left_out[error.code] = left_out.get(error.code, 0) + 1
+            left_out[error.message] = left_out.get(error.message, 0) + 1
             continue
         rows.append({**row, "recorded": recorded[past.run]})
-    notes += [f"{count} runs could not be driven again: {code}" for code, count in left_out.items()]
+    notes += [f"{count} runs could not be driven again: {why}" for why, count in left_out.items()]
     if not rows:
         return Culprit(
             verdict="unknown",
@@ -162,25 +170,31 @@ def _costs(memories: tuple[Memory, Memory], world: World) -> bool:
     return False
 
 
+async def _manifest(case: Case, store: EventStore) -> Mapping[str, Any] | None:
+    """Return the input of the last new run, where it is one of a manifest."""
+    first = await store.read_stream(f"run/{case.new[-1].run}", limit=1)
+    body = first[0].payload or {}
+    return body["input"] if body.get("workflow") == MANIFEST else None
+
+
 async def _arms(
     case: Case,
-    means: Means,
-    factors: Sequence[Factor],
+    all_new: Arm,
     past: Past,
     with_: tuple[Asker, tuple[Memory, Memory], dict[Factor, int]],
 ) -> dict[str, Observation]:
     """Return one run as it goes under every arm."""
     asker, (then, now), counts = with_
-    everything = frozenset(factors)
+    everything = all_new.new
     wanted: dict[str, frozenset[Factor]] = {"control": frozenset(), "all": everything}
-    for factor in factors:
+    for factor in everything:
         wanted[f"+{factor}"] = frozenset((factor,))
         wanted[f"-{factor}"] = everything - {factor}
     made: dict[frozenset[Factor], Observation] = {}
     for new in wanted.values():
         if new in made:
             continue
-        arm = Arm(new=new, policy=means.then, exact=means.exact, reads=means.reads)
+        arm = msgspec.structs.replace(all_new, new=new)
         rerunner = Rerunner(asker, arm, then, now)
         made[new] = observe(case.workflow, past.run, await rerunner.again(past))
         for factor in new if len(new) == 1 else ():

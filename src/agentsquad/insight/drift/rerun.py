@@ -118,12 +118,17 @@ class Asker:
 
 class Arm(msgspec.Struct, kw_only=True):
     """Which factors are new; who decides where policy is old, and whether that
-    is the engine of then."""
+    is the engine of then.
+
+    Every arm goes by the definition of now: the code installed, or `manifest`,
+    the input of a run of now, for runs of an applied workflow.
+    """
 
     new: frozenset[Factor]
     policy: PolicyEngine
     exact: bool = True
     reads: bool = False
+    manifest: Mapping[str, Any] | None = None
 
 
 class Rerunner(Forker):
@@ -141,7 +146,10 @@ class Rerunner(Forker):
 
     async def again(self, past: Past) -> list[Event]:
         """Return the events of the run as it goes under this arm."""
-        await self.drive(past, past.input, {})
+        value = past.input
+        if self.arm.manifest is not None:
+            value = {**self.arm.manifest, "input": past.input["input"]}
+        await self.drive(past, value, {})
         return self.events
 
     async def drive(self, past: Past, value: Any, changes: Any) -> tuple[str, Any, Any]:

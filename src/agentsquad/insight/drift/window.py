@@ -100,17 +100,22 @@ def _flat(table: Mapping[tuple[str, str], object]) -> list[object]:
     return [[kind, name, msgspec.to_builtins(table[kind, name])] for kind, name in sorted(table)]
 
 
-def enough(old: int, new: int, alpha: float, *, looks: bool) -> None:
-    """Refuse to compare too few runs, and say how many show what."""
+def enough(old: int, new: int, alpha: float, *, looks: bool, names: Mapping[str, int]) -> None:
+    """Refuse to compare too few runs; say how many show what, and which other
+    names have runs enough."""
     if min(old, new) >= FIRST_LOOK:
         return
     share = alpha / LOOKS if looks else alpha
     needed = runs_needed(0.05, 0.20, alpha=share / 10)
     side = "the baseline has" if old < new else "there are"
     which = "" if old < new else " since then"
+    others = sorted((name for name, count in names.items() if count >= 2 * FIRST_LOOK))
+    hint = f"to see a share go from 5 % to 20 % in nine cases of ten takes about {needed} a side"
+    if others:
+        hint = f"{hint}; there are enough of {', '.join(others[:5])}"
     raise DriftRunsError(
         f"{side} {min(old, new)} runs{which}; at least {FIRST_LOOK} a side are compared",
-        hint=f"to see a share go from 5 % to 20 % in nine cases of ten takes about {needed} a side",
+        hint=hint,
         details={"old": old, "new": new, "least": FIRST_LOOK, "needed": needed},
     )
 

@@ -301,13 +301,14 @@ def test_windows_that_make_no_sense_are_refused(question, told):
 
 def test_too_few_runs_are_refused_with_how_many_are_needed():
     with pytest.raises(DriftRunsError) as caught:
-        enough(10, 300, 0.05, looks=True)
+        enough(10, 300, 0.05, looks=True, names={"case": 310, "step": 50, "rare": 9})
     assert "the baseline has 10 runs" in caught.value.message
     assert caught.value.details["needed"] > 100
+    assert caught.value.hint.endswith("there are enough of case, step")
     with pytest.raises(DriftRunsError) as caught:
-        enough(300, 3, 0.05, looks=False)
+        enough(300, 3, 0.05, looks=False, names={})
     assert "there are 3 runs since" in caught.value.message
-    enough(25, 25, 0.05, looks=True)
+    enough(25, 25, 0.05, looks=True, names={})
 
 
 def test_versions_that_changed_are_those_of_most_runs():

@@ -36,6 +36,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     squad = Distribution().open(sys.argv[1] if len(sys.argv) > 1 else None)
+    if squad.unkept:  # nothing to read from, and nobody asked for a store
+        squad = Squad(msgspec.structs.replace(squad.settings, store="memory:"), squad.registry)
     with asyncio.Runner() as runner:
         for line in sys.stdin.buffer:
             answers.write(msgspec.json.encode(runner.run(work(squad, line))) + b"\n")

@@ -25,7 +25,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
     `ports` maps a port type to a factory `settings -> adapter`; `workflows` are
     values with a `name` and a `digest`; `policies` maps a file name to Rego
-    text or JSON data.
+    text or JSON data; `trials` say how workflows are tried (operations/trials).
     """
 
     name: str
@@ -35,6 +35,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[Any, ...] = ()
     ports: Mapping[Any, Any] = {}
     policies: Mapping[str, str] = {}
+    trials: tuple[Any, ...] = ()
 
 
 class Registry:

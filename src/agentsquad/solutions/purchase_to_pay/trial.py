@@ -81,9 +81,7 @@ def files_of(world: Mapping[str, Any]) -> dict[str, bytes]:
     return files
 
 
-def _spoilt(
-    how: str, file: tuple[str, bytes], where: int, names: list[str]
-) -> dict[str, bytes]:
+def _spoilt(how: str, file: tuple[str, bytes], where: int, names: list[str]) -> dict[str, bytes]:
     name, data = file
     place = where * len(data) // 1000
     if how == "again":

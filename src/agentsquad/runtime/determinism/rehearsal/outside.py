@@ -87,9 +87,20 @@ class Outside:
             return
         limit = step.timeout_ms
         if limit is not None and fault.ms >= limit:
-            await world.clock.sleep_ms(limit)
+            await self._wait(world, step, limit)
             raise self._deadline(step)
-        await world.clock.sleep_ms(fault.ms)
+        await self._wait(world, step, fault.ms)
+
+    async def _wait(self, world: World, step: Step, ms: int) -> None:
+        """Let virtual time pass; a real action that waits for a call of its own
+        is not at work meanwhile."""
+        inside = step.told is None and self.busy > 0
+        self.busy -= inside
+        self.moved.set()
+        try:
+            await world.clock.sleep_ms(ms)
+        finally:
+            self.busy += inside
 
     async def _lost(self, world: World, step: Step) -> Any:
         """Give no answer: an effect runs into its deadline, what may be tried

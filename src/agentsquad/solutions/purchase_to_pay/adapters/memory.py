@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agentsquad.integrations.connectors.ai.contract import Environment
 from agentsquad.kernel.hashing import digest_bytes
 from agentsquad.kernel.ports import Clock, Entropy
 from agentsquad.solutions.purchase_to_pay.contract import (
@@ -125,7 +126,7 @@ class Providing:
     """What rule models need of an installation."""
 
     def __init__(self, clock: Clock, entropy: Entropy, rules: Mapping[str, Any]) -> None:
-        self.environment = Variables()
+        self.environment: Environment = Variables()
         self.clock = clock
         self.entropy = entropy
         self.rules = rules

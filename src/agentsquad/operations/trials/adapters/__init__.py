@@ -1,0 +1,1 @@
+"""Where trials touch the machine: Hypothesis, processes, Python files."""

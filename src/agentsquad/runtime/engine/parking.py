@@ -3,8 +3,12 @@ the event that ends its wait brings it back."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from agentsquad.kernel.errors import SquadError, UnavailableError
 from agentsquad.runtime.engine.command import Ask, Child, Command, Sleep, WaitSignal
+from agentsquad.runtime.engine.decider import DEADLINE
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.timers import Timers
@@ -36,6 +40,14 @@ class Parking:
             if above is not None and not above.tasks:
                 self.park(above)
 
+    def resume(self, row: Mapping[str, Any]) -> None:
+        """Take over the times of a run that only waits (`waiting.Waiting`)."""
+        run = str(row["run"])
+        if row["due_ms"] is not None and row["at"] > 0:
+            self.timers.add(int(row["due_ms"]), run, str(row["position"]))
+        if row["limit_ms"] is not None:
+            self.timers.add(int(row["limit_ms"]), run, DEADLINE)
+
     def _only_waits(self, run: str, command: Command) -> bool:
         """Whether a command needs no memory; a child at work soon answers."""
         if isinstance(command, Child):
@@ -49,6 +61,7 @@ class Parking:
             drive = await router.load(run)
             if drive is not None and position in drive.instance.commands:
                 await router.append(drive, ("timer.fired", {"position": position}))
+                await drive.saved()  # if it does not get to the disk, try later, not at once
         except SquadError as error:
             router.stick(run, error)
             # To load the run set its timer again; at once, it would fail again.

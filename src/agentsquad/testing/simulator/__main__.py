@@ -84,6 +84,7 @@ def _tell(report: Report, *, trace: bool) -> None:
 
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -12,16 +12,31 @@ import pytest
 
 from agentsquad.insight.drift.comparison import look
 from agentsquad.insight.drift.contract import DriftBaselineError, DriftUnknownError
+from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import LimitError
+from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.policy import PolicyEngine
+from agentsquad.kernel.registry import Plugin
+from agentsquad.runtime.engine.contract import workflow
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 from agentsquad.runtime.resilience.contract import Appraiser, Quote
-from agentsquad.testing import seeded_drift
+from agentsquad.testing import TestSquad, seeded_drift
 from agentsquad.testing.drift_population import SIZES, Drawn
 from agentsquad.testing.seeded_drift import KINDS, SeededDrift
 
 ADA = Actor.parse("person:ada")
+
+
+class Sum(msgspec.Struct):
+    a: int
+    b: int
+
+
+@action("math.add", effect=Effect.PURE)
+def add(ctx, value: Sum) -> int:
+    """Add."""
+    return value.a + value.b
 
 
 async def changed(kind: str, seed: int = 1, before: int = 120, after: int = 120) -> SeededDrift:
@@ -118,8 +133,6 @@ async def test_a_pinned_baseline_that_the_log_no_longer_gives_is_refused():
     store = world.squad.ledger.store
     (event,) = await store.read_stream("drift/claims")
     told = {**event.payload, "digest": "sha256:other"}
-    from agentsquad.kernel.event import NewEvent
-
     await store.append([NewEvent(stream=event.stream, type=event.type, payload=told)])
     with pytest.raises(DriftBaselineError) as caught:
         await world.report()
@@ -220,3 +233,42 @@ def test_seeded_drifts_are_found_within_two_hundred_decisions(kind: str):
         _, findings = look(drawn.runs(300), drawn.runs(200, SIZES[kind]), 0.05)
         found += any(one.drifted and one.kind == kind for one in findings)
     assert found >= 2
+
+
+async def test_code_that_changed_is_found_by_driving_old_runs_under_it(monkeypatch):
+    @workflow("claims", uses=())
+    async def strict(ctx, value: seeded_drift.Claim) -> seeded_drift.Settled:
+        """Hold what is large before anybody judges it."""
+        if value.amount > 50:
+            return seeded_drift.Settled(outcome="held", risk=0)
+        return await seeded_drift.claims.fn(ctx, value)
+
+    world = SeededDrift(1, "none")
+    await world.before(80)
+    monkeypatch.setattr(seeded_drift, "claims_of_now", strict)
+    await world.after(80)
+    report = await world.report(window=80)
+    assert report.culprit is not None and report.culprit.verdict == "definition"
+    assert report.culprit.control < report.culprit.sample  # old runs come out otherwise under it
+
+
+async def test_a_manifest_that_was_applied_anew_is_the_culprit_too():
+    from agentsquad.insight.drift.plugin import plugin as drift
+    from agentsquad.runtime.control.plugin import plugin as control
+
+    def manifest(more: int) -> dict:
+        sums = {"id": "sum", "action": "math.add", "with": {"a": "${input.n}", "b": more}}
+        return {"graph": {"nodes": [sums]}, "result": {"sum": "${nodes.sum}"}}
+
+    squad = TestSquad(drift, control, Plugin(name="math", actions=(add,)))
+    for limit in (1, 4):
+        spec = manifest(limit)
+        for n in range(60):
+            value = {"name": "adder", "spec": spec, "digest": str(limit), "input": {"n": n * 7 % 5}}
+            outcome = await squad.run("agent-workflow", value)
+            assert outcome.status == "completed", outcome.error
+    asked = {"workflow": "adder", "window": 60}
+    report = await squad.engine.invoke("drift.show", asked, actor=ADA)
+    assert report.alarm
+    assert report.culprit is not None and report.culprit.verdict == "definition"
+    assert [(one.factor, one.old, one.new) for one in report.changes] == [("definition", "1", "4")]

@@ -97,6 +97,9 @@ async def claims(ctx: WorkflowContext, value: Claim) -> Settled:
     return Settled(outcome="paid", risk=judged["risk"], paid=value.amount)
 
 
+claims_of_now = claims  # the code that is installed; a test may put another here
+
+
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
     """What is paid to whom."""
 
@@ -230,7 +233,9 @@ class SeededDrift:
 
     @staticmethod
     def _plugins(setting: Setting) -> tuple[Plugin, ...]:
-        tools = Plugin(name="claims", actions=(lookup(setting), pay, paid), workflows=(claims,))
+        tools = Plugin(
+            name="claims", actions=(lookup(setting), pay, paid), workflows=(claims_of_now,)
+        )
         return agents, drift, tools
 
     def _mount(self, setting: Setting) -> None:

@@ -14,8 +14,9 @@ from itertools import accumulate
 
 from agentsquad.insight.drift.chance import Chance, exceeding, repeated
 
-EXACT_MAX = 1_000_000  # n * m up to which paths are counted
+EXACT_MAX = 250_000  # n * m up to which paths are counted
 DRAWS_MAX = 4999
+DRAWN_MAX = 2_500_000  # values put in order in all draws of one feature
 
 
 class Pooled:
@@ -43,7 +44,7 @@ def kolmogorov_smirnov(pooled: Pooled) -> tuple[float, float]:
     """Return the largest gap between the two distribution functions, and its
     p-value.
 
-    Exact for the ties there are, up to a million pairs; beyond, the limit for
+    Exact for the ties there are, up to 500 runs a side; beyond, the limit for
     continuous values, which is cautious with ties.
     """
     n, m = pooled.n, pooled.m
@@ -155,6 +156,6 @@ def difference_p(old: Sequence[float], new: Sequence[float], chance: Chance) -> 
     if pooled.constant:
         return {"ks": 0.0, "ks_p": 1.0, "ad": 0.0, "ad_p": 1.0, "p": 1.0}
     gap, ks_p = kolmogorov_smirnov(pooled)
-    most = 199 if ks_p < 1e-5 else DRAWS_MAX
+    most = 199 if ks_p < 1e-5 else max(199, min(DRAWS_MAX, DRAWN_MAX // pooled.size))
     weight, ad_p = anderson_darling(pooled, chance, most=most)
     return {"ks": gap, "ks_p": ks_p, "ad": weight, "ad_p": ad_p, "p": min(1.0, 2 * min(ks_p, ad_p))}

@@ -105,6 +105,7 @@ async def investigate(case: Case, means: Means) -> Culprit:
             shares=[],
             notes=notes,
         )
+    notes += asker.bill()
     if not means.exact and "policy" in factors:
         notes.append("the rules of then are not kept: new questions were put to those of now")
     arms = _values(case.finding, factors, rows)

@@ -19,6 +19,7 @@ from agentsquad.kernel import errors, hashing
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import DeniedError, SquadError
 from agentsquad.kernel.event import Event
+from agentsquad.kernel.money import Money
 from agentsquad.kernel.policy import Decision, PolicyEngine, Question
 from agentsquad.runtime.determinism.contract import ForkStuckError
 from agentsquad.runtime.determinism.fork import Forker, Journal
@@ -96,6 +97,18 @@ class Asker:
             self._kept[key] = await self._asked(step)
             self.spent += step.usage
         return self._kept[key]
+
+    def bill(self) -> list[str]:
+        """Return what asking models again has cost, as notes."""
+        spent: dict[str, int] = {}
+        for usage in self.spent:
+            if usage.get("cost_micros"):
+                currency = str(usage.get("currency", "USD"))
+                spent[currency] = spent.get(currency, 0) + usage["cost_micros"]
+        return [
+            f"asking models again cost {Money(micros, currency).decimal()} {currency}"
+            for currency, micros in sorted(spent.items())
+        ]
 
     async def _asked(self, step: Step) -> Answer:
         effect = step.action.spec.effect

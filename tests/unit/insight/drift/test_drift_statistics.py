@@ -88,8 +88,8 @@ def max_gap(pooled: Pooled) -> float:
 
 def test_beyond_the_exact_limit_the_limiting_distribution_takes_over():
     draw = random.Random(5)
-    old = [draw.gauss(0, 1) for _ in range(1100)]
-    new = [draw.gauss(0.09, 1) for _ in range(1100)]
+    old = [draw.gauss(0, 1) for _ in range(600)]
+    new = [draw.gauss(0.09, 1) for _ in range(600)]
     judged = stats.ks_2samp(old, new, method="asymp")
     gap, p = kolmogorov_smirnov(Pooled(old, new))
     assert (gap, p) == (pytest.approx(judged.statistic), pytest.approx(judged.pvalue, rel=0.06))

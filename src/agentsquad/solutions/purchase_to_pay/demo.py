@@ -29,6 +29,7 @@ from agentsquad.solutions.purchase_to_pay.contract import (
 )
 from agentsquad.solutions.purchase_to_pay.generator import generate
 from agentsquad.solutions.purchase_to_pay.progress import (
+    Orders,
     Standing,
     finished_cases,
     so_far,
@@ -191,6 +192,7 @@ async def _drive(ctx: Context, engine: Engine, run_id: str, approver: Approver |
     seen: set[str] = set()
     met = 0
     stood: Standing | None = None
+    orders = Orders(store, engine, run_id)
     tick = TICK_MS
     while True:
         try:
@@ -214,9 +216,8 @@ async def _drive(ctx: Context, engine: Engine, run_id: str, approver: Approver |
             elif not await _at_prompt(ctx, engine, item, approver, place):
                 later.add(item.id)
         met += len(waiting)
-        begun = sum(name.count("/") == 2 for name, _ in await store.streams(f"run/{run_id}/"))
         open_now = f", {len(later)} left to the inbox" if later else ""
-        ctx.progress(f"{begun} orders begun, {met} questions met{open_now}")
+        ctx.progress(f"{await orders.told()}, {met} questions met{open_now}")
 
 
 async def _by_rule(ctx: Context, engine: Engine, item: InboxItem) -> None:

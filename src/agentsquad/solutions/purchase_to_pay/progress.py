@@ -20,6 +20,7 @@ from agentsquad.solutions.purchase_to_pay.result import (
     count_kinds,
 )
 
+ENDED = ("completed", "failed", "cancelled")
 PAID = ("paid", "partly_paid", "settled")
 
 
@@ -38,6 +39,27 @@ async def standing(store: EventStore, engine: Engine, run: str) -> Standing:
     for name, _ in streams:
         busy = busy or (await engine.outcome(name.removeprefix("run/"))).status == "running"
     return Standing(streams=tuple(sorted(streams)), only_people=not busy)
+
+
+class Orders:
+    """How many orders are begun and how many done; what is done is not read
+    again."""
+
+    def __init__(self, store: EventStore, engine: Engine, run: str) -> None:
+        self._store, self._engine, self._run = store, engine, run
+        self._done: set[str] = set()
+
+    async def told(self) -> str:
+        """Return both in words."""
+        begun = [
+            name.removeprefix("run/")
+            for name, _ in await self._store.streams(f"run/{self._run}/")
+            if name.count("/") == 2
+        ]
+        for child in begun:
+            if child not in self._done and (await self._engine.outcome(child)).status in ENDED:
+                self._done.add(child)
+        return f"{len(self._done)} of {len(begun)} orders done"
 
 
 async def finished_cases(store: EventStore, engine: Engine, run: str) -> list[CaseResult]:

@@ -1,7 +1,7 @@
-"""Chance for tests: shuffles drawn from a seed that the data themselves give.
+"""Chance for tests: shuffles drawn from a seed.
 
-A reading must come out the same whoever makes it, so the seed is a digest of
-what is compared, never the machine's entropy.
+A reading must come out the same whoever makes it, so the seed names what is
+compared and is never the machine's entropy.
 """
 
 from __future__ import annotations

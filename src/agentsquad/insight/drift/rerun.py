@@ -22,13 +22,12 @@ from agentsquad.kernel.event import Event
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.policy import Decision, PolicyEngine, Question
 from agentsquad.runtime.determinism.contract import ForkStuckError
-from agentsquad.runtime.determinism.fork import Forker, Journal
+from agentsquad.runtime.determinism.fork import Forker, Journal, turn
 from agentsquad.runtime.determinism.hermetic import recompute
 from agentsquad.runtime.determinism.past import Past
 from agentsquad.runtime.engine.command import Ask, Call, Child, Command, fingerprint
 from agentsquad.runtime.engine.decider import Instance, plain
 from agentsquad.runtime.engine.door import CallPath, Step, World
-from agentsquad.runtime.engine.scheduler import order
 
 STEPS_MAX = 20_000
 Answer = tuple[str, dict[str, Any]]  # kind of the event that ends a step, and its body
@@ -177,8 +176,8 @@ class Rerunner(Forker):
             self._steps += 1
             if not instance.commands or self._steps > STEPS_MAX:
                 raise ForkStuckError(f"run {past.run} comes to no end")
-            command = min(instance.commands.values(), key=lambda c: turn(past, c))
-            if stop is not None and stop.seq < turn(past, command)[0]:
+            command = min(instance.commands.values(), key=lambda c: turn(past, log, c))
+            if stop is not None and stop.seq < turn(past, log, command)[0]:
                 self._tell(instance, log.event(stop.type, stop.payload, stop))
                 stop = None
                 continue
@@ -414,9 +413,3 @@ def blended(was: Mapping[str, Any], now: Mapping[str, Any], new: frozenset[Facto
         tools = now.get("tools") or []
         spec["tools"] = now["spec"].get("tools") or []
     return {**was, "spec": spec, "tools": tools, "digest": hashing.digest(spec)}
-
-
-def turn(past: Past, command: Command) -> tuple[int, tuple[int, ...]]:
-    """Return what sorts commands: as recorded, then by where they stand."""
-    known = past.resolved.get(command.position)
-    return (known.seq if known is not None else 1 << 62, order(command.position))

@@ -116,8 +116,8 @@ class Forker:
         while instance.end is None:
             if not instance.commands:
                 raise ForkStuckError(f"run {past.run} waits for nothing and has not ended")
-            command = min(instance.commands.values(), key=lambda c: _turn(past, log, c))
-            if stop is not None and stop.seq < _turn(past, log, command)[0]:
+            command = min(instance.commands.values(), key=lambda c: turn(past, log, c))
+            if stop is not None and stop.seq < turn(past, log, command)[0]:
                 instance.apply(log.event(stop.type, stop.payload, stop))
                 stop = None
                 continue
@@ -448,7 +448,7 @@ def _below(command: Command, changes: dict[str, Any]) -> bool:
     return any(key.startswith(f"{command.position}/") for key in changes)
 
 
-def _turn(past: Past, log: Journal, command: Command) -> tuple[int, int, tuple[int, ...]]:
+def turn(past: Past, log: Journal, command: Command) -> tuple[int, int, tuple[int, ...]]:
     """Return what sorts commands: as recorded; then steps, then times by when
     they are due."""
     known = [past.resolved.get(command.position)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -64,6 +64,20 @@ class Lent:
         """Nobody watches."""
 
 
+class WatchedRehearsal(Rehearsal):
+    """A rehearsal that tells of every event it sees."""
+
+    def __init__(
+        self, world: World, saw: Callable[[Sequence[Event]], None], **options: Any
+    ) -> None:
+        self._saw = saw
+        super().__init__(world, **options)
+
+    def _watch(self, events: Sequence[Event]) -> None:
+        super()._watch(events)
+        self._saw(events)
+
+
 class Play:
     """One scenario while it is played."""
 
@@ -81,8 +95,9 @@ class Play:
         self._refusals = {one.at: one.error for one in scenario.refusals}
         self._known: dict[str, Any] = {}
         definition = world.registry.workflow(started)
-        self.rehearsal = Rehearsal(
+        self.rehearsal = WatchedRehearsal(
             world,
+            self.watch,
             faults=scenario.faults,
             options=Options(
                 people=self.people,
@@ -93,8 +108,6 @@ class Play:
             ),
         )
         self._auto = definition.auto
-        if scenario.cancel is not None:
-            self.rehearsal.room.watchers.append(self.watch)
 
     async def tell(self, value: Any) -> Tale:
         """Play to the end and return the tale."""

@@ -21,6 +21,7 @@ from agentsquad.runtime.engine.contract import (
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.state import END_EVENTS
+from agentsquad.runtime.engine.waiting import Waiting
 
 # What other processes, and surfaces of this one, tell runs.
 TOLD = (
@@ -39,8 +40,9 @@ BATCH = 5000
 class Outside:
     """Takes in what comes from outside a run's own steps."""
 
-    def __init__(self, router: Router, lease: Lease | None) -> None:
+    def __init__(self, router: Router, lease: Lease | None, waiting: Waiting) -> None:
         self._router = router
+        self._waiting = waiting
         self._world = router.world
         self._lease = lease
         self._poller: asyncio.Task[None] | None = None
@@ -112,6 +114,9 @@ class Outside:
                 for run in list(self._router.drives):
                     self._router.stick(run, error)
                 return
+            if not any(drive.tasks for drive in self._router.drives.values()):
+                with contextlib.suppress(SquadError):  # a reading that is behind costs only time
+                    await self._waiting.keep_up()
 
     async def poll(self) -> int:
         """Take in what was told from outside; return how many events that

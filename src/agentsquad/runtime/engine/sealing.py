@@ -50,6 +50,11 @@ class SealingStore:
         some must be sealed, since that takes time."""
         return None if self._active else getattr(self._store, "place", None)
 
+    @property
+    def ends(self) -> Any:
+        """How to see where streams end; None where the log cannot say."""
+        return getattr(self._store, "ends", None)
+
     async def append(
         self, events: Sequence[NewEvent], *, expect: Mapping[str, int] | None = None
     ) -> list[Event]:

@@ -32,6 +32,7 @@ from agentsquad.runtime.engine.router import Router, Watcher
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.tasks import Tasks
 from agentsquad.runtime.engine.timers import Timers
+from agentsquad.runtime.engine.waiting import Waiting
 from agentsquad.runtime.resilience.admission import Admission
 
 OPENING = ("run.started", *END_EVENTS)
@@ -46,7 +47,8 @@ class EmbeddedEngine(Answers):
         self.lease: Lease | None = world.ports.get(Lease) if world.ports.has(Lease) else None
         self.router = Router(world)
         self.parking = Parking(self.router)
-        self.outside = Outside(self.router, self.lease)
+        self.waiting = Waiting(world)
+        self.outside = Outside(self.router, self.lease, self.waiting)
         performer = Performer(self.router, self.path, self.parking.timers, self.outside.tell)
         self.tasks = Tasks(self.router, performer, self.parking.park)
         self.router.issue = self.tasks.issue
@@ -98,13 +100,11 @@ class EmbeddedEngine(Answers):
         """Start a run and return its id; the same key returns the run already
         there. OverloadedError when more is asked than can be done."""
         await self.own()
-        if key is None:
-            run, there = new_id(self.world.clock, self.world.entropy), None
-        else:
-            run = keyed_id(workflow, key)
-            there = partial(self._known, run)
+        run = "" if key is None else keyed_id(workflow, key)
         actor = actor or "service:squad"
+        there = partial(self._known, run) if run else None
         async with self.admission.entry(actor, there=there):
+            run = run or new_id(self.world.clock, self.world.entropy)
             await self.router.begin(run, workflow, plain(value), actor=actor, parent=None)
             drive = self.router.drives.get(run)
             if drive is not None:
@@ -177,15 +177,20 @@ class EmbeddedEngine(Answers):
 
     async def recover(self) -> list[str]:
         """Continue every open run; a run that cannot go on is reported by
-        `wait`."""
+        `wait`. One that only waits stays on the disk until its time comes."""
         await self.own()
-        runs = await self.open_runs()
-        for run in runs:
+        rows = await self.waiting.rows()
+        idle = await self.waiting.idle(rows)
+        for row in rows:
+            run = str(row["run"])
+            if run in idle:
+                self.parking.resume(row)
+                continue
             try:
                 await self.router.load(run)
             except SquadError as error:
                 self.router.stick(run, error)
-        return runs
+        return [str(row["run"]) for row in rows]
 
     async def own(self) -> None:
         """Become the process that drives this store's runs, or raise

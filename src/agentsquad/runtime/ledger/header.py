@@ -35,7 +35,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 _decode = msgspec.json.Decoder(Header).decode
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def quote(text: str) -> str:
     """Return a text as canonical JSON; InvalidError `canonical.text` for a lone
     surrogate.

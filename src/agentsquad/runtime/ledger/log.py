@@ -43,7 +43,7 @@ from agentsquad.runtime.ledger.placing import Append, Holder, Placing
 from agentsquad.runtime.ledger.reading import Reader
 from agentsquad.runtime.ledger.tree import GrowingTree
 
-HEADS_MAX = 16_384
+HEADS_MAX = 2_048
 SCAN_MAX = 10_000
 POLL_MS = 50.0
 
@@ -371,6 +371,17 @@ class EventLog:
         if head is None or head.version <= after or (limit is not None and limit <= 0):
             return []
         return self._reader.stream(head, max(after, 0), limit, size)
+
+    def ends(self, streams: Sequence[str]) -> list[tuple[int, int]]:
+        """Return (version, `seq` of the last event) of each stream, (0, 0) for
+        one that is not there; what is not durable yet does not count.
+        """
+        size = self._refresh()
+        found = []
+        for stream in streams:
+            head = self._heads.get(stream) or self._volume.stream(stream)
+            found.append((head.version, head.last) if head and head.last <= size else (0, 0))
+        return found
 
     async def streams(self, prefix: str = "") -> list[tuple[str, int]]:
         """Return (name, version) of every stream whose name starts so, oldest

@@ -36,7 +36,7 @@ from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
 
 APPLICATION = 0x53514C47  # "SQLG"
 FORMAT = 1
-CACHE_KIB = 32 * 1024
+CACHE_KIB = 2 * 1024
 SLACK_PAGES = 16
 COUNTED_MAX = 200_000  # events; counting them takes about 20 ms
 

@@ -16,8 +16,7 @@ Law: an admitted start is never refused later.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 
 from agentsquad.kernel.ports import Clock, Entropy
 from agentsquad.runtime.resilience.concurrency import Concurrency, Tuning
@@ -67,6 +66,29 @@ def tuning_of(environment: Mapping[str, str]) -> Tuning:
     return Tuning(**found)
 
 
+class Entry:
+    """A place held while a run is begun."""
+
+    __slots__ = ("_actor", "_admission", "_began", "_held", "_there")
+
+    def __init__(
+        self, admission: Admission, actor: str, there: Callable[[], Awaitable[bool]] | None
+    ) -> None:
+        self._admission = admission
+        self._actor = actor
+        self._there = there
+        self._held = False
+        self._began = 0.0
+
+    async def __aenter__(self) -> None:
+        self._held = await self._admission.enter(self._actor, self._there)
+        self._began = self._admission.clock.monotonic_ms()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._held:
+            self._admission.entered(self._began, known=kind is None)
+
+
 class Admission:
     """Lets starts in, one by one."""
 
@@ -78,7 +100,7 @@ class Admission:
         board: Board | None = None,
     ) -> None:
         now = clock.monotonic_ms()
-        self._clock = clock
+        self.clock = clock
         self._entropy = entropy
         self._board = board
         self.tuning = tuning or Tuning()
@@ -105,35 +127,39 @@ class Admission:
         """Return how many runs are at work or about to be."""
         return self._entering + (self._at_work() if self._at_work is not None else 0)
 
-    @asynccontextmanager
-    async def entry(
-        self, actor: str, *, there: Callable[[], Awaitable[bool]] | None = None
-    ) -> AsyncIterator[None]:
-        """Hold a place from here until the run is known to the log.
+    def entry(self, actor: str, *, there: Callable[[], Awaitable[bool]] | None = None) -> Entry:
+        """Return what holds a place from its `async with` until the run is
+        known to the log.
 
-        Waits while too many are at work; OverloadedError when that is hopeless.
-        `there` says whether the run exists already: to continue one is never
-        refused.
+        Entering waits while too many are at work; OverloadedError when that is
+        hopeless. `there` says whether the run exists already: to continue one
+        is never refused.
         """
+        return Entry(self, actor, there)
+
+    async def enter(self, actor: str, there: Callable[[], Awaitable[bool]] | None) -> bool:
+        """Take a place; False if none is needed."""
         if not len(self._line) and self._room():
             self._entering += 1
             self._tide.came()
             self._tide.went()
         elif there is not None and await there():
-            yield
-            return
+            return False
         else:
             await self._wait(actor)
         self._admitted += 1
-        began = self._clock.monotonic_ms()
-        try:
-            yield
+        return True
+
+    def entered(self, began_ms: float, *, known: bool) -> None:
+        """Give the place back, now that the run is at work or came to
+        nothing.
+        """
+        if known:
             alone = self.at_work() <= _ALONE
-            self._concurrency.took(began, self._clock.monotonic_ms(), alone=alone)
-        finally:
-            self._entering -= 1
-            self._turn()
-            self.pulse()
+            self._concurrency.took(began_ms, self.clock.monotonic_ms(), alone=alone)
+        self._entering -= 1
+        self._turn()
+        self.pulse()
 
     def consider(self, action: str) -> None:
         """Refuse a call from outside while more comes than can be done, unless
@@ -146,7 +172,7 @@ class Admission:
 
     def pulse(self, event: object = None) -> None:
         """Show the load to other processes, now and then."""
-        now = self._clock.monotonic_ms()
+        now = self.clock.monotonic_ms()
         if self._board is not None and now - self._posted >= POST_MS:
             self._posted = now
             self._board.post(self.load())
@@ -163,7 +189,7 @@ class Admission:
             admitted=self._admitted,
             refused=self._refused,
             overloaded=self._tide.high,
-            at_ms=self._clock.now_ms(),
+            at_ms=self.clock.now_ms(),
         )
 
     def close(self) -> None:
@@ -182,15 +208,27 @@ class Admission:
     def _room(self) -> bool:
         return self.at_work() < self._concurrency.limit
 
+    def _longest(self) -> int:
+        """Return how many may wait: while more come than can be begun, those
+        that are begun within the patience of one.
+        """
+        if not self._tide.high:
+            return self.tuning.waiting_max
+        soon = int(self._tide.rate_s * self.tuning.patience_ms / 1000)
+        return min(max(soon, self.tuning.at_once_min), self.tuning.waiting_max)
+
     async def _wait(self, actor: str) -> None:
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(actor, self._clock.monotonic_ms(), told)
         self._tide.came()
         self._concurrency.press()
-        self._line.join(waiting)
-        if len(self._line) > self.tuning.waiting_max:
+        if len(self._line) >= self._longest():
+            if not self._line.few(actor):
+                raise self._refusal("no new run now")
             self._refuse(self._line.crowd())
-        self._turn()
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = Waiting(actor, self.clock.monotonic_ms(), told)
+        self._line.join(waiting)
+        if self._room():
+            self._turn()
         if self._ticker is None and not told.done():
             self._ticker = asyncio.get_running_loop().create_task(self._tick())
         try:
@@ -209,13 +247,13 @@ class Admission:
         while len(self._line):
             self._turn()
             self.pulse()
-            await self._clock.sleep_ms(TICK_MS)
+            await self.clock.sleep_ms(TICK_MS)
         self._tide.emptied()
         self._line.forget()
         self._ticker = None
 
     def _turn(self) -> None:
-        now = self._clock.monotonic_ms()
+        now = self.clock.monotonic_ms()
         self._tide.turn(now)
         if len(self._line):
             self._concurrency.press()
@@ -247,10 +285,11 @@ class Admission:
         )
 
     def _retry_after_ms(self) -> int:
-        """Return when the line of now has been worked off, spread by half of
-        it to either side.
+        """Return when the line of now, and as many more as come for each that
+        is begun, have been worked off, spread by half of it to either side.
         """
         rate = self._tide.rate_s
         ahead = 1000 * (len(self._line) + 1) / rate if rate else self.tuning.interval_ms
+        ahead *= max(1.0, self._tide.pressure)
         chance = int.from_bytes(self._entropy.token(4)) / 2**32
         return round(min(max(ahead, RETRY_MIN_MS), RETRY_MAX_MS) * (0.5 + chance))

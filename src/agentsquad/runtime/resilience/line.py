@@ -83,6 +83,12 @@ class Line(Generic[T]):
         self._served.add(actor)
         return waiting
 
+    def few(self, actor: str) -> bool:
+        """Whether an actor has less than its even share waiting."""
+        there = self._fresh.get(actor) or self._known.get(actor) or ()
+        actors = len(self._fresh) + len(self._known) + (not there)
+        return actors * (len(there) + 1) <= self._size
+
     def crowd(self) -> Waiting[T] | None:
         """Take off the oldest of the actor that has most waiting."""
         most = max(
@@ -94,12 +100,12 @@ class Line(Generic[T]):
 
     def stale(self, now_ms: float, patience_ms: float) -> list[Waiting[T]]:
         """Take off everybody who has waited longer than that, or thrice as
-        long where an actor has less than half of its even share waiting.
+        long where an actor has less than its even share waiting.
         """
         found = []
-        half = self._size / (2 * max(1, len(self._fresh) + len(self._known)))
+        share = self._size / max(1, len(self._fresh) + len(self._known))
         for queues, actor, queue in list(self._all()):
-            limit = patience_ms * (_SPARSE if len(queue) < half else 1)
+            limit = patience_ms * (_SPARSE if len(queue) < share else 1)
             while queue and now_ms - queue[0].since_ms > limit:
                 found.append(self._first(queues, actor))
         return found
@@ -132,7 +138,8 @@ class Tide:
     each of the last intervals more came than went, and the line was never
     empty; one interval of the opposite ends it. `newest` holds from then until
     the line is empty, so that who comes after an overload does not wait for
-    what is left of it.
+    what is left of it. `rate_s` is how many are begun in a second, `pressure`
+    how many come for each of them.
     """
 
     def __init__(self, interval_ms: float, intervals: int, now_ms: float) -> None:
@@ -146,6 +153,7 @@ class Tide:
         self.high = False
         self.newest = False
         self.rate_s = 0.0
+        self.pressure = 1.0
 
     def came(self) -> None:
         """Note a start that asks."""
@@ -167,6 +175,7 @@ class Tide:
             return
         rate = self._went * 1000 / passed
         self.rate_s = rate if passed > 4 * self._interval_ms else self._smooth(rate)
+        self.pressure += (self._came / max(1, self._went) - self.pressure) / 2
         rose = self._came > self._went and not self._emptied
         self._rising = self._rising + 1 if rose else 0
         self.high = self._rising >= self._intervals

@@ -111,6 +111,13 @@ bench: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## run the benchmarks and
 	  echo "== $$script"; $(BIN)/python $$script || failed=1; \
 	done; exit $$failed
 
+SEEDS ?= 1000
+FIRST ?= 0
+
+.PHONY: simulate
+simulate: $(STAMPS)/install ## live through simulated worlds under faults: make simulate SEEDS=50000
+	@$(BIN)/python -m agentsquad.testing.simulator --seeds $(SEEDS) --first $(FIRST) --workers $(WORKERS)
+
 # --- upkeep -------------------------------------------------------------------------------------
 
 .PHONY: lock

@@ -1,0 +1,242 @@
+"""Bugs to plant: each takes one safeguard out of the real code for a while.
+
+A simulator that does not find them proves nothing about those nobody planted.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from agentsquad.kernel.event import NewEvent
+from agentsquad.runtime.engine import approval, shell
+from agentsquad.runtime.engine.contract import HaltedError
+from agentsquad.runtime.engine.door import Step, World
+from agentsquad.runtime.engine.gate import Gate
+from agentsquad.runtime.engine.interceptors import STANDARD, admit
+from agentsquad.runtime.engine.saga import Saga
+from agentsquad.runtime.engine.timers import Timers
+from agentsquad.runtime.ledger.adapters import database, keyring, sqlite
+from agentsquad.runtime.ledger.adapters.files import FileBlobStore
+from agentsquad.runtime.ledger.adapters.sqlite import SqliteVolume
+from agentsquad.runtime.ledger.contract import PoisonedError
+from agentsquad.runtime.ledger.header import parse
+from agentsquad.runtime.ledger.log import EventLog
+from agentsquad.runtime.ledger.reading import Reader
+from agentsquad.runtime.resilience.budget import BudgetBook
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+_connect = database.connect
+# By its name: the package offers the function `effect` under the same one.
+effects = importlib.import_module("agentsquad.runtime.engine.interceptors.effect")
+
+
+def answer_before_fsync(patch: pytest.MonkeyPatch) -> None:
+    """The database never waits for the disk."""
+
+    def connect(path: str, **options: Any) -> Any:
+        connection = _connect(path, **options)
+        connection.pragma("synchronous", "off")
+        return connection
+
+    patch.setattr(sqlite.database, "connect", connect)
+
+
+def name_of_a_blob_not_synced(patch: pytest.MonkeyPatch) -> None:
+    """A blob's content is durable, its name is not."""
+
+    def write(self: Any, path: str, data: bytes) -> None:
+        folder = path.rpartition("/")[0]
+        self._disk.make_folder(folder)
+        temporary = self._disk.aside(path)
+        self._disk.write_new(temporary, data)
+        self._disk.replace(temporary, path)
+
+    patch.setattr(FileBlobStore, "_write", write)
+
+
+def witness_not_consulted(patch: pytest.MonkeyPatch) -> None:
+    """The log believes its own files when they say it is shorter."""
+    patch.setattr(EventLog, "_consult", lambda self, noted: None)
+
+
+def checksums_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Neither pages nor headers are compared with what they should be."""
+
+    def connect(path: str, **options: Any) -> Any:
+        connection = _connect(path, **options)
+        connection.pragma("checksum_verification", 0)
+        return connection
+
+    def trusting(self: Any, rows: Any) -> Any:
+        return [parse(row.header, row.seq) for row in rows]
+
+    patch.setattr(sqlite.database, "connect", connect)
+    patch.setattr(Reader, "headers", trusting)
+
+
+def indexes_not_counted(patch: pytest.MonkeyPatch) -> None:
+    """An outdated page of an index or of the streams' ends is believed."""
+    patch.setattr(SqliteVolume, "_trust", lambda self: None)
+
+
+def types_of_values_not_looked_at(patch: pytest.MonkeyPatch) -> None:
+    """A page of another table is taken for one of this."""
+    patch.setattr(keyring.database, "expect", lambda path, row, *kinds: None)
+
+
+def poisoned_log_goes_on(patch: pytest.MonkeyPatch) -> None:
+    """After a failed fsync the log calls the append done."""
+    commit = SqliteVolume.commit
+
+    def careless(self: Any, batch: Any) -> None:
+        try:
+            commit(self, batch)
+        except PoisonedError:
+            self.rollback()
+
+    patch.setattr(SqliteVolume, "commit", careless)
+
+
+def plan_skipped(patch: pytest.MonkeyPatch) -> None:
+    """An effect leaves without having been planned in the log."""
+    note = effects._note
+
+    async def forgetful(world: World, step: Step, kind: str, body: dict[str, Any]) -> None:
+        if kind != "effect.planned":
+            await note(world, step, kind, body)
+
+    patch.setattr(effects, "_note", forgetful)
+
+
+def idempotency_key_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Each look at the key of a step after a resume gives another."""
+    count = [0]
+
+    def fresh(self: Step) -> str:
+        if self.key is None:
+            count[0] += 1
+            self.key = f"{count[0]:032x}"
+        return self.key
+
+    patch.setattr(Step, "idempotency_key", property(fresh))
+
+
+def ambiguous_effect_repeated(patch: pytest.MonkeyPatch) -> None:
+    """An unknown outcome is taken for "it never arrived"."""
+
+    async def hopeful(world: World, step: Step) -> None:
+        return None
+
+    patch.setattr(effects, "reconcile", hopeful)
+
+
+def timer_lost_on_recovery(patch: pytest.MonkeyPatch) -> None:
+    """Only a fresh timer is set, not one that the journal tells of."""
+    add = Timers.add
+
+    def short(self: Any, due_ms: int, run: str, position: str) -> None:
+        if due_ms > self._clock.now_ms():
+            add(self, due_ms, run, position)
+
+    patch.setattr(Timers, "add", short)
+
+
+def approval_of_something_else(patch: pytest.MonkeyPatch) -> None:
+    """The arguments are not part of what an approval is bound to."""
+    patch.setattr(
+        approval, "BOUND", tuple(name for name in approval.BOUND if name != "input_digest")
+    )
+
+
+def approval_not_asked_for(patch: pytest.MonkeyPatch) -> None:
+    """What policy demands is not looked at."""
+
+    async def nothing(world: World, step: Step, decision: Any) -> None:
+        return None
+
+    patch.setattr(approval, "check_all", nothing)
+
+
+def kill_switch_ignored(patch: pytest.MonkeyPatch) -> None:
+    """The switch is never on."""
+
+    async def never(self: Gate) -> bool:
+        return False
+
+    patch.setattr(Gate, "halted", never)
+
+
+def halt_calls_a_sent_effect_failed(patch: pytest.MonkeyPatch) -> None:
+    """The kill switch refuses before what has left is found out about."""
+
+    async def early(world: World, step: Step, proceed: Any) -> Any:
+        if step.action.spec.effect.outward and await world.ports.get(Gate).halted():
+            raise HaltedError("halted")
+        return await admit(world, step, proceed)
+
+    swapped = tuple(early if one is admit else one for one in STANDARD)
+    init = shell.EmbeddedEngine.__init__
+    patch.setattr(shell.EmbeddedEngine, "__init__", lambda self, world: init(self, world, swapped))
+
+
+def saga_not_undone(patch: pytest.MonkeyPatch) -> None:
+    """A failed run forgets one of the things it did."""
+    undo = Saga.undo
+
+    async def lazy(self: Saga) -> Any:
+        self.entries[:] = self.entries[1:]
+        return await undo(self)
+
+    patch.setattr(Saga, "undo", lazy)
+
+
+def budget_not_reserved(patch: pytest.MonkeyPatch) -> None:
+    """Reservations are granted whatever the limit."""
+    decide = BudgetBook.decide_reserve
+
+    def generous(self: BudgetBook, request: Any) -> list[NewEvent]:
+        kept = {scope: account.limits for scope, account in self._accounts.items()}
+        for account in self._accounts.values():
+            account.limits = {name: _raised(limit) for name, limit in account.limits.items()}
+        try:
+            return decide(self, request)
+        finally:
+            for scope, limits in kept.items():
+                self._accounts[scope].limits = limits
+
+    patch.setattr(BudgetBook, "decide_reserve", generous)
+
+
+def _raised(limit: Any) -> Any:
+    return msgspec.structs.replace(limit, micros=10**15)
+
+
+# Where each is looked for, and within how many seeds from the first it must be
+# found.
+PLANTED: dict[str, tuple[Plant, str, int]] = {
+    plant.__name__: (plant, world, seeds)
+    for plant, world, seeds in (
+        (answer_before_fsync, "store", 20),
+        (name_of_a_blob_not_synced, "store", 60),
+        (witness_not_consulted, "store", 80),
+        (checksums_ignored, "store", 250),
+        (indexes_not_counted, "store", 20),
+        (types_of_values_not_looked_at, "store", 120),
+        (poisoned_log_goes_on, "store", 40),
+        (plan_skipped, "squad", 20),
+        (idempotency_key_forgotten, "squad", 30),
+        (ambiguous_effect_repeated, "squad", 30),
+        (timer_lost_on_recovery, "squad", 60),
+        (approval_of_something_else, "squad", 20),
+        (approval_not_asked_for, "squad", 20),
+        (kill_switch_ignored, "squad", 30),
+        (halt_calls_a_sent_effect_failed, "squad", 40),
+        (saga_not_undone, "squad", 80),
+        (budget_not_reserved, "squad", 120),
+    )
+}

@@ -21,6 +21,8 @@ lost, since any order that breaks it can be changed into one that keeps it:
     4. A state that is needed later and can never be made again is not left.
     5. A write whose value nobody needs any more, but for reads that are pending
        now, is served just before the next write hides it.
+    6. What nobody learned the end of takes effect only where something pending
+       meets the state it leaves.
 """
 
 from __future__ import annotations
@@ -209,6 +211,8 @@ class Search:
                 return
         elif state != node.state and not self._may_leave(node, number):
             return
+        elif number < 0 and not self._is_met(node, state):
+            return
         served = self._served(node, number) if lane.kinds[kind].hides else ()
         found.append(Choice(kind, number, state, served))
 
@@ -228,6 +232,16 @@ class Search:
             if lane.kinds[kind_number].target == state and (node.used >> at) & mask < count:
                 return True
         return False
+
+    def _is_met(self, node: Node, state: int) -> bool:
+        """Whether anything pending wants this state; otherwise whatever comes
+        next hides it (rule 6)."""
+        lane = self.lane
+        if self._pleased(node.at, state) & ~node.observed:
+            return True
+        kinds = [lane.kind[number] for number in self._waiting(node, -1)]
+        kinds += [kind for kind, _ in lane.offers[node.at]]
+        return any(lane.kinds[kind].need == state for kind in kinds)
 
     def _waiting(self, node: Node, by: int) -> list[int]:
         """Return the pending changers that have not taken effect, but for

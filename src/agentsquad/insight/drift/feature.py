@@ -13,7 +13,7 @@ from statistics import median
 import msgspec
 
 from agentsquad.insight.drift.contingency import fold_rare
-from agentsquad.insight.drift.population import Key, Observation
+from agentsquad.insight.drift.population import UNPRICED, Key, Observation
 
 CLASSES = ("outcome", "decision", "tool", "cost", "tokens", "latency", "waiting")
 INPUT = "input"
@@ -83,7 +83,7 @@ def _column(key: Key, old: Sequence[Observation], new: Sequence[Observation]) ->
     if kind in CLOCKED:
         one, other = _by_root(key, old), _by_root(key, new)
     else:
-        one, other = ([number(run, key) for run in side] for side in (old, new))
+        one, other = ([number(run, key) for run in side if _known(run, key)] for side in (old, new))
         if kind in ("outcome", INPUT) and counts_up([*one, *other]):
             return None
     if len({*one, *other}) < 2:
@@ -101,6 +101,12 @@ def number(one: Observation, key: Key) -> float:
     """Return the number of a run for a feature; what was not counted is
     nothing."""
     return one.numbers.get(key, 0.0)
+
+
+def _known(one: Observation, key: Key) -> bool:
+    """Whether a number says what it seems to: a cost with a part of unknown
+    price is unknown, not small."""
+    return key[0] != "cost" or key[1] == UNPRICED or ("cost", UNPRICED) not in one.numbers
 
 
 def _by_root(key: Key, side: Sequence[Observation]) -> list[float]:

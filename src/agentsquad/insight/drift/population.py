@@ -38,6 +38,7 @@ TYPES = (
 TURN, MANIFEST = "agent-turn", "agent-workflow"
 BRIEF, GENERATE, DECIDE, QUERY = "agents.brief", "models.generate", "policy.decide", "policy.query"
 PROMPT = ("role", "instructions", "personality", "compliance", "outputSchema")
+UNPRICED = "calls of unknown price"
 MODEL = ("model", "temperature", "maxTokens", "seed")
 
 Key = tuple[str, str]  # class of feature, name
@@ -241,7 +242,7 @@ def _meter(one: Observation, agent: str | None, usage: Mapping[str, Any]) -> Non
     if usage.get("cost_micros") is not None:
         one.add("cost", str(usage.get("currency", "USD")), usage["cost_micros"])
     elif "cost_micros" in usage:
-        one.add("cost", "calls of unknown price", 1)
+        one.add("cost", UNPRICED, 1)
 
 
 def _brief(one: Observation, briefing: Mapping[str, Any]) -> None:

@@ -223,6 +223,15 @@ def test_two_columns_that_say_the_same_are_tested_once():
     assert column.name == "a"
 
 
+def test_a_cost_with_a_part_of_unknown_price_is_unknown_not_small():
+    runs = observed("cost", "USD", [float(100 + n % 3) for n in range(20)])
+    for one in runs[15:]:
+        one.numbers = {("cost", "calls of unknown price"): 1.0}
+    found = {column.name: column for column in columns(runs[:10], runs[10:])}
+    assert len(found["USD"].new) == 5 and 0.0 not in found["USD"].new
+    assert found["calls of unknown price"].new.count(1.0) == 5
+
+
 def test_times_of_runs_that_share_a_start_count_once():
     old = observed("latency", "working", [1.0, 2.0, 9.0], root="one")
     new = observed("latency", "working", [4.0, 5.0])

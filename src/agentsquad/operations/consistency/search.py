@@ -207,11 +207,11 @@ class Search:
         if state == IMPOSSIBLE or (state == node.state and number < 0):
             return
         if lane.appends:
-            if not self._promises(node, kind, number, state):
-                return
-        elif state != node.state and not self._may_leave(node, number):
-            return
-        elif number < 0 and not self._is_met(node, state):
+            may = self._promises(node, kind, number, state)
+        else:
+            may = state == node.state or self._may_leave(node, number)
+            may = may and (number >= 0 or self._is_met(node, state))
+        if not may:
             return
         served = self._served(node, number) if lane.kinds[kind].hides else ()
         found.append(Choice(kind, number, state, served))

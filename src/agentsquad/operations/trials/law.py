@@ -6,6 +6,7 @@ sides saw: the log, and the counterparty that took the effects.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +14,10 @@ from agentsquad.kernel import hashing
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.money import Money
+from agentsquad.kernel.pointer import diff
 from agentsquad.operations.trials.contract import Invariant, invariant
 from agentsquad.operations.trials.tale import Tale, is_money, moneys
+from agentsquad.runtime.determinism.rehearsal import EffectLine
 from agentsquad.runtime.engine.state import ENDED
 
 OURS = ("BugError", "IntegrityError")
@@ -256,6 +259,29 @@ def _tried(tale: Tale, tried: list[Any], position: str, compensate: str) -> bool
     )
 
 
+@invariant("unshaken")
+def unshaken(tale: Tale) -> str | None:
+    """A crash or a second delivery changes nothing: the same end, the same
+    output, the same effects."""
+    calm = tale.calm
+    if calm is None or "stuck" in (tale.status, calm.status):
+        return None
+    if tale.status != calm.status:
+        return f"the run is {tale.status}, undisturbed it is {calm.status}"
+    for pointer, was, now in diff(calm.output, tale.output):
+        return f"the output's {pointer or '/'} is {now!r}, undisturbed it is {was!r}"
+    was, now = (Counter(_done(line) for line in one.effects()) for one in (calm, tale))
+    for action, position, _ in now - was:
+        return f"{action} at step {position} does not happen undisturbed"
+    for action, position, _ in was - now:
+        return f"{action} at step {position} happens undisturbed, and did not now"
+    return None
+
+
+def _done(line: EffectLine) -> tuple[str, str, str]:
+    return line.action, line.position, hashing.digest(line.input)
+
+
 LAWS: tuple[Invariant, ...] = (
     terminates,
     typed_errors,
@@ -265,4 +291,5 @@ LAWS: tuple[Invariant, ...] = (
     approved_first,
     no_lost_money,
     compensated,
+    unshaken,
 )

@@ -112,15 +112,13 @@ class Play:
     async def tell(self, value: Any) -> Tale:
         """Play to the end and return the tale."""
         story, refused = None, None
+        before = asyncio.all_tasks()
         try:
             story = await self.rehearsal.play(self.workflow, value)
         except SquadError as error:
             refused = error
         finally:
-            if self.cancelling is not None:
-                self.cancelling.cancel()
-                with contextlib.suppress(asyncio.CancelledError, SquadError):
-                    await self.cancelling
+            await _ended(asyncio.all_tasks() - before)
         return Tale(
             self.scenario,
             story,
@@ -208,6 +206,14 @@ class Play:
             await self.rehearsal.engine.cancel(
                 self.rehearsal.run, actor=CANCELLER, reason="a trial stops it"
             )
+
+
+async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
+    """End what dead processes were at, and a stop that came too late."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Signals(Mapping[str, Any]):

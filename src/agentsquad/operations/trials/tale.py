@@ -41,6 +41,7 @@ class Tale:
         self.refused = refused
         self.silent = silent  # questions nobody answered
         self.adapters = adapters or {}
+        self.calm: Tale | None = None  # the same without faults, where they must change nothing
 
     @property
     def input(self) -> Any:

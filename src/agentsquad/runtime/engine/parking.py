@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agentsquad.kernel.errors import SquadError, UnavailableError
+from agentsquad.kernel.errors import MissingError, SquadError, UnavailableError
 from agentsquad.runtime.engine.command import Ask, Child, Command, Sleep, WaitSignal
 from agentsquad.runtime.engine.decider import DEADLINE
 from agentsquad.runtime.engine.drive import Drive
@@ -62,6 +62,8 @@ class Parking:
             if drive is not None and position in drive.instance.commands:
                 await router.append(drive, ("timer.fired", {"position": position}))
                 await drive.saved()  # if it does not get to the disk, try later, not at once
+        except MissingError:
+            self.timers.forget(run, position)  # the disk never took the run
         except SquadError as error:
             router.stick(run, error)
             # To load the run set its timer again; at once, it would fail again.

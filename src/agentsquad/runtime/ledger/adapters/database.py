@@ -74,12 +74,34 @@ def let_go(connection: apsw.Connection) -> None:
             connection.close(True)
 
 
-def checkpoint(connection: apsw.Connection) -> None:
-    """Move the write-ahead log into the database and empty it, unless others
-    are using it.
+def checkpoint(connection: apsw.Connection, path: str, disk: Disk = SYSTEM) -> None:
+    """Make durable whatever is about to be served: move the write-ahead log
+    into the database and empty it, unless others are using it.
     """
     with suppress(apsw.BusyError):
+        _renew(connection, path + "-wal", disk)
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def _renew(connection: apsw.Connection, path: str, disk: Disk) -> None:
+    """Write the write-ahead log once more as it is, and sync it.
+
+    After a sync that failed the system may hold pages of it for clean that
+    never reached the disk. The next sync says yes; then the database has what
+    the log, after a power failure, has not, and is put back page by page.
+    """
+    if not disk.size(path):
+        return
+    connection.execute("BEGIN IMMEDIATE")  # nobody else writes to it meanwhile
+    try:
+        file = disk.open(path)
+        try:
+            file.write(disk.read(path), 0)
+            file.sync()
+        finally:
+            file.close()
+    finally:
+        connection.execute("ROLLBACK")
 
 
 @contextmanager

@@ -123,10 +123,7 @@ class SqliteVolume:
                 f"{self._path} has format {version}, expected {FORMAT}",
                 hint="it was written by a newer release, or is not a ledger",
             )
-        # After a failed fsync the system may hold pages it will never write;
-        # writing them again through the database makes what is about to be
-        # served durable.
-        database.checkpoint(db)
+        database.checkpoint(db, self._path, self._disk)
 
     # --- writing ---
 

@@ -1,7 +1,8 @@
 """Points: every fault at every boundary of an undisturbed run.
 
-A boundary is an append (the process dies right before or right after it is
-durable), a call that leaves the process (its answer is lost before or after it
+A boundary is an event (the process dies right before or right after it is
+durable; right before, an effect under way has arrived, right after, it has
+not), a call that leaves the process (its answer is lost before or after it
 arrived), or an event that something was delivered by (it is delivered once
 more).
 """
@@ -24,7 +25,9 @@ DELIVERED = frozenset({"run.started", "signal.received", *RESOLVING})
 
 def every_point(calm: Story) -> list[Point]:
     """Return all points of an undisturbed run, kind by kind."""
-    found = [Point(kind, n) for kind in CRASHES for n in range(1, len(calm.appends) + 1)]
+    ends = [n for n in range(len(calm.events) + 1) if n not in calm.whole]
+    found = [Point("crash-before", n + 1) for n in ends if n < len(calm.events)]
+    found += [Point("crash-after", n) for n in ends if n]
     found += [Point(kind, n) for kind in TIMEOUTS for n in range(1, len(calm.calls) + 1)]
     found += [
         Point(TWICE, event.seq)
@@ -63,16 +66,8 @@ def boundary(calm: Story, point: Point) -> str:
     if point.kind in TIMEOUTS:
         run, position, action = calm.calls[point.at - 1]
         return f"call {point.at}: {action} at step {position} of run {run}"
-    if point.kind == TWICE:
-        event = calm.events[point.at - 1]
-        where = (event.payload or {}).get("position")
-        step = f" at step {where}" if where else ""
-        return f"event {point.at}: {event.type}{step} of run {event.stream[4:]}"
-    first = sum(calm.appends[: point.at - 1])
-    written = calm.events[first : first + calm.appends[point.at - 1]]
-    kinds = ", ".join(event.type for event in written)
-    where = next(
-        (e.payload.get("position") for e in written if (e.payload or {}).get("position")), ""
-    )
-    run = next((e.stream[4:] for e in written if e.stream.startswith("run/")), "")
-    return f"append {point.at}: {kinds}" + (f" at step {where}" if where else "") + f" of run {run}"
+    event = calm.events[point.at - 1]
+    place = (event.payload or {}).get("position")
+    step = f" at step {place}" if place else ""
+    run = f" of run {event.stream[4:]}" if event.stream.startswith("run/") else ""
+    return f"event {point.at}: {event.type}{step}{run}"

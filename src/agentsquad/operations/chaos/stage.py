@@ -14,8 +14,11 @@ import msgspec
 
 from agentsquad.operations.chaos.contract import CalmFailedError, Point, Struck
 from agentsquad.operations.chaos.judge import judge, repeated
+from agentsquad.operations.chaos.point import CRASHES
 from agentsquad.runtime.determinism.past import Past
 from agentsquad.runtime.determinism.rehearsal import (
+    Cut,
+    Cutter,
     Fault,
     Options,
     Recorded,
@@ -52,6 +55,7 @@ class Stage:
         self._recorded = Recorded(known)
         self._options = options
         self.calm: Story
+        self._cutter: Cutter
 
     @classmethod
     async def prepare(cls, world: World, subject: Subject, seed: str) -> Stage:
@@ -69,7 +73,9 @@ class Stage:
         _ended(learned)
         again = msgspec.structs.replace(options, people="recorded", blobs=first.room.blobs)
         stage = cls(world, subject, seed, await first.past_of(learned), again)
-        stage.calm = await stage.play(())
+        calm = stage.rehearsal()
+        stage.calm = await calm.play(subject.workflow, subject.value)
+        stage._cutter = calm.cutter(stage.calm)
         _ended(stage.calm)
         why = judge(learned, stage.calm)
         if why:
@@ -83,22 +89,30 @@ class Stage:
         stage.calm = msgspec.structs.replace(stage.calm, made_up=made_up)
         return stage
 
-    async def play(self, faults: tuple[Fault, ...]) -> Story:
-        """Rehearse with faults."""
-        rehearsal = Rehearsal(
+    def rehearsal(
+        self, faults: tuple[Fault, ...] = (), *, cut: Cut | None = None, light: bool = False
+    ) -> Rehearsal:
+        """Return a rehearsal answered from the record, with faults or from a
+        cut on; `light` computes no pure step again to check the journal."""
+        return Rehearsal(
             self._world,
             seed=self._seed,
             past=self._known,
             recorded=self._recorded,
             faults=faults,
-            options=self._options,
+            options=msgspec.structs.replace(self._options, cut=cut, light=light),
         )
-        return await rehearsal.play(self.subject.workflow, self.subject.value)
 
     async def strike(self, point: Point) -> Struck:
         """Rehearse with one fault and judge what came of it."""
-        fault: Any = Fault(kind=point.kind, at=point.at)  # type: ignore[arg-type]
-        story = await self.play((fault,))
+        if point.kind in CRASHES:
+            before = point.kind == "crash-before"
+            cut = self._cutter.at(point.at - before, arrived=before)
+            rehearsal = self.rehearsal(cut=cut, light=True)
+        else:
+            fault: Any = Fault(kind=point.kind, at=point.at)  # type: ignore[arg-type]
+            rehearsal = self.rehearsal((fault,), light=True)
+        story = await rehearsal.play(self.subject.workflow, self.subject.value)
         return Struck(
             point=str(point),
             why=judge(self.calm, story),

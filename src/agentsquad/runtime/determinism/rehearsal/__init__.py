@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from agentsquad.runtime.determinism.rehearsal.clock import ManualClock
 from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty
+from agentsquad.runtime.determinism.rehearsal.cut import Cut, Cutter
 from agentsquad.runtime.determinism.rehearsal.entropy import SeededEntropy
 from agentsquad.runtime.determinism.rehearsal.fault import Fault
 from agentsquad.runtime.determinism.rehearsal.people import Said
@@ -21,6 +22,8 @@ from agentsquad.runtime.determinism.rehearsal.story import EffectLine, Story
 
 __all__ = [
     "Counterparty",
+    "Cut",
+    "Cutter",
     "EffectLine",
     "Fault",
     "ManualClock",

@@ -20,26 +20,27 @@ from agentsquad.kernel.errors import BugError, ConflictError, MissingError, Squa
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.pointer import shown
 from agentsquad.kernel.ports import BlobStore
+from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.determinism.past import Past, load
 from agentsquad.runtime.determinism.rehearsal.clock import START_MS, idle
 from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty
+from agentsquad.runtime.determinism.rehearsal.cut import Cut, Cutter
 from agentsquad.runtime.determinism.rehearsal.fault import Fault, Faults
 from agentsquad.runtime.determinism.rehearsal.outside import Manner, Outside, Respond
 from agentsquad.runtime.determinism.rehearsal.people import Decide, People
 from agentsquad.runtime.determinism.rehearsal.recorded import Recorded
-from agentsquad.runtime.determinism.rehearsal.room import Room
+from agentsquad.runtime.determinism.rehearsal.room import Lent, Room
 from agentsquad.runtime.determinism.rehearsal.sample import Sample
 from agentsquad.runtime.determinism.rehearsal.scratch import Life
 from agentsquad.runtime.determinism.rehearsal.story import (
     Story,
     effects_of,
-    everything,
     status_of,
     steps_of,
 )
 from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine.contract import Manifests
-from agentsquad.runtime.engine.decider import plain
+from agentsquad.runtime.engine.decider import Instance, plain
 from agentsquad.runtime.engine.door import Step, World
 from agentsquad.runtime.engine.ids import keyed_id
 from agentsquad.runtime.engine.shell import EmbeddedEngine
@@ -61,7 +62,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `signals` maps names to what is sent when a run waits for one; a name that
     is neither there nor recorded is sent null, unless its wait has a time
     limit. `ports` replaces adapters, `blobs` lends an earlier rehearsal's;
-    `check` replays the journal at the end.
+    `cut` begins where an earlier rehearsal is cut off, as after a crash;
+    `check` replays the journal at the end, `light` without computing pure
+    steps again.
     """
 
     people: str | Decide = "rule"
@@ -71,7 +74,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     signals: Mapping[str, Any] = {}
     ports: Mapping[Any, Any] = {}
     blobs: BlobStore | None = None
+    cut: Cut | None = None
     check: bool = True
+    light: bool = False
 
 
 class Rehearsal:
@@ -88,19 +93,22 @@ class Rehearsal:
         options: Options | None = None,
     ) -> None:
         self.options = options or Options()
+        cut = self.options.cut
         self.past = past
         self.recorded = recorded or Recorded(past)
         self.life = Life(Faults(tuple(faults)))
         start = START_MS if past is None else millis(past.events[0].at)
+        if cut is not None and cut.now_ms is not None:
+            start = cut.now_ms
+        self._cut = cut
         self.room = Room(
             world,
-            seed=seed,
+            seed=seed if cut is None else f"{seed}/after {len(cut.rows)}",
             start_ms=start,
             life=self.life,
-            ports=self.options.ports,
-            blobs=self.options.blobs,
+            lent=Lent(ports=self.options.ports, blobs=self.options.blobs, cut=cut),
         )
-        self.counterparty = Counterparty()
+        self.counterparty = Counterparty() if cut is None else cut.counterparty()
         manner = Manner(
             reads=self.options.reads, fresh=self.options.fresh, respond=self.options.respond
         )
@@ -110,13 +118,17 @@ class Rehearsal:
         self._answered: set[tuple[str, str, int]] = set()
         self._mail = {run: list(events) for run, events in self.recorded.signals.items()}
         self._repeats: list[Event] = []
-        self.room.watchers.append(self._watch)
         self.engine: EmbeddedEngine = self.room.enter(self.outside)
         self.run = ""
 
+    def cutter(self, story: Story) -> Cutter:
+        """Return what cuts this rehearsal after any of its events."""
+        ledger = self.room.ledger
+        return Cutter(story, ledger.store.volume, ledger.keyring, self.counterparty)
+
     async def past_of(self, story: Story) -> Past:
         """Return the past a rehearsal left, for rehearsals after it."""
-        found = await load(self.room.ledger.store, story.run)
+        found = await load(self.room.log, story.run)
         assert found is not None, "the rehearsal was not played here"
         return found
 
@@ -136,6 +148,9 @@ class Rehearsal:
             await self.engine.close()
 
     async def _play(self, workflow: str, value: Any, actor: str) -> Story:
+        self._watch(await self.room.look())
+        if self._cut is not None:
+            await self._survive(self.engine.recover)
         for _ in range(TURNS_MAX):
             if self.run not in self.room.waiting.started:
                 await self._survive(
@@ -230,7 +245,7 @@ class Rehearsal:
         return True
 
     async def _by_hand(self, run: str, position: str, key: str) -> Any:
-        for event in await self.room.ledger.store.read_stream(f"run/{run}"):
+        for event in await self.room.log.read_stream(f"run/{run}"):
             if event.type == "effect.planned" and event.payload["position"] == position:
                 action = self.room.lender.registry.action(event.payload["action"])
                 step = Step(action, event.payload["input"], run=run, position=position)
@@ -271,7 +286,7 @@ class Rehearsal:
     async def _repeat(self, event: Event) -> bool:
         """Deliver once more what an event tells of."""
         run, body = event.stream[4:], event.payload
-        known = await self.room.ledger.store.size()
+        known = await self.room.log.size()
         with contextlib.suppress(ConflictError, MissingError):  # the run has ended
             if event.type == "run.started":
                 await self.engine.router.begin(
@@ -281,7 +296,7 @@ class Rehearsal:
                 await self.engine.signal(run, body["name"], body.get("payload"), actor=event.actor)
             elif event.type in RESOLVING:
                 await self.engine.tell(run, event.type, dict(body), event.actor)
-        for later in await self.room.ledger.store.read(after=known, limit=1000):
+        for later in await self.room.log.read(after=known, limit=1000):
             if later.type == event.type and later.payload == event.payload:
                 self._again.add(later.seq)
         return True
@@ -292,6 +307,7 @@ class Rehearsal:
         """Return when nothing moves any more, in this loop or outside of it."""
         while True:
             await idle()
+            self._watch(await self.room.look())
             if not self.outside.busy or self.life.dead.is_set():
                 return
             self.outside.moved.clear()
@@ -323,8 +339,7 @@ class Rehearsal:
     # --- the end
 
     async def _tell(self, status: str | None = None, error: SquadError | None = None) -> Story:
-        store = self.room.ledger.store
-        events = await everything(store)
+        events = tuple(self.room.events)
         output, failure = None, None if error is None else errors.record(error)
         if status is None:
             status, output, failure = status_of(self.room.waiting.ended, self.run)
@@ -337,20 +352,41 @@ class Rehearsal:
             effects=effects_of(events, self.counterparty, frozenset(self._again)),
             events=events,
             verdict=await self._verdict() if self.options.check else None,
-            appends=tuple(self.life.sizes),
+            appends=tuple(self.life.boundaries),
             calls=tuple(self.outside.called),
-            crashes=self.life.lives - 1,
+            crashes=self.life.lives - (self._cut is None),
+            whole=frozenset(self.life.whole),
             made_up=tuple(sorted(self.outside.made_up)),
             by_hand=tuple(sorted(self.outside.by_hand)),
         )
 
     async def _verdict(self) -> str:
         room = self.room
-        found = await replay(room.ledger.store, room.lender.registry, self.run, room.blobs)
+        if self.options.light:
+            return drives(room.events, room.lender.registry)
+        found = await replay(room.log, room.lender.registry, self.run, room.blobs)
         if found.verdict in ("identical", "compatible"):
             return found.verdict
         where = f" at event {found.event}, field {found.field}" if found.event else ""
         return f"{found.verdict}{where}: {shown(found.reason)}"
+
+
+def drives(events: Sequence[Event], registry: Registry) -> str:
+    """Return "identical" if the code still asks for what its journals hold,
+    else what it asks for instead."""
+    instances: dict[str, Instance] = {}
+    for event in events:
+        if not event.stream.startswith("run/"):
+            continue
+        run = event.stream[4:]
+        if event.type == "run.started":
+            workflow = registry.workflow(event.payload["workflow"])
+            instances[run] = Instance(run, workflow, registry)
+        try:
+            instances[run].apply(event)
+        except SquadError as error:
+            return f"diverged at event {event.seq}: {error.message}"
+    return "identical"
 
 
 async def resolve(world: World, name: str, value: Any) -> tuple[str, Any]:

@@ -9,9 +9,11 @@ the installation's own.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
+
+import msgspec
 
 from agentsquad.kernel.errors import MissingError, UnsupportedError
 from agentsquad.kernel.event import Event
@@ -19,9 +21,10 @@ from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.determinism.rehearsal.clock import ManualClock
+from agentsquad.runtime.determinism.rehearsal.cut import Cut
 from agentsquad.runtime.determinism.rehearsal.entropy import SeededEntropy
 from agentsquad.runtime.determinism.rehearsal.outside import Outside
-from agentsquad.runtime.determinism.rehearsal.scratch import Life, ScratchStore
+from agentsquad.runtime.determinism.rehearsal.scratch import Life, MortalVolume, ScratchStore
 from agentsquad.runtime.determinism.rehearsal.waiting import Waiting
 from agentsquad.runtime.engine.contract import Engine, Lease
 from agentsquad.runtime.engine.door import CallPath, Ports, World
@@ -30,6 +33,7 @@ from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.engine.sealing import SealingStore
 from agentsquad.runtime.engine.shell import EmbeddedEngine
 from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.ledger.log import EventLog
 from agentsquad.runtime.ledger.plugin import open_ledger
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 
@@ -40,8 +44,6 @@ OWN = frozenset(
         Engine, CallPath, World, Registry, Lease,
     }
 )  # fmt: skip
-
-_personal: WeakKeyDictionary[Registry, bool] = WeakKeyDictionary()
 
 
 class BorrowedPorts(Ports):
@@ -87,29 +89,36 @@ class LentBlobs:
             raise
 
 
+class Lent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a room is given besides the installation: adapters in the place of
+    its own, the blobs of an earlier rehearsal, and a log to go on with."""
+
+    ports: Mapping[Any, Any] = {}
+    blobs: BlobStore | None = None
+    cut: Cut | None = None
+
+
 class Room:
     """Everything one rehearsal happens in; `rise` gives it its next engine."""
 
     def __init__(
-        self,
-        world: World,
-        *,
-        seed: str,
-        start_ms: int,
-        life: Life,
-        ports: Mapping[Any, Any] | None = None,
-        blobs: BlobStore | None = None,
+        self, world: World, *, seed: str, start_ms: int, life: Life, lent: Lent | None = None
     ) -> None:
+        lent = lent or Lent()
         self.lender = world
-        self._lent_blobs = blobs
+        self._lent_blobs = lent.blobs
         self.life = life
         self.clock = ManualClock(start_ms)
         self.entropy = SeededEntropy(seed)
         self.ledger: Ledger = open_ledger("memory:", self.clock, self.entropy)
+        if lent.cut is not None:
+            if lent.cut.rows:
+                self.ledger.store.volume.commit(lent.cut.batch())
+            self.ledger = dataclasses.replace(self.ledger, keyring=lent.cut.keyring)
         self.waiting = Waiting()
-        self.watchers: list[Any] = [self.waiting.fold]
-        self._ports = dict(ports or {})
-        self._store = self._sealing()
+        self.watchers: list[Callable[[Sequence[Event]], None]] = []
+        self.events: list[Event] = []  # everything durable, as last looked at
+        self._ports = dict(lent.ports)
         self.blobs: Any = LentBlobs(self.ledger.blobs, self._lend_blobs)
 
     def _lend_blobs(self) -> list[BlobStore]:
@@ -118,18 +127,12 @@ class Room:
             lent.append(self.lender.blobs)
         return lent
 
-    def _sealing(self) -> EventStore:
-        """Return the log as the engine writes it; where nothing is marked as
-        personal there is nothing to seal."""
-        registry = self.lender.registry
-        sealing = SealingStore(self.ledger.store, registry, self.entropy)
-        if registry not in _personal:
-            _personal[registry] = sealing._active
-        return sealing if _personal[registry] else self.ledger.store
-
     def enter(self, outside: Outside) -> EmbeddedEngine:
         """Return an engine for the life that begins now."""
-        store = ScratchStore(self._store, self.life, self._saw, lambda: self.lender.store)
+        volume = MortalVolume(self.ledger.store.volume, self.life)
+        self.log = EventLog(volume, self.clock, self.entropy, self.ledger.keyring)
+        sealing = SealingStore(self.log, self.lender.registry, self.entropy)
+        store = ScratchStore(sealing, volume, self.life, lambda: self.lender.store)
         made: dict[Any, Any] = {
             EventStore: store,
             BlobStore: self.blobs,
@@ -147,6 +150,13 @@ class Room:
         ports.put(Engine, engine)
         return engine
 
-    def _saw(self, events: Sequence[Event]) -> None:
-        for watcher in self.watchers:
-            watcher(events)
+    async def look(self) -> list[Event]:
+        """Return what has become durable since the last look."""
+        found: list[Event] = []
+        while batch := await self.log.read(after=len(self.events), limit=1000):
+            self.events += batch
+            self.waiting.fold(batch)
+            for watcher in self.watchers:
+                watcher(batch)
+            found += batch
+        return found

@@ -14,20 +14,36 @@ from typing import Any
 
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ports import EventStore
-from agentsquad.runtime.determinism.rehearsal.fault import Fault, Faults
+from agentsquad.runtime.determinism.rehearsal.fault import Faults
+from agentsquad.runtime.ledger.contract import Batch, ClosedError
 
 APPLIED = "resource/"  # streams that are the installation's own
 
 
 class Life:
-    """One life of the engine: how it is ended, and how much it has written."""
+    """One life of the engine: how it is ended, and what it has written.
+
+    `boundaries` says in words what was being written at each place where the
+    process could die: each append, and each commit of events that were given
+    their place before.
+    """
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self.dead = asyncio.Event()
-        self.appends = 0
-        self.sizes: list[int] = []  # events of each append
+        self.boundaries: list[str] = []
+        self.whole: set[int] = set()  # seqs of events that never stand without the next
         self.lives = 1
+
+    def together(self, events: Sequence[Event]) -> None:
+        """Note events that were appended all or none."""
+        self.whole.update(event.seq for event in events[:-1])
+
+    def strikes(self, boundary: str) -> str | None:
+        """Count a boundary; return the kind of fault that strikes here."""
+        self.boundaries.append(boundary)
+        fault = self.faults.appends.get(len(self.boundaries))
+        return None if fault is None else fault.kind
 
     async def die(self) -> Any:
         """End this life here and never return."""
@@ -45,44 +61,85 @@ class Life:
         self.lives += 1
 
 
+class MortalVolume:
+    """The rows of the log as one life of the engine sees them: once it is dead
+    nothing of it is written any more."""
+
+    def __init__(self, inner: Any, life: Life) -> None:
+        self._inner = inner
+        self._life = life
+        self._dead = life.dead
+        self.placed = False  # events were given their place and wait for a commit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def commit(self, batch: Batch) -> None:
+        """Write everything, unless the process dies of it or has died."""
+        if self._dead.is_set():
+            raise ClosedError
+        if not self.placed:
+            self._inner.commit(batch)
+            return
+        self.placed = False
+        kinds = ", ".join(row.type for row in batch.rows)
+        struck = self._life.strikes(f"commit of {kinds}")
+        if struck == "crash-before":
+            self._dead.set()
+            raise ClosedError
+        self._inner.commit(batch)
+        if struck is not None:
+            self._dead.set()
+
+
 class ScratchStore:
     """An EventStore for one life of an engine."""
 
     def __init__(
         self,
         inner: EventStore,
+        volume: MortalVolume,
         life: Life,
-        saw: Callable[[Sequence[Event]], None],
         lender: Callable[[], EventStore] | None = None,
     ) -> None:
         self._inner = inner
+        self._volume = volume
         self._life = life
         self._dead = life.dead
-        self._saw = saw
         self._lender = lender
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    @property
+    def place(self) -> Any:
+        """How events are given their place before they are durable; None where
+        the log below does not."""
+        return None if getattr(self._inner, "place", None) is None else self._place
+
+    def _place(self, events: Sequence[NewEvent], **options: Any) -> list[Event]:
+        if self._dead.is_set():
+            raise ClosedError
+        inner: Any = self._inner
+        placed: list[Event] = inner.place(events, **options)
+        self._volume.placed = True
+        self._life.together(placed)
+        return placed
 
     async def append(
         self, events: Sequence[NewEvent], *, expect: Mapping[str, int] | None = None
     ) -> list[Event]:
         """Append, unless the fuse burns here."""
         await self._alive()
-        life = self._life
-        life.appends += 1
-        life.sizes.append(len(events))
-        fault: Fault | None = life.faults.appends.get(life.appends)
-        if fault is None:
-            stored = await self._inner.append(events, expect=expect)
-            self._saw(stored)
-            await self._alive()
-            return stored
-        self._dead.set()
-        if fault.kind == "crash-after":
-            self._saw(await self._inner.append(events, expect=expect))
-        await life.never()
-        raise AssertionError("a dead engine goes on")
+        struck = self._life.strikes(told(events))
+        if struck == "crash-before":
+            await self._life.die()
+        stored = await self._inner.append(events, expect=expect)
+        self._life.together(stored)
+        if struck is not None:
+            self._dead.set()
+        await self._alive()
+        return stored
 
     async def read_stream(
         self, stream: str, *, after: int = 0, limit: int | None = None
@@ -115,3 +172,14 @@ class ScratchStore:
     async def _alive(self) -> None:
         if self._dead.is_set():
             await self._life.never()
+
+
+def told(events: Sequence[NewEvent]) -> str:
+    """Say in words what is being appended."""
+    kinds = ", ".join(event.type for event in events)
+    first = next((e for e in events if e.stream.startswith("run/")), None)
+    if first is None:
+        return kinds
+    position = first.payload.get("position")
+    step = f" at step {position}" if position else ""
+    return f"{kinds}{step} of run {first.stream[4:]}"

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from agentsquad.kernel.event import Event
-from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty
 from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
 
@@ -38,8 +37,9 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     "identical", or what differs; None when it was not asked for. `made_up`
     names the actions answered from their schema, `by_hand` those a person
     carried out since nobody could say whether they had happened. `appends`
-    holds how many events each append wrote, `calls` run, position and action of
-    each call that left the process.
+    says what each append wrote, `calls` run, position and action of each call
+    that left the process; `whole` holds events that were appended
+    together with the next one, all or none.
     """
 
     run: str
@@ -50,9 +50,10 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     effects: dict[str, EffectLine]
     events: tuple[Event, ...]
     verdict: str | None
-    appends: tuple[int, ...]
+    appends: tuple[str, ...]
     calls: tuple[tuple[str, str, str], ...]
     crashes: int
+    whole: frozenset[int] = frozenset()
     made_up: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
 
@@ -63,14 +64,6 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         return sum(
             max(0, line.arrived - 1) + max(0, line.confirmed - 1) for line in self.effects.values()
         )
-
-
-async def everything(store: EventStore) -> tuple[Event, ...]:
-    """Return all events of a log."""
-    found: list[Event] = []
-    while batch := await store.read(after=len(found), limit=5000):
-        found += batch
-    return tuple(found)
 
 
 def steps_of(events: tuple[Event, ...]) -> dict[str, dict[str, str]]:

@@ -23,7 +23,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,16 @@ NAMES = {"register": "cells.jsonl", "kv": "texts.jsonl"}
 class Tape:
     """What happened, in memory and in a file that outlives its process."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(
+        self, path: Path | None = None, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         self.events: list[dict[str, Any]] = []
+        self._clock = clock  # one for all processes
         self._file = None if path is None else os.open(path, os.O_CREAT | os.O_WRONLY)
 
     def note(self, event: dict[str, Any]) -> None:
         """Write an event down before anything follows from it."""
-        event["time"] = time.monotonic_ns()  # one clock for all processes
+        event["time"] = self._clock()
         self.events.append(event)
         if self._file is not None:
             os.write(self._file, json.dumps(event).encode() + b"\n")

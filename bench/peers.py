@@ -6,7 +6,9 @@ environment.
 `agent.py` run the cells below with each peer's own interpreter, in turns with
 ours, so that both meet the same minutes. Each peer is set up as its manual says
 is durable: LangGraph with its SQLite saver and durability "sync" (WAL, FULL),
-DBOS on SQLite as it comes.
+DBOS on SQLite as it comes, Restate with its server on free ports of this
+machine (`restate_peer.py`). Processor time and memory are those of the client
+and of every process that helps it.
 """
 
 from __future__ import annotations
@@ -28,13 +30,16 @@ HOME = Path(os.environ.get("BENCH_PEERS", Path(__file__).parents[1] / "build" / 
 PACKAGES = {
     "langgraph": ("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2"),
     "dbos": ("dbos==3.4.0",),
+    "restate": ("restate-sdk==1.3.0", "granian==2.8.7", "aiohttp==3.14.5"),
     "agents": ("agent-framework-core==1.23.0", "pydantic-ai-slim==2.68.0"),
 }
+RESTATE_SERVER = "@restatedev/restate-server-linux-x64@1.7.12"
 PAYLOAD = {"id": 0, "data": "x" * 170}
 STEPS = 5
 QUESTION = "What is the status of order 42?"
 ANSWER = "Order 42 has shipped."
 Job = Callable[[int], Awaitable[Any]]
+helping: list[int] = []  # servers that work for this client, each with its children
 
 
 # --- measuring ----------------------------------------------------------------
@@ -56,17 +61,39 @@ def conditions() -> dict[str, float]:
     return {"cpu_share": round(share, 2), "sync_ms": round(sorted(took)[20] * 1e3, 3)}
 
 
+def family() -> list[int]:
+    """Return the processes that help this one."""
+    found, left = [], list(helping)
+    while left:
+        pid = left.pop()
+        found.append(pid)
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            left += map(int, task.read_text().split())
+    return found
+
+
 def rss_kb() -> float:
-    """Return the resident memory of this process in KB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    """Return the resident memory of this process and its helpers in KB."""
+    pages = sum(
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in ("self", *family())
+    )
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e3
+
+
+def cpu_s() -> float:
+    """Return the processor time of this process and its helpers."""
+    ticks = 0
+    for pid in family():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def flow(job: Job, width: int, *, seconds: float = 1e9, count: int = 10**9) -> Any:
     """Keep `width` jobs under way for a time or a number; return (latencies,
     wall s, cpu s)."""
     took: list[float] = []
-    begin, cpu = time.perf_counter(), time.process_time()
+    begin, cpu = time.perf_counter(), cpu_s()
     numbers = iter(range(count))
 
     async def worker() -> None:
@@ -78,7 +105,7 @@ async def flow(job: Job, width: int, *, seconds: float = 1e9, count: int = 10**9
             took.append(time.perf_counter() - started)
 
     await asyncio.gather(*(worker() for _ in range(min(width, count))))
-    return sorted(took), time.perf_counter() - begin, time.process_time() - cpu
+    return sorted(took), time.perf_counter() - begin, cpu_s() - cpu
 
 
 async def chain(job: Job, width: int, seconds: float) -> dict[str, float]:
@@ -244,6 +271,13 @@ async def dbos(cell: str, *args: str) -> dict[str, float]:
         return await park(start, wake, nothing, int(args[0]))
 
 
+async def restate(cell: str, *args: str) -> dict[str, float]:
+    """Restate: a server, a service and this client."""
+    from restate_peer import measure
+
+    return await measure(cell, *args)
+
+
 async def nothing() -> None:
     """Everything is done already."""
 
@@ -370,6 +404,7 @@ async def turns(turn: Job, seconds: float) -> dict[str, float]:
 CELLS = {
     "langgraph": ("langgraph", langgraph),
     "dbos": ("dbos", dbos),
+    "restate": ("restate", restate),
     "langgraph_agent": ("langgraph", langgraph_agent),
     "pydantic_ai": ("agents", pydantic_ai),
     "agent_framework": ("agents", agent_framework),
@@ -411,6 +446,9 @@ def install() -> None:
         venv.create(folder, with_pip=True)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, "--disable-pip-version-check", *packages], check=True)
+        if name == "restate":
+            words = ["npm", "install", "--no-fund", "--no-audit", "--silent", RESTATE_SERVER]
+            subprocess.run(words, cwd=folder, check=True)
 
 
 def main() -> None:

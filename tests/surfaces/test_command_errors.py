@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from agentsquad.runtime.resilience.admission import Admission
+
 WRONG = {
     "an unknown command": (("rnus",), 2, "cli.usage", "did you mean: squad runs"),
     "an unknown command inside a group": (("runs", "shw"), 2, "cli.usage", "squad runs show"),
@@ -201,3 +203,31 @@ def test_what_ships_is_shown_without_a_store(
     assert (said.code, said.err) == (0, "")
     assert len(said.out.splitlines()) > 1
     assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.slow
+def test_an_engine_that_has_too_much_to_do_says_when_to_come_again(
+    squad: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No single command makes a storm, so the place for it is taken away."""
+    monkeypatch.setattr(Admission, "_room", lambda self: False)
+    monkeypatch.setattr(Admission, "_longest", lambda self: 0)
+    before = squad("-o", "json", "runs", "list").json()
+
+    said = squad("-o", "json", "run", "order", "--input", "{}")
+
+    assert said.code == 7
+    error = said.json()["error"]
+    assert error["code"] == "engine.overloaded"
+    assert error["retry_after_ms"] > 0
+    assert "squad engine status" in error["hint"]
+    assert squad("-o", "json", "runs", "list").json() == before
+
+
+@pytest.mark.slow
+def test_the_load_of_an_engine_is_shown_when_there_is_one(squad: Any) -> None:
+    said = squad("engine", "status")
+
+    assert said.code == 0
+    assert "no engine drives the runs of this store now" in said.out
+    assert squad("-o", "json", "engine", "status").json()["running"] is False

@@ -1,0 +1,31 @@
+"""The machine's disk makes names durable, not only content."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agentsquad.runtime.ledger.adapters.disk import SystemDisk
+
+
+def test_a_new_folder_is_durable_with_every_folder_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def remember(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    # The system call is watched: that a name is durable shows only after a
+    # power failure.
+    monkeypatch.setattr(os, "fsync", remember)
+    disk = SystemDisk()
+    assert disk.make_folder(str(tmp_path / "a/b/c"), 0o700)
+    assert synced == [str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a/b")]
+    assert (tmp_path / "a/b/c").stat().st_mode & 0o777 == 0o700
+    assert not disk.make_folder(str(tmp_path / "a/b/c"))
+    assert len(synced) == 3

@@ -1,0 +1,66 @@
+"""What is appended beside events that were given their place is answered,
+whatever those who hold the places do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from agentsquad.kernel.errors import SquadError
+from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.runtime.ledger.plugin import open_ledger
+from agentsquad.testing import ManualClock, SeededEntropy
+from agentsquad.testing.clock import settle
+
+
+class Holder:
+    """Holds places; when they are settled it cancels a task."""
+
+    def __init__(self, task: asyncio.Task[list[Event]] | None = None) -> None:
+        self.task = task
+        self.heard: list[SquadError | None] = []
+
+    def stands(self, before: list[Event], now: list[Event]) -> bool:
+        return True
+
+    def settled(self, error: SquadError | None, events: list[Event]) -> None:
+        self.heard.append(error)
+        if self.task is not None:
+            self.task.cancel()
+
+
+def an_event(stream: str, cause: int | None = None) -> NewEvent:
+    return NewEvent(stream=stream, type="thing.made", payload={}, cause=cause)
+
+
+async def test_an_append_whose_caller_a_holder_stops_keeps_no_other_from_its_answer() -> None:
+    ledger = open_ledger("memory:", ManualClock(), SeededEntropy())
+    stopped = asyncio.create_task(ledger.store.append([an_event("b")]))
+    await asyncio.sleep(0)
+    ledger.store.place([an_event("a")], holder=Holder(stopped))  # type: ignore[attr-defined]
+    last = asyncio.create_task(ledger.store.append([an_event("c")]))
+    [event] = await asyncio.wait_for(last, 5)
+    assert event.stream == "c"
+    assert stopped.cancelled() or stopped.done()
+
+
+async def test_a_place_may_name_as_its_cause_what_another_process_wrote_meanwhile(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    mine = open_ledger(url, ManualClock(), SeededEntropy("mine"))
+    other = open_ledger(url, ManualClock(), SeededEntropy("other"))
+    holder = Holder()
+    mine.store.place([an_event("a")], holder=holder)  # type: ignore[attr-defined]
+    [told] = await other.store.append([an_event("b")])
+    assert await mine.store.read_stream("b") == [told]
+    [placed] = mine.store.place(  # type: ignore[attr-defined]
+        [an_event("a", told.seq)], holder=holder
+    )
+    assert placed.seq > told.seq
+    await settle()
+    assert holder.heard == [None, None]
+    assert [event.stream_seq for event in await other.store.read_stream("a")] == [1, 2]
+    mine.close()
+    other.close()

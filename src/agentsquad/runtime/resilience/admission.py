@@ -109,6 +109,7 @@ class Admission:
         self._line: Line[asyncio.Future[None]] = Line()
         self._entering = 0
         self._ticker: asyncio.Task[None] | None = None
+        self._later: asyncio.Task[None] | None = None
         self._posted = now - POST_MS
         self._admitted = 0
         self._refused = 0
@@ -171,10 +172,25 @@ class Admission:
                 raise self._refusal(f"no {action} now")
 
     def pulse(self, event: object = None) -> None:
-        """Show the load to other processes, now and then."""
-        now = self.clock.monotonic_ms()
-        if self._board is not None and now - self._posted >= POST_MS:
-            self._posted = now
+        """Show the load to other processes, at most once in `POST_MS` and once
+        more after the last change.
+        """
+        if self._board is None or self._later is not None:
+            return
+        left = self._posted + POST_MS - self.clock.monotonic_ms()
+        if left <= 0:
+            self._post()
+        else:
+            self._later = asyncio.get_running_loop().create_task(self._post_in(left))
+
+    async def _post_in(self, duration_ms: float) -> None:
+        await self.clock.sleep_ms(duration_ms)
+        self._later = None
+        self._post()
+
+    def _post(self) -> None:
+        self._posted = self.clock.monotonic_ms()
+        if self._board is not None:
             self._board.post(self.load())
 
     def load(self) -> Load:
@@ -197,9 +213,10 @@ class Admission:
         while (waiting := self._line.take(newest=False)) is not None:
             if not waiting.told.done():
                 waiting.told.set_exception(AdmissionClosedError())
-        if self._ticker is not None:
-            self._ticker.cancel()
-            self._ticker = None
+        for task in (self._ticker, self._later):
+            if task is not None:
+                task.cancel()
+        self._ticker = self._later = None
         if self._board is not None:
             self._board.clear()
 

@@ -122,6 +122,11 @@ class Stage:
 
 
 def _ended(story: Story) -> None:
+    if story.touched:
+        raise CalmFailedError(
+            f"its code reaches past its actions: {', '.join(story.touched[:3])}",
+            hint="put that into an action and call it, or a crash will repeat it",
+        )
     if story.status in ENDED:
         return
     why = story.error["message"] if story.error else "nobody sends what it waits for"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,7 @@ async def order(ctx, value: N) -> dict:
 
 
 WRITTEN: list[int] = []
+SECRET = str(Path(tempfile.gettempdir()) / "agent-squad-test-secret")
 
 
 @workflow("careless")
@@ -86,6 +90,15 @@ async def careless(ctx, value: N) -> dict:
     number = len(WRITTEN)
     await ctx.sleep(1000)
     return {"invoice": number}
+
+
+@workflow("secretive")
+async def secretive(ctx, value: N) -> str:
+    # Leaves no trace in its result.
+    with contextlib.suppress(Exception):
+        os.mkdir(SECRET)
+    await ctx.sleep(1000)
+    return "done"
 
 
 @workflow("sleepy")
@@ -111,8 +124,12 @@ MINE = Plugin(
     name="mine",
     policies={"mine/access.rego": ACCESS},
     actions=(look, pay, lookup, send),
-    workflows=(order, careless, sleepy, forgotten),
+    workflows=(order, careless, secretive, sleepy, forgotten),
 )
+
+
+def left_behind() -> bool:
+    return os.path.exists(SECRET)
 
 
 async def swept(name: str, workers: int = 1) -> tuple[Stage, Swept]:
@@ -175,6 +192,12 @@ async def test_an_effect_outside_the_door_is_found():
     WRITTEN.clear()
     with pytest.raises(CalmFailedError, match="each time"):
         await swept("careless")
+
+
+async def test_an_effect_outside_the_door_is_found_and_refused_even_without_a_trace():
+    with pytest.raises(CalmFailedError, match="past its actions"):
+        await swept("secretive")
+    assert not left_behind()
 
 
 async def test_a_lost_timer_is_found(monkeypatch):

@@ -22,6 +22,7 @@ from agentsquad.runtime.determinism.hermetic import recompute
 from agentsquad.runtime.determinism.rehearsal.clock import ManualClock
 from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty, Delivery
 from agentsquad.runtime.determinism.rehearsal.fault import Fault
+from agentsquad.runtime.determinism.rehearsal.guard import unwatched
 from agentsquad.runtime.determinism.rehearsal.recorded import Answer, Recorded
 from agentsquad.runtime.determinism.rehearsal.sample import Sample
 from agentsquad.runtime.determinism.rehearsal.scratch import Life
@@ -206,7 +207,10 @@ class Outside:
         """Run the action itself."""
         self.busy += 1
         try:
-            return await execute(world, step, proceed)
+            if step.action.spec.effect is Effect.PURE:
+                return await execute(world, step, proceed)
+            with unwatched():
+                return await execute(world, step, proceed)
         finally:
             self.busy -= 1
             self.moved.set()

@@ -26,6 +26,7 @@ from agentsquad.runtime.determinism.rehearsal.clock import START_MS, idle
 from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty
 from agentsquad.runtime.determinism.rehearsal.cut import Cut, Cutter
 from agentsquad.runtime.determinism.rehearsal.fault import Fault, Faults
+from agentsquad.runtime.determinism.rehearsal.guard import Guard
 from agentsquad.runtime.determinism.rehearsal.outside import Manner, Outside, Respond
 from agentsquad.runtime.determinism.rehearsal.people import Decide, People
 from agentsquad.runtime.determinism.rehearsal.recorded import Recorded
@@ -113,6 +114,7 @@ class Rehearsal:
             reads=self.options.reads, fresh=self.options.fresh, respond=self.options.respond
         )
         self.outside = Outside(self.counterparty, self.recorded, Sample(seed), self.life, manner)
+        self.guard = Guard()
         self._seed = seed
         self._again: set[int] = set()  # seqs of events delivered twice on purpose
         self._answered: set[tuple[str, str, int]] = set()
@@ -142,10 +144,11 @@ class Rehearsal:
         self.run = run
         actor = self.past.events[0].actor if self.past else "service:squad"
         value = plain(value)
-        try:
-            return await self._play(workflow, value, actor)
-        finally:
-            await self.engine.close()
+        with self.guard.watching():
+            try:
+                return await self._play(workflow, value, actor)
+            finally:
+                await self.engine.close()
 
     async def _play(self, workflow: str, value: Any, actor: str) -> Story:
         self._watch(await self.room.look())
@@ -356,6 +359,7 @@ class Rehearsal:
             calls=tuple(self.outside.called),
             crashes=self.life.lives - (self._cut is None),
             whole=frozenset(self.life.whole),
+            touched=tuple(self.guard.touched),
             made_up=tuple(sorted(self.outside.made_up)),
             by_hand=tuple(sorted(self.outside.by_hand)),
         )

@@ -23,6 +23,7 @@ from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.determinism.rehearsal.clock import ManualClock
 from agentsquad.runtime.determinism.rehearsal.cut import Cut
 from agentsquad.runtime.determinism.rehearsal.entropy import SeededEntropy
+from agentsquad.runtime.determinism.rehearsal.guard import unwatched
 from agentsquad.runtime.determinism.rehearsal.outside import Outside
 from agentsquad.runtime.determinism.rehearsal.scratch import Life, MortalVolume, ScratchStore
 from agentsquad.runtime.determinism.rehearsal.waiting import Waiting
@@ -35,13 +36,15 @@ from agentsquad.runtime.engine.shell import EmbeddedEngine
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.ledger.log import EventLog
 from agentsquad.runtime.ledger.plugin import open_ledger
+from agentsquad.runtime.resilience.admission import Admission
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
+from agentsquad.runtime.resilience.contract import Board
 
 # What a room never borrows: it has its own, or none.
 OWN = frozenset(
     {
         EventStore, BlobStore, Ledger, PolicyEngine, Clock, Entropy, Gate, BudgetKeeper,
-        Engine, CallPath, World, Registry, Lease,
+        Engine, CallPath, World, Registry, Lease, Admission, Board,
     }
 )  # fmt: skip
 
@@ -83,9 +86,10 @@ class LentBlobs:
         try:
             return await self._own.get(digest)
         except MissingError:
-            for lent in self._lent():
-                with contextlib.suppress(MissingError):
-                    return await lent.get(digest)
+            with unwatched():
+                for lent in self._lent():
+                    with contextlib.suppress(MissingError):
+                        return await lent.get(digest)
             raise
 
 

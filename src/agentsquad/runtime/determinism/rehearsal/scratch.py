@@ -15,6 +15,7 @@ from typing import Any
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.determinism.rehearsal.fault import Faults
+from agentsquad.runtime.determinism.rehearsal.guard import unwatched
 from agentsquad.runtime.ledger.contract import Batch, ClosedError
 
 APPLIED = "resource/"  # streams that are the installation's own
@@ -147,7 +148,8 @@ class ScratchStore:
         """Read one stream."""
         await self._alive()
         if self._lender is not None and stream.startswith(APPLIED):
-            return await self._lender().read_stream(stream, after=after, limit=limit)
+            with unwatched():
+                return await self._lender().read_stream(stream, after=after, limit=limit)
         return await self._inner.read_stream(stream, after=after, limit=limit)
 
     async def read(
@@ -161,7 +163,8 @@ class ScratchStore:
         """Return streams and their versions."""
         await self._alive()
         if self._lender is not None and prefix.startswith(APPLIED):
-            return await self._lender().streams(prefix)
+            with unwatched():
+                return await self._lender().streams(prefix)
         return await self._inner.streams(prefix)
 
     async def size(self) -> int:

@@ -39,7 +39,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     carried out since nobody could say whether they had happened. `appends`
     says what each append wrote, `calls` run, position and action of each call
     that left the process; `whole` holds events that were appended
-    together with the next one, all or none.
+    together with the next one, all or none; `touched` what was reached for
+    past the door, and refused.
     """
 
     run: str
@@ -54,6 +55,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     calls: tuple[tuple[str, str, str], ...]
     crashes: int
     whole: frozenset[int] = frozenset()
+    touched: tuple[str, ...] = ()
     made_up: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
 

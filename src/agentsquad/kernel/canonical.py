@@ -29,13 +29,24 @@ def dumps(value: Any) -> bytes:
     `canonical.number`, `.text`, `.key`, `.type` or `.depth`, with the JSON
     Pointer of the culprit in `details["at"]`.
     """
+    return dumps_and_read(value)[0]
+
+
+def dumps_and_read(value: Any) -> tuple[bytes, Any]:
+    """Return the same bytes as `dumps`, and the plain value they say.
+
+    For those who need both: it was read back anyway to see that it is the same.
+    """
     try:
         data = _encode(value)
-        if _is_plain(data, value):
-            return data
+        if type(value) in (dict, list):
+            read = _decode_plain(data)
+            if read == value and _is_plain(data):
+                return data, read
     except (TypeError, ValueError, RecursionError, _NotPlainError, msgspec.MsgspecError):
         pass
-    return dumps_exactly(value)
+    data = dumps_exactly(value)
+    return data, _decode(data)
 
 
 def dumps_exactly(value: Any) -> bytes:
@@ -174,12 +185,9 @@ def _plain_float(text: str) -> float:
 _decode_plain = msgspec.json.Decoder(float_hook=_plain_float).decode
 
 
-def _is_plain(data: bytes, value: Any) -> bool:
-    return (
-        type(value) in (dict, list)
-        and bool(_decode_plain(data) == value)
-        and _LONG_INT not in data.translate(_DIGITS_ALIKE)
-        and (data.isascii() or not _ASTRAL.search(data))
+def _is_plain(data: bytes) -> bool:
+    return _LONG_INT not in data.translate(_DIGITS_ALIKE) and (
+        data.isascii() or not _ASTRAL.search(data)
     )
 
 

@@ -47,6 +47,8 @@ DECIDE = "policy.decide"
 QUERY = "policy.query"
 DEADLINE = "deadline"  # the position of a run's own time limit
 NOTES = ("effect.planned", "approval.requested", "timer.set", "signal.waiting")
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder().decode
 CHANGED = "the code changed under an open run, or it reads something outside its context"
 
 
@@ -336,6 +338,12 @@ class Instance:
             return End(type="run.cancelled", payload={"reason": error.reason, **undone})
         return End(type="run.failed", payload={"error": errors.record(error), **undone})
 
+    def release(self) -> None:
+        """Let go of what a run that has ended held on to, itself included, so
+        that its memory is free at once."""
+        self._scheduler.close()
+        self.sagas.clear()
+
     @property
     def ended(self) -> bool:
         """Whether the log itself says that the run has ended."""
@@ -554,7 +562,7 @@ def _several(approval: Approval | Sequence[Approval] | None) -> tuple[Approval, 
 def plain(value: Any) -> Any:
     """Return plain JSON for a value: dict, list, str, int, float, bool or
     None."""
-    return msgspec.json.decode(msgspec.json.encode(value))  # tuples become lists, as in the log
+    return _read(_write(value))  # tuples become lists, as in the log
 
 
 def _recorded_name(event: Event) -> str | None:

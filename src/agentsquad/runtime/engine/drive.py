@@ -21,13 +21,14 @@ class Drive:
     """
 
     __slots__ = (
+        "_noted",
+        "_savers",
         "firm",
         "instance",
         "issued",
         "lost",
         "next",
         "outward",
-        "savers",
         "settling",
         "stopped",
         "stream",
@@ -49,22 +50,36 @@ class Drive:
         self.firm = False
         self.told = False  # its end, to the run above
         self.lost: SquadError | None = None
-        self.savers: list[asyncio.Future[None]] = []
+        self._noted = 0
+        self._savers: list[tuple[int, asyncio.Future[None]]] = []
+
+    def note(self) -> None:
+        """Count events that are known now and not on the disk yet."""
+        self._noted += 1
+        self.unsaved += 1
 
     async def saved(self) -> None:
-        """Return when all that is known of the run is on the disk; raises what
-        kept it from getting there."""
+        """Return when all that is known of the run by now is on the disk;
+        raises what kept it from getting there."""
         if self.unsaved:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.savers.append(future)
+            self._savers.append((self._noted, future))
             await future
-        if self.lost is not None:
+        elif self.lost is not None:
             raise self.lost
 
-    def settle(self) -> None:
-        """Let those go on who wait for the disk; all is there, or lost."""
-        self.firm = False
-        savers, self.savers = self.savers, []
-        for future in savers:
-            if not future.done():
+    def settle(self, error: SquadError | None) -> None:
+        """Hear that the oldest events not on the disk are there, or lost."""
+        self.unsaved -= 1
+        self.lost = self.lost or error
+        if not self.unsaved:
+            self.firm = False
+        there = self._noted - self.unsaved
+        while self._savers and self._savers[0][0] <= there:
+            _, future = self._savers.pop(0)
+            if future.done():
+                continue
+            if self.lost is None:
                 future.set_result(None)
+            else:
+                future.set_exception(self.lost)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from copy import copy
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from agentsquad.kernel import errors
@@ -131,7 +131,7 @@ class Performer:
         step = Step(
             self._world.registry.action(command.action),
             command.input,
-            actor=Actor.parse(state.actor),
+            actor=_actor(state.actor),
             run=state.run,
             position=command.position,
             name=command.name,
@@ -140,7 +140,9 @@ class Performer:
         step.approvals = command.approvals
         step.correlation = state.correlation
         step.cause = state.last_seq
-        step.effect = copy(state.effects.get(command.position))
+        known = state.effects.get(command.position)
+        if known is not None:
+            step.effect = copy(known)
         step.told = partial(self._router.accept, drive)
         if command.retry is not None:
             step.retry = command.retry
@@ -230,6 +232,9 @@ def ended_child(command: Child, child: str, outcome: Outcome) -> tuple[str, dict
         "message": f"run {child} {outcome.status}",
     }
     return "step.failed", {**body, "error": error}
+
+
+_actor = lru_cache(maxsize=256)(Actor.parse)
 
 
 def log_failed(error: SquadError) -> bool:

@@ -53,13 +53,18 @@ class Router:
         self.rest: Callable[[Drive], None] = lambda drive: None
         self.background: set[asyncio.Task[None]] = set()
         self._registry_digest = world.registry.digest
+        self._store: Any = None
+        self._place: Callable[..., list[Event]] | None = None
         self._ended: OrderedDict[str, Outcome] = OrderedDict()
 
-    @property
     def _placing(self) -> Callable[..., list[Event]] | None:
-        # Its own, not one it passes on: a store around another sees all events.
+        """Return how events get their place before the commit, if they can."""
         store = self.world.store
-        return getattr(store, "place", None) if hasattr(type(store), "place") else None
+        if store is not self._store:
+            # Its own, not one it passes on: a store around another sees all.
+            own = hasattr(type(store), "place")
+            self._store, self._place = store, getattr(store, "place", None) if own else None
+        return self._place
 
     # --- runs into memory
 
@@ -78,7 +83,7 @@ class Router:
         drive = Drive(Instance(run, workflow, self.world.registry))
         fresh = {started.stream: 0}
         try:
-            if self._placing is not None:
+            if self._placing() is not None:
                 self._write(drive, [started], expect=fresh)
                 return
             events = await self.world.store.append([started], expect=fresh)
@@ -172,7 +177,7 @@ class Router:
         these events came to nothing, the run would be made anew from its
         journal, and such a call cannot be.
         """
-        if drive.outward or self._placing is None:
+        if drive.outward or self._placing() is None:
             return False
         self._write(drive, self._new(drive, told), chain=chain)
         return True
@@ -200,28 +205,25 @@ class Router:
         expect: dict[str, int] | None = None,
         chain: bool = False,
     ) -> None:
-        assert self._placing is not None
+        place = self._placing()
+        assert place is not None
         note = Note(self, drive)
-        note.events = self._placing(new, holder=note, expect=expect)
-        drive.unsaved += 1
+        note.events = place(new, holder=note, expect=expect)
+        drive.note()
         self.accept(drive, note.events, chain=chain)
 
     def settled(self, drive: Drive, error: SquadError | None, *, stood: bool) -> None:
         """Hear what the commit made of events of a run; not `stood`: the run
         went on from another place or time than is recorded."""
-        drive.unsaved -= 1
         run = drive.instance.run_id
-        if error is not None:
-            drive.lost = error
         if self.drives.get(run) is drive:
             if isinstance(error, ConflictError) or not (stood or drive.instance.ended):
                 self._reload(drive)
             elif error is not None:
                 self.stick(run, error)
-        if not drive.unsaved:
-            drive.settle()
-            if self.drives.get(run) is drive:
-                self.rest(drive)
+        drive.settle(error)
+        if not drive.unsaved and self.drives.get(run) is drive:
+            self.rest(drive)
 
     def _reload(self, drive: Drive) -> None:
         """Make a run anew from its journal; reads under way are made again."""

@@ -246,6 +246,11 @@ class Scheduler:
         self._tasks.clear()
         self.waiting.clear()
         self._ready.clear()
+        self._on_end = _nobody
+
+
+def _nobody(value: Any, error: BaseException | None) -> None:
+    """Hear of an end that is of no interest any more."""
 
 
 def order(position: str) -> tuple[int, ...]:

@@ -7,6 +7,8 @@ only moves along `TRANSITIONS`, else TransitionError.
 
 from __future__ import annotations
 
+from datetime import date as calendar
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -150,26 +152,18 @@ def _started(state: RunState, event: Event, body: Any) -> None:
 def millis(at: str) -> int:
     """Return the milliseconds since 1970 of a clock reading such as
     "2026-01-01T00:00:00.000Z/0"."""
-    days = _days(at[:10])
+    return _second_ms(at[:19]) + int(at[20:23])
+
+
+@lru_cache(maxsize=64)  # events come in the order of time, many in a second
+def _second_ms(at: str) -> int:
     return (
-        days * 86_400_000
+        _days(at[:10]) * 86_400_000
         + int(at[11:13]) * 3_600_000
         + int(at[14:16]) * 60_000
         + int(at[17:19]) * 1000
-        + int(at[20:23])
     )
 
 
-_day_cache: dict[str, int] = {}
-
-
 def _days(date: str) -> int:
-    days = _day_cache.get(date)
-    if days is None:
-        from datetime import date as calendar
-
-        days = (calendar.fromisoformat(date) - calendar(1970, 1, 1)).days
-        if len(_day_cache) > 4096:
-            _day_cache.clear()
-        _day_cache[date] = days
-    return days
+    return (calendar.fromisoformat(date) - calendar(1970, 1, 1)).days

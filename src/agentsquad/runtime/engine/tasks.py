@@ -131,6 +131,7 @@ class Tasks:
             return
         outcome = _outcome(drive)
         self._router.close(outcome)
+        drive.instance.release()
         if state.parent and not drive.told:
             self._router.hold(self._tell_parent(state.parent, outcome), state.parent["run"])
 

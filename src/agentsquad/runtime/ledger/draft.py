@@ -8,11 +8,13 @@ for the commit cannot fail.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
-from agentsquad.kernel.canonical import dumps
+from agentsquad.kernel.canonical import dumps, dumps_and_read
 from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.ports import Entropy
 from agentsquad.runtime.ledger.contract import EventInvalidError, KeyRing
@@ -25,14 +27,14 @@ _POOL_SIZE = 256 * SALT_SIZE
 
 
 class Draft(msgspec.Struct, gc=False):
-    """An event without `seq`, `stream_seq`, `prev` and `at`; `plain` is the
-    payload to return.
+    """An event without `seq`, `stream_seq`, `prev` and `at`; `read` is the
+    payload as it will be read.
     """
 
     event: NewEvent
     salt: bytes
     payload: bytes
-    plain: bytes
+    read: Any
     payload_digest: str
     quoted_stream: str
     quoted_type: str
@@ -71,8 +73,9 @@ class Drafter:
         """Return the draft of an event; InvalidError says what is wrong with
         it.
         """
-        _check(event)
-        plain = payload = dumps(event.payload)
+        stream, kind, actor = _checked(event)
+        plain, read = dumps_and_read(event.payload)
+        payload = plain
         if event.personal:
             sealed = seal(event.payload, event.personal, self._keyring.encrypt, self._entropy.token)
             payload = dumps(sealed)
@@ -91,11 +94,11 @@ class Drafter:
             event,
             salt,
             payload,
-            plain,
+            read,
             "sha256:" + sha256(salt + payload).hexdigest(),
-            quote(event.stream),
-            quote(event.type),
-            quote(event.actor),
+            stream,
+            kind,
+            actor,
             "null" if event.correlation is None else quote(event.correlation),
         )
 
@@ -107,13 +110,18 @@ class Drafter:
         return self._pool[start : self._used]
 
 
-def _check(event: NewEvent) -> None:
-    if not (_named(event.stream) and _named(event.type) and _named(event.actor)):
+def _checked(event: NewEvent) -> tuple[str, str, str]:
+    """Return stream, type and actor as canonical JSON; EventInvalidError when
+    the event cannot be written.
+    """
+    try:
+        names = _name(event.stream), _name(event.type), _name(event.actor)
+    except (TypeError, ValueError):
         raise EventInvalidError(
             f"stream {event.stream!r:.80}, type {event.type!r:.80} and actor {event.actor!r:.80}"
             " must be names",
             hint=f"give each 1 to {NAME_LENGTH_MAX} characters",
-        )
+        ) from None
     if event.correlation is not None and not isinstance(event.correlation, str):
         raise EventInvalidError("the correlation must be a string or null")
     if not isinstance(event.payload, (dict, Mapping)):
@@ -124,10 +132,15 @@ def _check(event: NewEvent) -> None:
         raise EventInvalidError(
             f"version {event.version!r} and cause {event.cause!r} must be whole numbers from 1"
         )
+    return names
 
 
-def _named(text: str) -> bool:
-    return isinstance(text, str) and 0 < len(text) <= NAME_LENGTH_MAX and "\0" not in text
+@lru_cache(maxsize=2048)
+def _name(text: str) -> str:
+    """Return a name as canonical JSON; ValueError when it is none."""
+    if not (isinstance(text, str) and 0 < len(text) <= NAME_LENGTH_MAX and "\0" not in text):
+        raise ValueError(text)
+    return dumps(text).decode()
 
 
 def _counted(number: int) -> bool:

@@ -30,8 +30,6 @@ from agentsquad.runtime.ledger.draft import Draft
 from agentsquad.runtime.ledger.header import leaf_of
 from agentsquad.runtime.ledger.tree import GrowingTree
 
-_decode = msgspec.json.Decoder().decode
-
 
 class Holder(Protocol):
     """Who was given the place of events that are not durable yet; it is called
@@ -199,7 +197,7 @@ class Placing:
             correlation=event.correlation,
             payload_digest=draft.payload_digest,
             prev=prev,
-            payload=_decode(draft.plain),
+            payload=draft.read,
         )
 
 

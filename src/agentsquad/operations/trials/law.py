@@ -230,16 +230,17 @@ def compensated(tale: Tale) -> str | None:
     the attempt is on record."""
     ended = {e.stream: e.type for e in tale.of("run.failed", "run.cancelled")}
     undone = {event.payload["key"] for event in tale.of("effect.compensated")}
-    tried = [
-        event.payload
-        for event in tale.of("effect.failed", "step.failed", "effect.ambiguous", "effect.planned")
-    ]
+    placed, loose = _attempts(tale)
     for line in tale.effects():
         stream = f"run/{line.run}"
         action = tale.registry.actions.get(line.action)
         if stream not in ended or action is None or action.spec.compensate is None:
             continue
-        if line.key in undone or _tried(tale, tried, line.position, action.spec.compensate):
+        undo = (stream, action.spec.compensate)
+        if line.key in undone or (*undo, line.position) in placed:
+            continue
+        if loose[undo]:
+            loose[undo] -= 1
             continue
         return (
             f"the run ended with {ended[stream]}, and {line.action} at step {line.position} was "
@@ -248,15 +249,21 @@ def compensated(tale: Tale) -> str | None:
     return None
 
 
-def _tried(tale: Tale, tried: list[Any], position: str, compensate: str) -> bool:
-    """Whether undoing one step was asked for at all; that it was refused then
-    is the world's doing."""
-    return any(
-        body.get("action") == compensate
-        and isinstance(body.get("input"), Mapping)
-        and body["input"].get("position") == position
-        for body in tried
-    )
+def _attempts(tale: Tale) -> tuple[set[tuple[str, str, str]], Counter[tuple[str, str]]]:
+    """Return what was asked for at all, by run and action: undoings that name
+    their step, and how many do not (a manifest's). That one was refused then is
+    the world's doing."""
+    placed: set[tuple[str, str, str]] = set()
+    loose: Counter[tuple[str, str]] = Counter()
+    for event in tale.of("effect.planned", "step.failed"):
+        body = event.payload
+        value = body.get("input")
+        position = value.get("position") if isinstance(value, Mapping) else None
+        if isinstance(position, str) and position:
+            placed.add((event.stream, body.get("action", ""), position))
+        else:
+            loose[event.stream, body.get("action", "")] += 1
+    return placed, loose
 
 
 @invariant("unshaken")

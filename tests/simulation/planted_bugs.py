@@ -18,6 +18,7 @@ from agentsquad.runtime.engine.contract import HaltedError
 from agentsquad.runtime.engine.door import Step, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.interceptors import STANDARD, admit
+from agentsquad.runtime.engine.parking import Parking
 from agentsquad.runtime.engine.saga import Saga
 from agentsquad.runtime.engine.timers import Timers
 from agentsquad.runtime.ledger.adapters import database, keyring, sqlite
@@ -100,6 +101,23 @@ def poisoned_log_goes_on(patch: pytest.MonkeyPatch) -> None:
             self.rollback()
 
     patch.setattr(SqliteVolume, "commit", careless)
+
+
+def log_not_renewed_at_open(patch: pytest.MonkeyPatch) -> None:
+    """What a failed fsync left in the page cache is moved into the database,
+    though the write-ahead log itself never reached the disk."""
+    patch.setattr(database, "_renew", lambda connection, path, disk: None)
+
+
+def timer_tried_at_once(patch: pytest.MonkeyPatch) -> None:
+    """A due timer does not wait for the disk, and comes back when it fails."""
+
+    async def fire(self: Parking, run: str, position: str) -> None:
+        drive = await self._router.load(run)
+        if drive is not None and position in drive.instance.commands:
+            await self._router.append(drive, ("timer.fired", {"position": position}))
+
+    patch.setattr(Parking, "fire", fire)
 
 
 def plan_skipped(patch: pytest.MonkeyPatch) -> None:
@@ -222,21 +240,23 @@ PLANTED: dict[str, tuple[Plant, str, int]] = {
     plant.__name__: (plant, world, seeds)
     for plant, world, seeds in (
         (answer_before_fsync, "store", 20),
-        (name_of_a_blob_not_synced, "store", 60),
-        (witness_not_consulted, "store", 80),
-        (checksums_ignored, "store", 250),
+        (name_of_a_blob_not_synced, "store", 20),
+        (witness_not_consulted, "store", 60),
+        (checksums_ignored, "store", 160),
         (indexes_not_counted, "store", 20),
-        (types_of_values_not_looked_at, "store", 120),
-        (poisoned_log_goes_on, "store", 40),
+        (types_of_values_not_looked_at, "store", 100),
+        (poisoned_log_goes_on, "store", 20),
+        (log_not_renewed_at_open, "store", 200),
+        (timer_tried_at_once, "squad", 500),
         (plan_skipped, "squad", 20),
-        (idempotency_key_forgotten, "squad", 30),
-        (ambiguous_effect_repeated, "squad", 30),
-        (timer_lost_on_recovery, "squad", 60),
+        (idempotency_key_forgotten, "squad", 20),
+        (ambiguous_effect_repeated, "squad", 20),
+        (timer_lost_on_recovery, "squad", 160),
         (approval_of_something_else, "squad", 20),
         (approval_not_asked_for, "squad", 20),
-        (kill_switch_ignored, "squad", 30),
-        (halt_calls_a_sent_effect_failed, "squad", 40),
-        (saga_not_undone, "squad", 80),
-        (budget_not_reserved, "squad", 120),
+        (kill_switch_ignored, "squad", 20),
+        (halt_calls_a_sent_effect_failed, "squad", 160),
+        (saga_not_undone, "squad", 120),
+        (budget_not_reserved, "squad", 60),
     )
 }

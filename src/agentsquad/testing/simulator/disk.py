@@ -49,6 +49,7 @@ class SimulatedDisk:
         self.fuse: Fuse | None = None
         self.room: int | None = None  # bytes that still fit; None: as many as you like
         self.sync_fails = 0.0
+        self.sync_failed: Callable[[], None] | None = None  # hears when one has failed
         self.write_fails = 0.0
         self.read_fails = 0.0
         self.off = False
@@ -123,6 +124,8 @@ class SimulatedDisk:
         if self.sync_fails and life is not None and self._chance.happens(self.sync_fails):
             medium.forget()
             self._trace.fault("fsync error", self.name, f"file {medium.number}")
+            if self.sync_failed is not None:
+                self.sync_failed()
             raise OSError(errno.EIO, "Input/output error")
         spark = self._spark(life)
         if spark is None or spark.done:
@@ -313,7 +316,7 @@ class SimulatedDisk:
 
     def heal(self) -> None:
         """Let nothing fail any more."""
-        self.fuse = self.room = None
+        self.fuse = self.room = self.sync_failed = None
         self.sync_fails = self.write_fails = self.read_fails = 0.0
 
 

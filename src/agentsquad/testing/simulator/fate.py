@@ -19,6 +19,7 @@ KINDS = (
     "pause",
     "full",
     "sync",
+    "lie",
     "write",
     "read",
     "jump",
@@ -109,6 +110,17 @@ class Fate:
         disk = self._machine.disk
         disk.sync_fails = self._chance.pick((0.1, 0.5, 1.0))
         self._after(5, 100, lambda: setattr(disk, "sync_fails", 0.0))
+
+    def _lie(self) -> None:
+        """Let one fsync fail, and cut the power some operations later: when
+        whoever came back believes in what the failed one left."""
+        disk = self._machine.disk
+
+        def failed() -> None:
+            disk.sync_fails, disk.sync_failed = 0.0, None
+            self._machine.fuse(None, self._chance.between(5, 60), done=True)
+
+        disk.sync_fails, disk.sync_failed = 1.0, failed
 
     def _write(self) -> None:
         disk = self._machine.disk

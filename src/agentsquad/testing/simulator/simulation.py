@@ -60,6 +60,8 @@ def simulate(
         findings=list(lived.oracle.findings) or [],
         faults=dict(sorted(trace.counts.items())),
         events=len(lived.oracle.known),
+        runs=lived.runs,
+        effects=lived.effects,
         virtual_ms=int(loop.time() * 1000),
         last=list(trace.lines),
     )

@@ -57,6 +57,16 @@ class SquadWorld:
         self.budget: int | None = None
         Counter.opened = 0
 
+    @property
+    def runs(self) -> int:
+        """How many runs there were."""
+        return len(self.oracle.journals())
+
+    @property
+    def effects(self) -> int:
+        """How often money moved."""
+        return len(self.bank.transfers)
+
     async def live(self) -> None:
         """Live through faults, then in peace, and check what is left."""
         keepers = [asyncio.ensure_future(self._keep(name)) for name in self.programs]

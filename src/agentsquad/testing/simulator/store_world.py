@@ -45,6 +45,8 @@ class StoreWorld:
         self.stopping = False
         self.final: Ledger | None = None
 
+    runs = effects = 0
+
     async def live(self) -> None:
         """Live through rounds of faults, with damage at rest between them, and
         then in peace."""

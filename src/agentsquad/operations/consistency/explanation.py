@@ -23,7 +23,8 @@ from agentsquad.operations.consistency.contract import (
     Scalar,
 )
 from agentsquad.operations.consistency.lane import READS, Lane
-from agentsquad.operations.consistency.search import Choice, Search
+from agentsquad.operations.consistency.outlook import Choice
+from agentsquad.operations.consistency.search import Search
 
 VALUES_MAX = 200  # that are tried as what might have been returned
 LAST = 8  # operations shown of the order before the failure

@@ -8,6 +8,7 @@ process) is refused with its place, since every verdict on it would be wrong.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable
 from typing import Any
 
@@ -73,6 +74,8 @@ class Recorder:
     def take(self, line: bytes) -> None:
         """Add a line; empty ones are passed over."""
         self._number += 1
+        if self._number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
         if not line.strip():
             return
         event = self._decode(line)

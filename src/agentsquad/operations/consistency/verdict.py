@@ -36,15 +36,18 @@ class Bounds:
 
     def __init__(self, clock: Callable[[], float], timeout_ms: float, steps: int = 0) -> None:
         self._clock = clock
-        self._began = clock()
+        self._began: float | None = None
         self.timeout_ms = timeout_ms
         self.steps = steps
         self.taken = 0
 
     @property
     def elapsed_ms(self) -> float:
-        """Return how long it has taken so far."""
-        return self._clock() - self._began
+        """Return how long it has taken since it was first looked at."""
+        now = self._clock()
+        if self._began is None:
+            self._began = now
+        return now - self._began
 
     def extended(self) -> Bounds:
         """Return bounds for explaining a failure that was found."""

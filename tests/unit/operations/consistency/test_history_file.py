@@ -127,3 +127,9 @@ def test_ends_may_leave_out_what_their_beginning_said() -> None:
         '{"process": 0, "type": "ok"}',
     )
     assert history.operations[0].value == [None, 1]
+
+
+def test_a_byte_order_mark_and_line_ends_of_other_systems_do_no_harm() -> None:
+    lines = [f"{line}\r\n".encode() for line in (BEGUN, event(0, "ok"))]
+    lines[0] = b"\xef\xbb\xbf" + lines[0]
+    assert len(read("h.jsonl", "register", lines).operations) == 1

@@ -9,7 +9,7 @@ from agentsquad.surfaces.cli.cell import counted, took
 from agentsquad.surfaces.cli.layout import Column, Page
 
 VALUE_MAX = 40
-WORDS = {True: "yes, linearizable", False: "no, not linearizable", None: "waits: not known"}
+WORDS = {True: "yes, linearizable", False: "no, not linearizable", None: "not known"}
 
 
 def checked(plain: Any, page: Page) -> None:

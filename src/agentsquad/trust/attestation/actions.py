@@ -31,6 +31,7 @@ from agentsquad.trust.attestation.heads import (
     SignedHead,
     read_witnessed,
     record_head,
+    record_links,
     recorded_heads,
     sign_head,
 )
@@ -95,6 +96,62 @@ async def checkpoint(ctx: Context, input: CheckpointInput) -> CheckpointOutput:
         event=event.seq,
         witness=input.witness,
         witnessed=len(kept),
+    )
+
+
+class RotateInput(msgspec.Struct, frozen=True, kw_only=True):
+    """Why, and who is to remember the head by the new key."""
+
+    reason: Annotated[str, msgspec.Meta(description="Why; kept in the log.")]
+    witness: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="File outside this store that keeps heads; it gets the last one by the "
+            "old key and the first by the new.",
+            examples=["/mnt/audit/heads"],
+        ),
+    ] = None
+
+
+class RotateOutput(HeadOutput, frozen=True, kw_only=True):
+    """The first head by the new key, and which key it replaced."""
+
+    checkpoint: str
+    replaced: str
+    event: int
+    witness: str | None = None
+
+
+@action(
+    "log.rotate_key",
+    effect=Effect.WRITE,
+    cli=("log", "rotate-key"),
+    examples=("squad log rotate-key --reason 'yearly'",),
+)
+async def rotate_key(ctx: Context, input: RotateInput) -> RotateOutput:
+    """Replace the log's signing key; the old key signs which one follows it.
+
+    What was signed before stays valid and verifies, up to the head signed last
+    by the old key. Whoever trusted the old key can follow to the new one; the
+    old secret is not kept.
+    """
+    store, notary, files = _store(ctx), _notary(ctx), _files(ctx)
+    kept = _witnessed(ctx, input.witness)
+    last = await sign_head(store, notary, kept[-1:])
+    before = LogSigner(notary).key
+    await record_head(store, last, actor=str(ctx.actor), witness=input.witness)
+    notary.rotate(last.checkpoint.size)
+    await record_links(store, notary, actor=str(ctx.actor), reason=input.reason)
+    head = await sign_head(store, notary, [last])
+    event = await record_head(store, head, actor=str(ctx.actor), witness=input.witness)
+    if input.witness is not None:
+        files.append(input.witness, b"".join(one.note + b"\n" for one in (last, head)))
+    return RotateOutput(
+        **_head(head, notary),
+        checkpoint=head.note.decode(),
+        replaced=before.fingerprint,
+        event=event.seq,
+        witness=input.witness,
     )
 
 

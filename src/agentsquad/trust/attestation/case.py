@@ -19,6 +19,7 @@ from agentsquad.runtime.ledger.note import Signer, sign
 from agentsquad.runtime.ledger.sealing import SEALED
 from agentsquad.trust.attestation.archive import pack
 from agentsquad.trust.attestation.heads import SignedHead
+from agentsquad.trust.attestation.rotation import Link
 
 FORMAT = "agentsquad.dev/case/v1"
 
@@ -35,6 +36,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     head: SignedHead
     older: Sequence[tuple[SignedHead, list[bytes]]]
     records: Sequence[tuple[Record, list[bytes]]]
+    links: Sequence[Link] = ()
     disclosed: Sequence[Mapping[str, Any]]
     blobs: Mapping[str, bytes]
     policies: Mapping[str, Sequence[Sequence[Any]]]
@@ -43,8 +45,10 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
 def write_case(material: Material, signer: Signer, verifier: bytes) -> bytes:
     """Return the archive; `verifier` is the script that travels with it."""
     members = list(_members(material, verifier))
+    chain = [[one.old, one.note] for one in material.links]
     manifest = canonical.dumps(
         {
+            **({"rotations": chain} if chain else {}),
             "format": FORMAT,
             "about": material.about,
             "complete": list(material.complete),

@@ -9,6 +9,9 @@ from agentsquad.kernel.errors import IntegrityError, InvalidError, MissingError,
 CHECKPOINTED = "log.checkpointed"
 """The event that records a signed head, in the stream `log`."""
 
+ROTATED = "log.key_rotated"
+"""The event that records which key follows another, in the stream `log`."""
+
 
 class Notary(Protocol):
     """Holds the key of the log and remembers the newest head it signed."""
@@ -19,6 +22,16 @@ class Notary(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """Return the raw signature of a message."""
+        ...
+
+    def links(self) -> list[tuple[str, str]]:
+        """Return each key that was replaced with the note that says by which,
+        oldest first."""
+        ...
+
+    def rotate(self, limit: int) -> None:
+        """Replace the key durably by a new one of the same name; the old one
+        signs that, and that it signed no head of more than `limit` events."""
         ...
 
     def check(self, key: str, message: bytes, signature: bytes) -> bool:
@@ -70,6 +83,12 @@ class KeyUnsafeError(IntegrityError):
     """
 
     code = "log.key"
+
+
+class KeyChainError(IntegrityError):
+    """The log's keys do not follow from one another."""
+
+    code = "log.key_chain"
 
 
 class OriginError(InvalidError):

@@ -16,7 +16,15 @@ from agentsquad.runtime.ledger.checkpoint import Checkpoint, extends, split_witn
 from agentsquad.runtime.ledger.contract import RecordStore
 from agentsquad.runtime.ledger.merkle import TileNodes, consistency_proof
 from agentsquad.runtime.ledger.note import Note, VerifierKey, open_note, sign
-from agentsquad.trust.attestation.contract import CHECKPOINTED, ForkedError, Notary, OriginError
+from agentsquad.trust.attestation.contract import (
+    CHECKPOINTED,
+    ROTATED,
+    ForkedError,
+    KeyChainError,
+    Notary,
+    OriginError,
+)
+from agentsquad.trust.attestation.rotation import Link, limits, unrecorded
 
 STREAM = "log"
 
@@ -27,14 +35,25 @@ class LogSigner:
     def __init__(self, notary: Notary) -> None:
         self._notary = notary
         self.key = VerifierKey.parse(notary.key())
+        self.links = [Link(*one) for one in notary.links()]
+        self._limits = limits(self.key, self.links, self._check)
 
     def sign(self, message: bytes) -> bytes:
         """Return the raw signature of a message."""
         return self._notary.sign(message)
 
     def open(self, note: bytes) -> Note:
-        """Return a note this key signed; IntegrityError for any other."""
-        return open_note(note, [self.key], self._check)
+        """Return a head that a key of this log signed while it was the log's;
+        IntegrityError for any other."""
+        found = open_note(note, self._limits, self._check)
+        by = found.signatures[0].key_id
+        limit = next(most for key, most in self._limits.items() if key.key_id == by)
+        if limit is not None and Checkpoint.of(found).size > limit:
+            raise KeyChainError(
+                f"a head of more than {limit} events is signed by a key that was replaced then",
+                hint="somebody may have the old key: trust only heads by the present one",
+            )
+        return found
 
     def _check(self, key: VerifierKey, message: bytes, signature: bytes) -> bool:
         return self._notary.check(key.encode(), message, signature)
@@ -55,6 +74,7 @@ async def sign_head(
     Raises ForkedError when the log does not extend the head signed last, or one
     of those `kept`: it was rolled back or rewritten since.
     """
+    await record_links(store, notary, actor="service:squad", reason="")
     head = await store.head()
     signer = LogSigner(notary)
     checkpoint = Checkpoint(signer.key.name, head.size, head.root)
@@ -64,6 +84,34 @@ async def sign_head(
     note = sign(checkpoint.text(), signer).encode()
     notary.remember(note)
     return SignedHead(checkpoint, note)
+
+
+async def record_links(store: RecordStore, notary: Notary, *, actor: str, reason: str) -> int:
+    """Write which keys followed which into the log, where that is not there
+    yet; return how many events that took."""
+    links = LogSigner(notary).links
+    if not links:
+        return 0
+    recorded = [event.payload["note"] for event in await _all(store, ROTATED)]
+    events = [
+        NewEvent(
+            stream=STREAM,
+            type=ROTATED,
+            payload={"old": one.old, "note": one.note, "reason": reason},
+            actor=actor,
+        )
+        for one in unrecorded(links, recorded)
+    ]
+    if events:
+        await store.append(events)
+    return len(events)
+
+
+async def _all(store: RecordStore, type: str) -> list[Event]:
+    found: list[Event] = []
+    while events := await store.read_sealed(after=found[-1].seq if found else 0, types=[type]):
+        found += events
+    return found
 
 
 async def record_head(
@@ -82,16 +130,14 @@ async def record_head(
 
 
 async def recorded_heads(store: RecordStore, notary: Notary) -> list[SignedHead]:
-    """Return the heads in the log that its present key signed, oldest first."""
-    signer, found, after = LogSigner(notary), [], 0
-    while events := await store.read_sealed(after=after, types=[CHECKPOINTED]):
-        after = events[-1].seq
-        for event in events:
-            note = event.payload["checkpoint"].encode()
-            try:
-                found.append(SignedHead(Checkpoint.of(signer.open(note)), note))
-            except IntegrityError:
-                continue  # signed by a key that was replaced
+    """Return the heads in the log that its keys signed, oldest first."""
+    signer, found = LogSigner(notary), []
+    for event in await _all(store, CHECKPOINTED):
+        note = event.payload["checkpoint"].encode()
+        try:
+            found.append(SignedHead(Checkpoint.of(signer.open(note)), note))
+        except IntegrityError:
+            continue  # by a key that is not known to be this log's
     return found
 
 

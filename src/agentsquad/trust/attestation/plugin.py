@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.trust.attestation.actions import checkpoint, export, prove, prove_log
+from agentsquad.trust.attestation.actions import (
+    checkpoint,
+    export,
+    prove,
+    prove_log,
+    rotate_key,
+)
 from agentsquad.trust.attestation.contract import Files, Notary
 
 _ACCESS = """package attestation.access
 
-actions := {"log.checkpoint", "log.export", "attest.prove"}
+actions := {"log.checkpoint", "log.export", "log.rotate_key", "attest.prove"}
 
 who := split(input.actor, ":")[0]
 
@@ -41,7 +47,7 @@ def files(settings: Any) -> Files:
 
 plugin = Plugin(
     name="attestation",
-    actions=(checkpoint, prove_log, export, prove),
+    actions=(checkpoint, rotate_key, prove_log, export, prove),
     ports={Notary: notary, Files: files},
     policies={"attestation/access.rego": _ACCESS},
 )

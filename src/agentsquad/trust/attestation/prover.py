@@ -82,7 +82,9 @@ async def prove(
     nodes = TileNodes(store, head.checkpoint.size)
     records = [await store.record(seq) for seq in selection.seqs]
     payloads = {record.seq: canonical.loads(record.payload) for record in records}
+    signer = LogSigner(sources.notary)
     material = Material(
+        links=signer.links,
         about=selection.about,
         complete=selection.complete,
         head=head,
@@ -96,7 +98,7 @@ async def prove(
         policies=_policies(sources.policies, payloads),
     )
     return Proven(
-        data=write_case(material, LogSigner(sources.notary), verifier()),
+        data=write_case(material, signer, verifier()),
         head=head,
         events=len(records),
         disclosed=len(material.disclosed),

@@ -4,8 +4,7 @@ Needs only Python 3.9 or later and no network. Prints what was verified and what
 cannot be; exit 0 only if nothing is wrong.
 
 --key KEY     the log's public key as you got it from somebody you trust
---heads FILE  signed heads of the log that you kept yourself: the case must
-              prove that its log extends each of them
+--heads FILE  signed heads of the log that you kept: the case must extend them
 """
 
 from __future__ import annotations
@@ -22,10 +21,7 @@ from pathlib import Path
 from typing import Any
 
 BOUND = "action run input_digest policy evidence_digest expires_ms position"
-
-
-class Number(str):
-    """A JSON number with the text it was written with."""
+Number = type("Number", (str,), {})  # a JSON number with the text it was written with
 
 
 def _need(condition: Any, message: str) -> None:
@@ -135,8 +131,7 @@ class Case:
 
     def __init__(self, data: bytes) -> None:
         members, body, index = [], bytearray(), bytearray()
-        while data[len(body) : len(body) + 4] == b"PK\3\4":
-            at = len(body)
+        while data[(at := len(body)) : at + 4] == b"PK\3\4":
             size, length = struct.unpack("<LH", data[at + 22 : at + 28])
             name, start = data[at + 30 : at + 30 + length], at + 30 + length
             part = data[start : start + size]
@@ -148,6 +143,11 @@ class Case:
         _need(body + index + b"PK\5\6" + tail == data, "the archive is not in its canonical form")
         (first, listing), (second, note), *rest = members
         self.manifest, self.members = parse(listing), dict(rest)
+        self.keys = {self.manifest["key"]: 2**63}  # newest first: the largest head each may sign
+        for old, link in reversed(self.manifest.get("rotations", [])):
+            kind, limit, new, _ = open_note(link, old).split("\n")
+            _need((kind, new) == ("agentsquad.dev/key/v1", list(self.keys)[-1]), "no chain of keys")
+            self.keys[old] = min(int(limit), self.keys[new])
         signed = open_note(note.decode(), self.manifest["key"])
         fits = signed == f"agentsquad.dev/case/v1\n{_named(listing)}\n" and first == "manifest.json"
         whole = self.manifest["members"] == [[name, _named(part)] for name, part in rest]
@@ -160,9 +160,12 @@ class Case:
     def check_heads(self) -> tuple[str, int, bytes]:
         """Check that the head extends older ones; return its three lines."""
         head, older = self.members["checkpoint"].decode(), self.manifest["heads"]
+        hints = {key.split("+", 2)[1]: key for key in self.keys}
         for note in [head, *(one["note"] for one in older)]:
-            origin, size, root, _ = open_note(note, self.manifest["key"]).split("\n")
-            _need(str(int(size)) == size and len(_unbase(root)) == 32, "not a head")
+            key = hints.get(_unbase(note[:-1].rpartition(" ")[2])[:4].hex(), self.manifest["key"])
+            origin, size, root, _ = open_note(note, key).split("\n")
+            fits = size == str(min(int(size), self.keys[key]))  # not above what its key may sign
+            _need(fits and len(_unbase(root)) == 32, "not a head")
             self.heads[note] = origin, int(size), _unbase(root)
         origin, new, new_root = self.heads[head]
         for one in older:
@@ -181,10 +184,8 @@ class Case:
             raw, text = record["header"].encode(), record["payload"] or ""
             header, leaf = parse(raw), sha256(b"\0" + raw).digest()
             seq, stream = int(header["seq"]), self.streams.setdefault(header["stream"], [])
-            proof = [_unbase(step) for step in record["proof"]]
-            _need(
-                climb(seq - 1, size - 1, leaf, proof)[1] == root, f"event {seq} is not in the log"
-            )
+            under = climb(seq - 1, size - 1, leaf, [_unbase(step) for step in record["proof"]])[1]
+            _need(under == root, f"event {seq} is not in the log")
             _need(int(header["cause"] or 0) < seq <= size, f"event {seq} is not after its cause")
             salted = _named(bytes.fromhex(record["salt"]) + text.encode())
             _need(not text or salted == header["payload_digest"], f"the payload of event {seq}")
@@ -206,8 +207,7 @@ class Case:
                 _need(body["binding"] == bound, f"event {seq} binds something else")
             elif kind == "approval.given":
                 _need(header["actor"] == body["approver"], f"event {seq} is not by its approver")
-            if kind.startswith("approval."):
-                found.setdefault((kind, stream, body["position"]), body)
+            found.setdefault((kind, stream, body.get("position")), body)
             if kind != "effect.planned":
                 continue
             decision, text = body["decision"] or {}, canon(body["input"])
@@ -243,8 +243,7 @@ class Case:
                 files = [[layer, path, _named(canon(text))] for layer, path, text in parse(data)]
                 _need(_named(canon(files))[7:] == name[9:-5], f"{name} is another policy")
         for line in self.members.get("disclosed.jsonl", b"").split(b"\n")[:-1]:
-            one = parse(line)
-            node = self.events[int(one["seq"])][2]
+            node = self.events[int((one := parse(line))["seq"])][2]
             for step in one["pointer"].split("/")[1:]:
                 name = step.replace("~1", "/").replace("~0", "~")
                 node = node[int(name) if isinstance(node, list) else name]
@@ -256,7 +255,7 @@ class Case:
 def report(case: Case, key: str | None, kept: set[str]) -> list[str]:
     """Run every check; say what was verified and what cannot be."""
     owner, about, complete = (case.manifest[name] for name in ("key", "about", "complete"))
-    _need(key in (None, owner), "the case is signed by another key than --key")
+    _need(key in (None, *case.keys), "the case is signed by another key than --key")
     origin, size, root = case.check_heads()
     case.check_events(size, root)
     there = int(about.get("event", 0)) in case.events or f"run/{about.get('run')}" in complete
@@ -270,6 +269,7 @@ def report(case: Case, key: str | None, kept: set[str]) -> list[str]:
     absent = len({blob[7:71] for blob in blobs} - {name[6:].encode() for name in case.members})
     return [
         f"ok  {canon(about).decode()} in {origin}, head of {size} events, root {root.hex()}",
+        *[f"ok  {len(case.keys) - 1} older keys say which one follows"] * (len(case.keys) > 1),
         f"ok  {len(case.events)} events are under that head; {len(case.heads) - 1} older heads too",
         *(f"ok  {name} is whole, up to {ends[name]}" for name in complete),
         f"ok  {case.approved} approvals fit their effects; {case.shown} values disclosed",

@@ -169,7 +169,25 @@ def prove(plain: Any, page: Page) -> None:
     page.line("-o json has all of it", "dim")
 
 
+def rotated(plain: Any, page: Page) -> None:
+    """Say which key signs now, and which did."""
+    page.line(f"the key was replaced; event {plain['event']} holds the first head by the new one")
+    page.pairs(
+        [
+            ("log", plain["origin"]),
+            ("size", str(plain["size"])),
+            ("root", plain["root"]),
+            ("key", plain["key"]),
+            ("fingerprint", plain["fingerprint"]),
+            ("replaced", plain["replaced"]),
+            ("witness", plain["witness"]),
+        ]
+    )
+    page.line("tell the new fingerprint to whoever trusted the old one", "dim")
+
+
 VIEWS = {
+    "log.rotate_key": rotated,
     "log.show": events,
     "log.stats": stats,
     "log.verify": verify,

@@ -4,8 +4,15 @@ ones.
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from agentsquad.runtime.ledger.note import VerifierKey
-from agentsquad.trust.attestation.adapters.ed25519 import Ed25519Signer, check, covers
+from agentsquad.trust.attestation.adapters.ed25519 import (
+    Ed25519Signer,
+    check,
+    covers,
+)
+from agentsquad.trust.attestation.rotation import link
 
 
 class MemoryNotary:
@@ -14,6 +21,8 @@ class MemoryNotary:
     def __init__(self, seed: bytes) -> None:
         self._signer = Ed25519Signer.named_after_key(seed)
         self._last: bytes | None = None
+        self._links: list[tuple[str, str]] = []
+        self._seed = seed
 
     def key(self) -> str:
         """Return the public key."""
@@ -22,6 +31,17 @@ class MemoryNotary:
     def sign(self, message: bytes) -> bytes:
         """Return the raw signature of a message."""
         return self._signer.sign(message)
+
+    def links(self) -> list[tuple[str, str]]:
+        """Return each key that was replaced with its last note."""
+        return list(self._links)
+
+    def rotate(self, limit: int) -> None:
+        """Replace the key by one whose seed follows from the last."""
+        self._seed = sha256(self._seed).digest()
+        old, self._signer = self._signer, Ed25519Signer(self._signer.key.name, self._seed)
+        one = link(old, limit, self._signer.key)
+        self._links.append((one.old, one.note))
 
     def check(self, key: str, message: bytes, signature: bytes) -> bool:
         """Say whether a signature fits."""

@@ -70,14 +70,26 @@ def put(doc: Any, pointer: str, value: Any) -> Any:
 
 def walk(doc: Any, at: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (pointer, leaf) in order; an empty object or array is a leaf."""
-    if isinstance(doc, Mapping) and doc:
+    found: list[tuple[str, Any]] = []
+    _collect(doc, at, found)
+    return iter(found)
+
+
+def _collect(doc: Any, at: str, found: list[tuple[str, Any]]) -> None:
+    """Add every leaf; nearly all values are of the plain kinds looked at
+    first."""
+    kind = type(doc)
+    if kind is str or kind is int or not doc:
+        found.append((at, doc))
+    elif kind is dict or isinstance(doc, Mapping):
         for key, item in doc.items():
-            yield from walk(item, at + join(key))
-    elif _is_array(doc) and doc:
+            plain = type(key) is str and "~" not in key and "/" not in key
+            _collect(item, f"{at}/{key}" if plain else at + join(key), found)
+    elif kind is list or _is_array(doc):
         for index, item in enumerate(doc):
-            yield from walk(item, f"{at}/{index}")
+            _collect(item, f"{at}/{index}", found)
     else:
-        yield at, doc
+        found.append((at, doc))
 
 
 def diff(old: Any, new: Any, at: str = "") -> list[tuple[str, Any, Any]]:

@@ -238,3 +238,20 @@ def test_a_case_survives_the_command_line():
         assert unblob(blob(choices)) == choices
     assert msgspec.json.encode(unblob(blob([5]))) == b"[5]"
     assert sys.getsizeof(blob([0] * 500)) < 200
+
+
+async def test_a_question_that_goes_while_nobody_answers_does_not_stop_a_trial(tmp_path):
+    squad = squad_of(tmp_path)
+    value = TestInput(workflow="purchase-to-pay")
+    trials = await prepare(squad.world, squad.ports.get(TrialFiles), value)
+    world = {
+        "kind": "clean", "seller": "maple-ridge", "goods": [["MR-HT28", 19260], ["MR-SQ300", 36]],
+        "buyer": "DANA WHITFIELD", "freight": 0, "spoilt": [],
+    }  # fmt: skip
+    for at in range(26, 34):
+        case = Scenario(
+            workflow="purchase-to-pay", input={"folder": "orders"}, world=world, cancel=at,
+            faults=(Fault(kind="late", at=12, ms=86_400_000),), people=("nobody", "self"),
+        )  # fmt: skip
+        tale = await trials.play(case)
+        assert trials.broken(tale) == {}, at

@@ -183,7 +183,7 @@ class Rehearsal:
         """Do the next thing somebody outside would do; False when there is
         none."""
         waiting = self.room.waiting
-        for place, asked in waiting.questions.items():
+        for place, asked in list(waiting.questions.items()):
             mark = (*place, asked.stream_seq)
             if mark in self._answered:
                 continue
@@ -193,7 +193,7 @@ class Rehearsal:
                 self._answered.discard(mark)
             if done is not False:
                 return True
-        for place, wait in waiting.signals.items():
+        for place, wait in list(waiting.signals.items()):
             found = self._payload(place[0], wait)
             if found is not None:
                 await self._survive(partial(self._signal, place[0], wait, found[0]))

@@ -115,18 +115,20 @@ async def fill(folder: Path, events: int) -> float:
     return spent
 
 
-async def proofs(ledger: Ledger, size: int) -> list[float]:
-    """Return milliseconds of random proofs, their tiles read each time."""
+async def proofs(ledger: Ledger, size: int) -> tuple[list[float], list[float]]:
+    """Return milliseconds of random proofs, their tiles read each time, and
+    those of the processor: a busy machine takes it away for ten at a time."""
     head = await ledger.store.head()
-    chance, spent = random.Random(7), []
+    chance, spent, worked = random.Random(7), [], []
     for _ in range(PROOFS):
         seq = chance.randint(1, size)
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         record = await ledger.store.record(seq)
         path = inclusion_proof(seq - 1, size, TileNodes(ledger.store, size))
         spent.append((time.perf_counter() - begin) * 1e3)
+        worked.append((time.process_time() - cpu) * 1e3)
         assert verify_inclusion(record.leaf, seq - 1, size, path, head.root)
-    return spent
+    return spent, worked
 
 
 async def bytes_of_run(folder: Path, steps: int) -> int:
@@ -167,9 +169,10 @@ def measure_large(base: Path, events: int) -> None:
     row(f"appending {events:,} events, 20 at a time", f"{events / spent:,.0f} events/s")
     spent, ledger = timed(lambda: opened(folder))
     row(f"opening {events:,} events", f"{spent * 1e3:,.0f} ms", "< 1,000 ms")
-    found = asyncio.run(proofs(ledger, events))
+    found, worked = asyncio.run(proofs(ledger, events))
     row("inclusion proof with its record, median", f"{statistics.median(found):.2f} ms")
-    row("inclusion proof with its record, slowest", f"{max(found):.2f} ms", "< 5 ms")
+    row("  slowest", f"{max(found):.2f} ms", "< 5 ms")
+    row("  slowest by processor time", f"{max(worked):.2f} ms", "< 5 ms")
     spent, read = timed(lambda: asyncio.run(ledger.store.read(after=events // 2, limit=20_000)))
     row("reading with every check", f"{len(read) / spent:,.0f} events/s")
     spent, read = timed(lambda: asyncio.run(ledger.store.read_stream(read[0].stream)))

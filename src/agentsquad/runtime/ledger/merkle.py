@@ -179,7 +179,8 @@ class TileNodes:
 
     def __init__(self, source: TileSource, size: int) -> None:
         self._source = source
-        self._complete: dict[tuple[int, int], list[list[bytes]]] = {}
+        # The rows of each tile, hashes side by side: a pair is one slice.
+        self._complete: dict[tuple[int, int], list[bytes]] = {}
         self.size = size
 
     def node(self, level: int, index: int) -> bytes:
@@ -187,9 +188,10 @@ class TileNodes:
         tile_level, height = divmod(level, TILE_HEIGHT)
         tile_index, offset = divmod(index << height, TILE_WIDTH)
         rows = self._rows(tile_level, tile_index)
-        return rows[height][offset >> height]
+        at = (offset >> height) * HASH_SIZE
+        return rows[height][at : at + HASH_SIZE]
 
-    def _rows(self, level: int, index: int) -> list[list[bytes]]:
+    def _rows(self, level: int, index: int) -> list[bytes]:
         rows = self._complete.get((level, index))
         if rows is None:
             width = tile_width(level, index, self.size)
@@ -200,13 +202,18 @@ class TileNodes:
                     code="merkle.tile",
                     hint="the tree is behind the log or damaged: run 'squad rebuild'",
                 )
-            row = [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
-            rows = [row]
-            while len(row) > 1:
-                row = [node_hash(a, b) for a, b in zip(row[::2], row[1::2], strict=False)]
-                rows.append(row)
+            rows = [data]
+            while len(rows[-1]) > HASH_SIZE:
+                rows.append(_pairs(rows[-1]))
             self._complete[level, index] = rows
         return rows
+
+
+def _pairs(row: bytes) -> bytes:
+    """Return the hashes of the pairs of a row; a last one alone is left out."""
+    pair = 2 * HASH_SIZE
+    ends = range(pair, len(row) + 1, pair)
+    return b"".join([_sha256(b"\x01" + row[end - pair : end]).digest() for end in ends])
 
 
 def tile_width(level: int, index: int, size: int) -> int:

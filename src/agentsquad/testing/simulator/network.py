@@ -39,7 +39,13 @@ class Network:
         self.loss = 0.0
         self.doubling = 0.0
         self.cut: set[str] = set()  # places that nobody reaches and that reach nobody
+        self._connections = 0
         self.under_way: dict[str, int] = {}  # messages by where they go
+
+    def connect(self) -> int:
+        """Return the number of a new connection, greater than all before."""
+        self._connections += 1
+        return self._connections
 
     def listen(self, place: str, handler: Handler, life: Life | None = None) -> None:
         """Let a process answer what is sent to a place, until another does."""

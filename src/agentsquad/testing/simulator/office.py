@@ -132,16 +132,13 @@ class MachineLease:
 class Counter:
     """The teller of one process: each message is a connection of its own."""
 
-    opened = 0
-
     def __init__(self, network: Network, place: str) -> None:
         self._network = network
         self._place = place
 
     async def ask(self, op: str, message: dict[str, Any]) -> Any:
         """Ask the bank."""
-        Counter.opened += 1
-        sent = {**message, "op": op, "connection": Counter.opened}
+        sent = {**message, "op": op, "connection": self._network.connect()}
         doubled = message.get("way") == "keyed"
         return await self._network.call(self._place, "bank", sent, once=not doubled)
 

@@ -69,14 +69,14 @@ class People:
                 approve = self._chance.happens(0.8)
                 who = self._chance.pick(WHO)
                 for _ in range(1 + self._chance.happens(0.2)):
-                    await self._say(desk, op="answer", item=item, approve=approve, who=who)
+                    await self.say(desk, op="answer", item=item, approve=approve, who=who)
 
     async def signal(self) -> None:
         """Send the signals that runs wait for."""
         while not self.leaving:
             await asyncio.sleep(self._chance.between(20, 200) / 1000)
             for run, name in self._oracle.awaited():
-                await self._say(
+                await self.say(
                     self._chance.pick(self._desks), op="signal", run=run, name=name, value=name
                 )
 
@@ -86,7 +86,7 @@ class People:
             await asyncio.sleep(self._chance.between(50, 900) / 1000)
             if self.started and not self.patient:
                 run = self._chance.pick(list(self.started.values()))
-                await self._say(self._chance.pick(self._desks), op="cancel", run=run)
+                await self.say(self._chance.pick(self._desks), op="cancel", run=run)
 
     async def pull_the_switch(self) -> None:
         """Stop all effects for a while."""
@@ -96,7 +96,8 @@ class People:
             await asyncio.sleep(self._chance.between(20, 400) / 1000)
         await self.insist(desk, op="control.lift", reason="the drill is over")
 
-    async def _say(self, target: str, **message: Any) -> None:
+    async def say(self, target: str, **message: Any) -> None:
+        """Send one message; what is refused is judged."""
         try:
             await self.ask(target, **message)
         except SquadError as error:

@@ -18,7 +18,7 @@ from agentsquad.testing.simulator.fate import Fate
 from agentsquad.testing.simulator.loop import SimulatedLoop
 from agentsquad.testing.simulator.machine import Machine, Process
 from agentsquad.testing.simulator.network import Network
-from agentsquad.testing.simulator.office import Counter, Office
+from agentsquad.testing.simulator.office import Office
 from agentsquad.testing.simulator.people import People
 from agentsquad.testing.simulator.squad_oracle import SquadOracle
 from agentsquad.testing.simulator.trace import Trace
@@ -55,7 +55,6 @@ class SquadWorld:
         self.author = Author(chance.fork("author"))
         self.stopping = False
         self.budget: int | None = None
-        Counter.opened = 0
 
     @property
     def runs(self) -> int:
@@ -180,9 +179,8 @@ class SquadWorld:
                 continue
             moved = [one for one in self.bank.transfers if one.key == key]
             said = {"confirmed": f'{{"n": {moved[0].n}}}'} if moved else {"failed": True}
-            desk = self.people._desks[-1]
-            await self.people._say(
-                desk,
+            await self.people.say(
+                self.programs[-1],
                 op="effects.resolve",
                 run=run,
                 position=position,

@@ -247,3 +247,26 @@ async def test_looking_at_budgets_while_one_is_written_loses_nothing_of_others(
     await books_of(theirs)
     mine.close()
     theirs.close()  # type: ignore[attr-defined]
+
+
+async def test_what_an_interrupted_attempt_may_have_spent_counts_as_spent() -> None:
+    """A process dies after it asked the model and before it settled: the bill
+    will come, and the next attempt is paid for as well, or refused.
+    """
+    store = opened()
+    await BudgetKeeper(store).set(
+        Limit(scope="run:1", currency="USD", micros=100), actor="person:ada"
+    )
+    for lives in range(1, 4):
+        dying = BudgetKeeper(store).hold(ask("step", 30, "run:1"))
+        await dying.__aenter__()  # and nothing after it: the process is gone
+        (line,) = await BudgetKeeper(store).lines(NOON)
+        assert (line.spent, line.reserved, line.open) == (30 * (lives - 1), 30, 1)
+    with pytest.raises(LimitError):
+        async with BudgetKeeper(store).hold(ask("step", 30, "run:1")):
+            raise AssertionError("a fourth attempt may cost 30, and 10 are left")
+    async with BudgetKeeper(store).hold(ask("step", 10, "run:1")) as hold:
+        hold.settle(Money(7, "USD"))
+    (line,) = await BudgetKeeper(store).lines(NOON)
+    assert (line.spent, line.reserved, line.unknown, line.open) == (97, 0, 3, 0)
+    await books_of(store)

@@ -60,8 +60,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller wants to spend, at most, and for whom.
 
     `id` is unique among open reservations; asking again for an open one changes
-    nothing, which is how a resumed step finds its own. `micros` None means the
-    price is unknown.
+    nothing. By it a resumed step finds what its interrupted attempt may have
+    spent. `micros` None means the price is unknown.
     """
 
     id: str
@@ -204,7 +204,7 @@ class BudgetBook:
         Ending what is not open changes nothing, so nothing is counted twice.
         """
         found = []
-        for scope in self._holding(id, scopes):
+        for scope in self.holding(id, scopes):
             held = self.account(scope).open[id]
             if cost is not None and cost.currency != held.currency:
                 raise BudgetCurrencyError(
@@ -226,10 +226,11 @@ class BudgetBook:
         """Return the events that give a reservation back unspent."""
         return [
             _event("budget.released", scope, {"scope": scope, "id": id, "reason": reason}, actor)
-            for scope in self._holding(id, scopes)
+            for scope in self.holding(id, scopes)
         ]
 
-    def _holding(self, id: str, scopes: Sequence[str]) -> list[str]:
+    def holding(self, id: str, scopes: Sequence[str]) -> list[str]:
+        """Return the scopes in which a reservation is open."""
         return [scope for scope in unique(scopes) if id in self.account(scope).open]
 
     def _admit(self, scope: str, request: Request) -> None:

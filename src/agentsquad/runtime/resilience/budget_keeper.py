@@ -96,10 +96,11 @@ class BudgetKeeper:
     async def hold(self, request: Request) -> AsyncIterator[Hold]:
         """Reserve around a block: it settles, or a failure releases.
 
-        Where it stays unknown whether something was spent (a deadline, or a
-        block that ends without settling), what was reserved counts as spent.
+        Where it stays unknown whether something was spent (a deadline, a block
+        that ends without settling, or one that a crash interrupted), what was
+        reserved counts as spent.
         """
-        await self.reserve(request)
+        await self._begin(request)
         hold = Hold()
         try:
             yield hold
@@ -110,6 +111,25 @@ class BudgetKeeper:
                 await asyncio.shield(self.release(request.id, request.scopes, _DONE))
             raise
         await asyncio.shield(self.settle(request.id, request.scopes, hold.cost))
+
+    async def _begin(self, request: Request) -> None:
+        """Reserve; a reservation that is open already is that of an attempt
+        that never ended, and may have spent all of it."""
+        interrupted: list[str] = []
+
+        def decide(book: BudgetBook) -> list[NewEvent]:
+            interrupted[:] = book.holding(request.id, request.scopes)
+            if interrupted:
+                return book.decide_settle(request.id, request.scopes, None)
+            return book.decide_reserve(request)
+
+        await self._submit(
+            decide,
+            request.scopes,
+            lambda book: book.decide_release(request.id, request.scopes, _GONE),
+        )
+        if interrupted:
+            await self.reserve(request)
 
     async def lines(self, at_ms: int, prefix: str = "") -> list[Line]:
         """Return how every limit stands, other processes' spending included.

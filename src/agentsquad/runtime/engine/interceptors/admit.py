@@ -4,7 +4,8 @@ spent.
 What a call can cost at most is reserved for its root run, its action, its agent
 and the tenant before it is made, and settled with what it did cost; where
 nobody set a budget this costs nothing. A crash leaves the reservation: the
-resumed step finds it by the same key.
+resumed step finds it by the same key, lets it count as spent, and reserves
+anew.
 """
 
 from __future__ import annotations

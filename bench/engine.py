@@ -31,6 +31,7 @@ CELLS: dict[str, tuple[str, ...]] = {
     "chain 1000": ("chain", "1000", "3"),
     "fan 1000": ("fan", "1000"),
     "park 10000": ("park", "10000"),
+    "recover 10000": ("recover", "10000"),
 }
 # What is compared, and whether more is better.
 FIGURES = {
@@ -38,12 +39,14 @@ FIGURES = {
     "chain": ("steps_s", True),
     "fan": ("wall_s", False),
     "park": ("starts_s", True),
+    "recover": ("killed_s", False),
 }
 
 
 @asynccontextmanager
-async def engine() -> AsyncIterator[Any]:
-    """Open an engine over a SQLite log in a folder of its own."""
+async def engine(work_ms: float = 0.0, place: str | None = None) -> AsyncIterator[Any]:
+    """Open an engine over a SQLite log in a folder of its own, or in a given
+    one; each step keeps the processor busy for so long."""
     import msgspec
 
     from agentsquad.kernel.action import Effect, action
@@ -54,6 +57,7 @@ async def engine() -> AsyncIterator[Any]:
     from agentsquad.runtime.engine.door import Ports, World
     from agentsquad.runtime.engine.plugin import system_clock, system_entropy
     from agentsquad.runtime.engine.shell import EmbeddedEngine
+    from agentsquad.runtime.ledger.contract import Ledger
     from agentsquad.runtime.ledger.plugin import open_ledger
     from agentsquad.testing import AllowAll
 
@@ -66,6 +70,9 @@ async def engine() -> AsyncIterator[Any]:
     @action("bench.step", effect=Effect.READ)
     async def step(ctx: Any, value: Payload) -> Payload:
         """Count on."""
+        end = time.perf_counter() + work_ms / 1000
+        while time.perf_counter() < end:
+            pass
         return Payload(value.id + 1, value.data)
 
     @workflow("chained")
@@ -87,7 +94,8 @@ async def engine() -> AsyncIterator[Any]:
         return await ctx.signal("go")
 
     plugin = Plugin(name="bench", actions=(step,), workflows=(chained, fan, parked))
-    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as own:
+        folder = place or own
         clock, entropy = system_clock(), system_entropy()
         ledger = open_ledger(f"sqlite:///{folder}/log.db", clock, entropy)
         ports = Ports(
@@ -96,6 +104,7 @@ async def engine() -> AsyncIterator[Any]:
                 PolicyEngine: AllowAll(),
                 Clock: clock,
                 Entropy: entropy,
+                Ledger: ledger,
             }
         )
         opened = EmbeddedEngine(World(Registry.of(plugin), ports))
@@ -104,8 +113,37 @@ async def engine() -> AsyncIterator[Any]:
         ledger.close()
 
 
+async def recover(size: int) -> dict[str, float]:
+    """Park runs, and begin again with a fresh engine: once without the reading
+    of what waits, as after a kill, once with it."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as place:
+        async with engine(place=place) as squad:
+            names: list[str] = []
+
+            async def start(number: int) -> None:
+                names.append(await squad.start("parked", peers.PAYLOAD))
+
+            await peers.flow(start, 100, count=size)
+        found: dict[str, float] = {}
+        for how in ("killed", "rested"):
+            async with engine(place=place) as squad:
+                begin, cpu = time.perf_counter(), time.process_time()
+                assert len(await squad.recover()) == len(names)
+                found[f"{how}_s"] = time.perf_counter() - begin
+                found[f"{how}_cpu_s"] = time.process_time() - cpu
+                assert squad.drives == {}
+                begin = time.perf_counter()
+                name = names.pop()
+                await squad.signal(name, "go", "x", actor="person:bench")
+                assert (await squad.wait(name)).output == "x"
+                found["signal_s"] = time.perf_counter() - begin
+        return found
+
+
 async def ours(cell: str, *args: str) -> dict[str, float]:
     """Run one cell on this project's engine."""
+    if cell == "recover":
+        return await recover(int(args[0]))
     async with engine() as squad:
 
         async def run(number: int) -> Any:
@@ -165,6 +203,8 @@ def rounds(cells: list[str], count: int, rivals: list[str]) -> dict[str, list[di
             for who in order if number % 2 == 0 else order[::-1]:
                 if who == "ours":
                     line[who] = peers.measured(__file__, sys.executable, "cell", *CELLS[cell])
+                elif cell.startswith("recover"):
+                    continue  # the peers have no such cell
                 else:
                     python = peers.interpreter(who)
                     line[who] = peers.measured(
@@ -180,7 +220,9 @@ def table(found: dict[str, list[dict[str, Any]]], rivals: list[str]) -> None:
     print(f"{'cell':<12}{'who':<12}{'figures (median of rounds)':<74}ours is")
     for cell, lines in found.items():
         for who in ("ours", *rivals):
-            told = [line[who] for line in lines if "failed" not in line[who]]
+            told = [line[who] for line in lines if "failed" not in line.get(who, {"failed": ""})]
+            if not told and who not in lines[-1]:
+                continue
             if not told:
                 print(f"{cell:<12}{who:<12}{lines[-1][who]['failed'][:100]}")
                 continue
@@ -219,7 +261,9 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=sorted(CELLS))
     parser.add_argument("--alone", action="store_true")
     options = parser.parse_args()
-    rivals = [p for p in ("langgraph", "dbos") if not options.alone and peers.interpreter(p)]
+    rivals = [
+        p for p in ("langgraph", "dbos", "restate") if not options.alone and peers.interpreter(p)
+    ]
     table(rounds(options.only or list(CELLS), options.rounds, rivals), rivals)
 
 

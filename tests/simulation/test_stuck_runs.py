@@ -10,6 +10,8 @@ import pytest
 from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.registry import Plugin, Registry
 from agentsquad.runtime.engine.contract import DefinitionChangedError, workflow
+from agentsquad.runtime.engine.outside import POLL_MS
+from agentsquad.runtime.ledger.contract import ReadFailedError
 from agentsquad.testing import TestSquad
 from agentsquad.testing.clock import settle
 
@@ -55,3 +57,38 @@ async def test_a_run_that_was_adopted_goes_on():
     await s.engine.recover()
     await s.engine.signal(stays, "go", 3, actor="person:ada")
     assert (await s.engine.wait(stays, timeout_ms=5000)).output == 3
+
+
+class Held:
+    """A lease that nobody else wants."""
+
+    held = True
+
+    def acquire(self) -> None:
+        """Have it."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
+async def test_a_read_that_fails_once_does_not_make_the_engine_deaf():
+    s = TestSquad(Plugin(name="test", workflows=(other,)))
+    s.engine.outside._lease = Held()
+    run = await s.engine.start("other", {})
+    await settle()
+    await note(s, run, "signal.received", {"name": "go", "payload": 1})
+    read, failed = s.ledger.store.read, []
+
+    async def broken(**options: Any) -> Any:
+        if not failed:
+            failed.append(options)
+            raise ReadFailedError("an input or output error")
+        return await read(**options)
+
+    s.ledger.store.read = broken
+    await s.clock.advance(POLL_MS)
+    assert failed
+    assert (await s.engine.outcome(run)).status == "waiting"
+    await s.clock.advance(POLL_MS)
+    assert (await s.engine.outcome(run)).output == 1
+    await s.engine.close()

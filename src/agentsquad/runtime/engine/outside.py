@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from agentsquad.kernel.errors import ConflictError, MissingError, SquadError
+from agentsquad.kernel.errors import ConflictError, MissingError, SquadError, UnavailableError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.runtime.engine.contract import (
     DefinitionChangedError,
@@ -22,6 +22,7 @@ from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.waiting import Waiting
+from agentsquad.runtime.ledger.contract import ClosedError
 
 # What other processes, and surfaces of this one, tell runs.
 TOLD = (
@@ -110,6 +111,10 @@ class Outside:
             await self._world.clock.sleep_ms(POLL_MS)
             try:
                 await self.poll()
+            except ClosedError:
+                return
+            except UnavailableError:
+                continue  # what could not be read is read the next time
             except SquadError as error:
                 for run in list(self._router.drives):
                     self._router.stick(run, error)

@@ -7,8 +7,8 @@ from typing import Any
 from agentsquad.surfaces.cli.layout import Column, Page
 
 KINDS = {
-    "crash-before": "crash right before an append",
-    "crash-after": "crash right after an append",
+    "crash-before": "crash right before an event",
+    "crash-after": "crash right after an event",
     "lost-before": "answer lost, call not arrived",
     "lost-after": "answer lost, call arrived",
     "twice": "delivered twice",

@@ -167,13 +167,13 @@ class Interpreter:
     async def body(self, node: Node, scope: Scope) -> Any:
         """Do what a node says, again if its retry policy says so; remember how
         to undo it."""
+        place = self.saga.here() if "action" in node else None
         output = await self.tried(node, lambda: self.once(node, scope))
         if "compensate" in node:
             inner = scope.with_(nodes={**self.outputs, node["id"]: output})
             undo = node["compensate"]
-            self.saga.remember(
-                undo["action"], self.filled(undo.get("with", output), inner), node["id"]
-            )
+            given = self.filled(undo.get("with", output), inner)
+            self.saga.remember(undo["action"], given, node["id"], undoes=place)
         return output
 
     async def tried(self, node: Node, once: Callable[[], Awaitable[Any]]) -> Any:

@@ -64,10 +64,16 @@ class Saga:
         self.entries.append(Entry(name=action, compensate=compensate, given=given, undoes=position))
         return output
 
-    def remember(self, compensate: str, given: Any, name: str) -> None:
-        """Remember how to undo something that was done: this action, with this
-        input."""
-        self.entries.append(Entry(name=name, compensate=compensate, given=given))
+    def here(self) -> str:
+        """Return the position the next step will have, to be undone by."""
+        return str(self._ctx.peek_position())
+
+    def remember(
+        self, compensate: str, given: Any, name: str, *, undoes: str | None = None
+    ) -> None:
+        """Remember how to undo something that was done, at a position: this
+        action, with this input."""
+        self.entries.append(Entry(name=name, compensate=compensate, given=given, undoes=undoes))
 
     async def undo(self) -> list[dict[str, Any]]:
         """Undo everything, last first; one that fails does not keep the others

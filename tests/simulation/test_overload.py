@@ -452,3 +452,18 @@ async def test_clients_who_come_again_when_told_do_not_come_together() -> None:
     assert told[-1] >= 2.5 * told[0]
     assert len(served(crowd)) == len(crowd)
     await world.close()
+
+
+@pytest.mark.slow
+async def test_goodput_holds_when_the_refused_come_again_as_they_were_told() -> None:
+    """Retries are load too: each client comes up to some ten times."""
+    rate = await rated()
+    world = LoadedEngine()
+    since = world.now_ms
+
+    await world.offer(5 * rate, 30_000, lambda: world.spawn(again=True, patience_ms=60_000))
+
+    assert goodput(world, since) >= 0.85 * rate
+    again = [call for call in world.calls if len(call.refused) > 1]
+    assert len(again) > rate
+    await world.close()

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from agentsquad.kernel.errors import ConflictError, SquadError
-from agentsquad.kernel.event import NewEvent
+from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.runtime.engine.adapters.system import SystemClock, SystemEntropy
 from agentsquad.runtime.ledger.contract import BusyError, FullError, PoisonedError
 from agentsquad.runtime.ledger.plugin import open_ledger
@@ -54,6 +54,26 @@ class Tape:
         self.events.append(event)
         if self._file is not None:
             os.write(self._file, json.dumps(event).encode() + b"\n")
+
+
+class Seat:
+    """Waits until events that have their place are durable there."""
+
+    def __init__(self) -> None:
+        self.durable: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
+
+    def stands(self, before: list[Event], now: list[Event]) -> bool:
+        """Whatever place they have in the end is right."""
+        return True
+
+    def settled(self, error: SquadError | None, events: list[Event]) -> None:
+        """Hear how it ended."""
+        if self.durable.done():
+            return
+        if error is None:
+            self.durable.set_result(events)
+        else:
+            self.durable.set_exception(error)
 
 
 class Caller:
@@ -111,7 +131,7 @@ class Caller:
         event = NewEvent(stream=stream, type="test.set", payload={"value": fresh})
         self._tape.note({**begun, "type": "invoke"})
         try:
-            [stored] = await self._store.append([event], expect=expect)
+            [stored] = await self._write(event, expect)
         except NO_TRACE:
             self._tape.note({**begun, "type": "fail"})
             self._known.pop(stream, None)
@@ -123,6 +143,15 @@ class Caller:
         self._tape.note({**begun, "type": "ok"})
         self._known[stream] = (stored.stream_seq, fresh)
         return True
+
+    async def _write(self, event: NewEvent, expect: dict[str, int] | None) -> list[Event]:
+        """Append, or take a place first as the engine does."""
+        if not hasattr(self._store, "place") or self._chance.random() < 0.6:
+            events: list[Event] = await self._store.append([event], expect=expect)
+            return events
+        seat = Seat()
+        self._store.place([event], holder=seat, expect=expect)
+        return await seat.durable
 
 
 def split(events: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -171,9 +171,9 @@ class TestOutput(msgspec.Struct, kw_only=True):
 class BatchInput(msgspec.Struct, kw_only=True):
     """A part of a trial: scenarios drawn from one seed."""
 
-    test: TestInput
-    batch: int
-    count: int
+    test: Annotated[TestInput, msgspec.Meta(description="what the whole trial was asked")]
+    batch: Annotated[int, msgspec.Meta(description="which part, from 0; seeds what it draws")]
+    count: Annotated[int, msgspec.Meta(description="how many scenarios it tries")]
 
 
 class Broken(msgspec.Struct, kw_only=True):

@@ -41,6 +41,9 @@ class StartInput(msgspec.Struct, kw_only=True):
         None
     )
     wait: Annotated[bool, described("wait until the run has ended")] = True
+    wait_for_people: Annotated[
+        bool, described("wait for answers too; without a terminal it ends where people are asked")
+    ] = True
     auto: Annotated[bool, described("answer approvals by rule instead of asking")] = False
 
 
@@ -67,7 +70,9 @@ async def start(ctx: Context, value: StartInput) -> Outcome:
     run = await engine.start(name, body, key=key, actor=str(ctx.actor))
     if not value.wait:
         return await engine.outcome(run)
-    return await runs.watch(ctx, engine, run, auto=_auto(ctx, name) if value.auto else None)
+    auto = _auto(ctx, name) if value.auto else None
+    until = "ended" if value.wait_for_people else "asked"
+    return await runs.watch(ctx, engine, run, until=until, auto=auto)
 
 
 def _auto(ctx: Context, name: str) -> str:
@@ -331,7 +336,7 @@ async def recover(ctx: Context, value: RecoverInput) -> Recovered:
     opened = await engine.recover()
     for run in opened:
         if "/" not in run:
-            await runs.watch(ctx, engine, run, until_waiting=True)
+            await runs.watch(ctx, engine, run, until="waiting")
     return Recovered([await engine.outcome(run) for run in opened if "/" not in run])
 
 

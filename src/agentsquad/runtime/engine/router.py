@@ -31,7 +31,10 @@ from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.state import END_EVENTS, millis
 
 ENDED_MAX = 2048  # runs that ended lately, whose outcome is told without reading the log
+OUTCOME_SIZE_MAX = 2048  # bytes; larger ones are read from the log
 CATCH_UP = "catch-up-"  # the name of a task that is no step
+
+_encode = msgspec.json.Encoder().encode
 
 Watcher = Callable[[Event], None]
 
@@ -54,10 +57,10 @@ class Router:
         self.background: set[asyncio.Task[None]] = set()
         self._registry_digest = world.registry.digest
         self._store: Any = None
-        self._place: Callable[..., list[Event]] | None = None
+        self._place: Callable[..., list[Event] | None] | None = None
         self._ended: OrderedDict[str, Outcome] = OrderedDict()
 
-    def _placing(self) -> Callable[..., list[Event]] | None:
+    def _placing(self) -> Callable[..., list[Event] | None] | None:
         """Return how events get their place before the commit, if they can."""
         store = self.world.store
         if store is not self._store:
@@ -83,8 +86,7 @@ class Router:
         drive = Drive(Instance(run, workflow, self.world.registry))
         fresh = {started.stream: 0}
         try:
-            if self._placing() is not None:
-                self._write(drive, [started], expect=fresh)
+            if self._placing() is not None and self._write(drive, [started], expect=fresh):
                 return
             events = await self.world.store.append([started], expect=fresh)
         except ConflictError:
@@ -179,8 +181,7 @@ class Router:
         """
         if drive.outward or self._placing() is None:
             return False
-        self._write(drive, self._new(drive, told), chain=chain)
-        return True
+        return self._write(drive, self._new(drive, told), chain=chain)
 
     @staticmethod
     def _new(drive: Drive, told: Iterable[tuple[str, dict[str, Any]]]) -> list[NewEvent]:
@@ -204,13 +205,17 @@ class Router:
         *,
         expect: dict[str, int] | None = None,
         chain: bool = False,
-    ) -> None:
+    ) -> bool:
         place = self._placing()
         assert place is not None
         note = Note(self, drive)
-        note.events = place(new, holder=note, expect=expect)
+        placed = place(new, holder=note, expect=expect)
+        if placed is None:
+            return False
+        note.events = placed
         drive.note()
-        self.accept(drive, note.events, chain=chain)
+        self.accept(drive, placed, chain=chain)
+        return True
 
     def settled(self, drive: Drive, error: SquadError | None, *, stood: bool) -> None:
         """Hear what the commit made of events of a run; not `stood`: the run
@@ -317,9 +322,10 @@ class Router:
         for future in self.waiters.pop(outcome.run, []):
             if not future.done():
                 future.set_result(outcome)
-        self._ended[outcome.run] = outcome
-        if len(self._ended) > ENDED_MAX:
-            self._ended.popitem(last=False)
+        if len(_encode(outcome)) <= OUTCOME_SIZE_MAX:
+            self._ended[outcome.run] = outcome
+            if len(self._ended) > ENDED_MAX:
+                self._ended.popitem(last=False)
 
     async def outcome(self, run: str) -> Outcome:
         """Return how a run stands now."""

@@ -260,16 +260,45 @@ def _struct(expected: Any) -> bool:
     return isinstance(expected, type) and issubclass(expected, msgspec.Struct)
 
 
-async def watch(
-    ctx: Context, engine: Engine, run: str, *, until_waiting: bool = False, auto: str | None = None
-) -> Outcome:
-    """Wait for a run and tell how far it is.
+class Stillness:
+    """Whether a run and all below it wait: for people, signals or time.
 
-    With `until_waiting`, return when only people can help; with `auto`, a rule
-    of that name answers for the people it names; what it leaves alone waits.
+    A run whose children work waits too, so every one of them is looked at;
+    twice, since a child that was just begun is not at work yet. Ended ones are
+    remembered and not read again.
+    """
+
+    def __init__(self, store: EventStore, engine: Engine, run: str) -> None:
+        self._store, self._engine, self._run = store, engine, run
+        self._ended: set[str] = set()
+        self._before: dict[str, int] | None = None
+
+    async def reached(self) -> bool:
+        """Whether nothing is at work, and nothing has happened since the last
+        time it was asked."""
+        now = dict(await self._store.streams(f"run/{self._run}"))
+        before, self._before = self._before, now
+        for stream in now.keys() - self._ended:
+            status = (await self._engine.outcome(stream.removeprefix("run/"))).status
+            if status in ENDED:
+                self._ended.add(stream)
+            elif status != "waiting":
+                return False
+        return now == before
+
+
+async def watch(
+    ctx: Context, engine: Engine, run: str, *, until: str = "ended", auto: str | None = None
+) -> Outcome:
+    """Wait for a run and tell how far it is, until it has `ended`.
+
+    `until` may say `waiting`: nothing below it is at work any more; or `asked`:
+    only people can help. With `auto`, a rule of that name answers for the
+    people it names; what it leaves alone waits.
     """
     tick = TICK_MS
     left: set[str] = set()
+    still = Stillness(ctx.port(EventStore), engine, run)  # type: ignore[type-abstract]
     while True:
         try:
             return await engine.wait(run, timeout_ms=tick)
@@ -284,8 +313,9 @@ async def watch(
         # Looking through the log costs: look less often while nothing is asked.
         tick = TICK_MS if waiting else min(2 * tick, TICK_MAX_MS)
         ctx.progress(f"{run[:10]}: {outcome.status}, {len(waiting)} questions in the inbox")
-        if until_waiting and outcome.status == "waiting":
-            return outcome
+        enough = until == "waiting" or (until == "asked" and (waiting or left))
+        if enough and await still.reached():
+            return Outcome(run=run, status="waiting")
 
 
 async def answer_by_rule(ctx: Context, engine: Engine, item: InboxItem, rule: str) -> bool:

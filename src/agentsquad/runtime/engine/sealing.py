@@ -46,9 +46,52 @@ class SealingStore:
 
     @property
     def place(self) -> Any:
-        """How events are given their place before they are durable; None where
-        some must be sealed, since that takes time."""
-        return None if self._active else getattr(self._store, "place", None)
+        """How events get their place before they are durable; None where the
+        log below cannot do that."""
+        inner = getattr(self._store, "place", None)
+        return inner if inner is None or not self._active else self._place
+
+    def _place(
+        self,
+        events: Sequence[NewEvent],
+        *,
+        holder: Any,
+        expect: Mapping[str, int] | None = None,
+    ) -> list[Event] | None:
+        """Give events their place, with personal texts sealed; None when the
+        log must be asked about them first, which takes an `append`."""
+        sealed = []
+        for event in events:
+            ready = self._sealed_at_once(event)
+            if ready is None:
+                return None
+            sealed.append(ready)
+        placed: list[Event] = self._store.place(sealed, holder=holder, expect=expect)  # type: ignore[attr-defined]
+        return placed
+
+    def _sealed_at_once(self, event: NewEvent) -> NewEvent | None:
+        if not event.stream.startswith("run/") or event.personal is not None:
+            return event
+        root = event.stream.removeprefix("run/").partition("/")[0]
+        known = self._families.get(root)
+        if known is None:
+            if event.type != "run.started" or event.stream != f"run/{root}":
+                return None
+            known = self._remember(root, {})
+        subjects = self._subjects or {}
+        for text in self._marked(event.type, event.payload):
+            if text not in known:
+                if text not in subjects:
+                    return None
+                known[text] = subjects[text]
+        found = pointers(event.payload, known) if known else None
+        return msgspec.structs.replace(event, personal=found) if found else event
+
+    def _remember(self, root: str, known: dict[str, str]) -> dict[str, str]:
+        while len(self._families) >= FAMILIES_MAX:
+            self._families.pop(next(iter(self._families)))
+        self._families[root] = known
+        return known
 
     @property
     def ends(self) -> Any:
@@ -106,9 +149,7 @@ class SealingStore:
                 for old in await self._store.read_stream(name):
                     for text in self._marked(old.type, old.payload or {}):
                         known[text] = await self._subject(text)
-            while len(self._families) >= FAMILIES_MAX:
-                self._families.pop(next(iter(self._families)))
-            self._families[root] = known
+            self._remember(root, known)
         return known
 
     def _marked(self, kind: str, body: Mapping[str, Any]) -> set[str]:

@@ -74,7 +74,8 @@ class EmbeddedEngine(Answers):
 
     @property
     def watchers(self) -> list[Watcher]:
-        """Who hears of every event of a run in memory."""
+        """Who hears of every event of a run in memory; it may not be on the disk
+        yet."""
         return self.router.watchers
 
     @property

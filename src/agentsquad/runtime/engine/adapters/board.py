@@ -40,7 +40,7 @@ class FileBoard:
         """Return what a living process shows."""
         try:
             shown = msgspec.json.decode(self.path.read_bytes(), type=Shown)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         return shown.load if _lives(shown.pid) else None
 

@@ -7,8 +7,8 @@ environment.
 ours, so that both meet the same minutes. Each peer is set up as its manual says
 is durable: LangGraph with its SQLite saver and durability "sync" (WAL, FULL),
 DBOS on SQLite as it comes, Restate with its server on free ports of this
-machine (`restate_peer.py`). Processor time and memory are those of the client
-and of every process that helps it.
+machine (`services/restate_peer.py`). Processor time and memory are those of the
+client and of every process that helps it.
 """
 
 from __future__ import annotations
@@ -273,7 +273,8 @@ async def dbos(cell: str, *args: str) -> dict[str, float]:
 
 async def restate(cell: str, *args: str) -> dict[str, float]:
     """Restate: a server, a service and this client."""
-    from restate_peer import measure
+    sys.path.append(str(Path(__file__).parent / "services"))
+    from restate_peer import measure  # type: ignore[import-not-found]
 
     return await measure(cell, *args)
 

@@ -137,11 +137,12 @@ def processes(ports: list[int]) -> Iterator[None]:
         started: list[subprocess.Popen[bytes]] = []
         try:
             with Path(folder, "log").open("wb") as log:
+                home = Path(__file__).parent
+                env = {**os.environ, "PYTHONPATH": str(home.parent)}
                 for words in (server, hosted):
-                    home = Path(__file__).parent
                     started.append(
                         subprocess.Popen(
-                            words, stdout=log, stderr=log, cwd=home, start_new_session=True
+                            words, stdout=log, stderr=log, cwd=home, env=env, start_new_session=True
                         )
                     )
             peers.helping[:] = [one.pid for one in started]

@@ -325,7 +325,7 @@ def pages() -> tuple[dict[str, str], list[str]]:
     codes = {code for tree in trees.values() for _, code, _ in raised(tree)}
     # `budget.set` is what one does and what was done.
     said = tomllib.loads((PAGES / "events.toml").read_text(encoding="utf-8"))
-    # Worlds of the test kit write events of their own, which no log of a user has.
+    # Worlds of the test kit write events of their own, which no user has.
     written = {path: tree for path, tree in trees.items() if not path.startswith("testing/")}
     events = {
         name: rooms

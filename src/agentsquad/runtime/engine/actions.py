@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -117,15 +117,16 @@ async def _workflow(ctx: Context, name: str) -> tuple[str, Any, dict[str, Any] |
     return name, registry.workflow(name).input, None
 
 
+Standing = Literal["running", "waiting", "completed", "failed", "cancelled"]
+
+
 class ListInput(msgspec.Struct, kw_only=True):
     """Which runs."""
 
     workflow: Annotated[str | None, described("only runs of this workflow")] = None
-    status: Annotated[str | None, described("running, waiting, completed, failed or cancelled")] = (
-        None
-    )
+    status: Annotated[Standing | None, described("only runs that stand so")] = None
     all: Annotated[bool, described("child runs too")] = False
-    limit: Annotated[int, described("how many, newest first")] = 50
+    limit: Annotated[int, Meta(description="how many, newest first", ge=1)] = 50
 
 
 class RunLine(msgspec.Struct, kw_only=True):

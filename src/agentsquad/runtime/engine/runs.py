@@ -244,6 +244,10 @@ def read_input(text: str | None, expected: Any) -> tuple[Any, str | None]:
     """
     if text is None:
         return {}, None
+    if not text.strip():
+        raise InvalidError(
+            "the input is empty", code="run.input", hint="write --input FOLDER or --input '{…}'"
+        )
     if text.lstrip().startswith(("{", "[")):
         return parse_json(text), None
     fields = {f.name for f in msgspec.structs.fields(expected)} if _struct(expected) else set()

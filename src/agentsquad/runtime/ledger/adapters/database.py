@@ -45,6 +45,8 @@ def connect(path: str, *, application: int, disk: Disk = SYSTEM) -> apsw.Connect
         connection = apsw.Connection(path)
     try:
         with translated(path):
+            # Not even when it is closed again because of a failure: see _renew.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.set_busy_timeout(BUSY_MS)
             fresh = not disk.size(path)
             if fresh:
@@ -57,6 +59,9 @@ def connect(path: str, *, application: int, disk: Disk = SYSTEM) -> apsw.Connect
                 0,
             ):
                 raise _foreign(path)
+            with suppress(apsw.BusyError):
+                _renew(connection, path + "-wal", disk)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         return connection
     except BaseException:
         let_go(connection)
@@ -74,21 +79,22 @@ def let_go(connection: apsw.Connection) -> None:
             connection.close(True)
 
 
-def checkpoint(connection: apsw.Connection, path: str, disk: Disk = SYSTEM) -> None:
-    """Make durable whatever is about to be served: move the write-ahead log
-    into the database and empty it, unless others are using it.
+def checkpoint(connection: apsw.Connection) -> None:
+    """Move the write-ahead log into the database and empty it, unless others
+    are using it.
     """
     with suppress(apsw.BusyError):
-        _renew(connection, path + "-wal", disk)
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def _renew(connection: apsw.Connection, path: str, disk: Disk) -> None:
-    """Write the write-ahead log once more as it is, and sync it.
+    """Write the write-ahead log once more as it is, and sync it: whatever is
+    about to be served becomes durable.
 
     After a sync that failed the system may hold pages of it for clean that
-    never reached the disk. The next sync says yes; then the database has what
-    the log, after a power failure, has not, and is put back page by page.
+    never reached the disk. The next sync says yes; then a checkpoint gives the
+    database what the log, after a power failure, has not, and the log puts the
+    database back page by page.
     """
     if not disk.size(path):
         return

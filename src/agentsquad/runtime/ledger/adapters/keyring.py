@@ -42,7 +42,7 @@ class SqliteKeyRing:
                     self._db.execute(
                         f"BEGIN IMMEDIATE; {_SCHEMA}; PRAGMA application_id = {APPLICATION}; COMMIT"
                     )
-                database.checkpoint(self._db, path, disk)
+                database.checkpoint(self._db)
         except BaseException:
             database.let_go(self._db)
             raise

@@ -123,7 +123,7 @@ class SqliteVolume:
                 f"{self._path} has format {version}, expected {FORMAT}",
                 hint="it was written by a newer release, or is not a ledger",
             )
-        database.checkpoint(db, self._path, self._disk)
+        database.checkpoint(db)
 
     # --- writing ---
 

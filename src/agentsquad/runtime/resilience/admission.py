@@ -110,6 +110,7 @@ class Admission:
         self._entering = 0
         self._ticker: asyncio.Task[None] | None = None
         self._later: asyncio.Task[None] | None = None
+        self._shown = False
         self._posted = now - POST_MS
         self._admitted = 0
         self._refused = 0
@@ -191,6 +192,7 @@ class Admission:
     def _post(self) -> None:
         self._posted = self.clock.monotonic_ms()
         if self._board is not None:
+            self._shown = True
             self._board.post(self.load())
 
     def load(self) -> Load:
@@ -217,7 +219,7 @@ class Admission:
             if task is not None:
                 task.cancel()
         self._ticker = self._later = None
-        if self._board is not None:
+        if self._board is not None and self._shown:  # never what another process shows
             self._board.clear()
 
     # --- the line

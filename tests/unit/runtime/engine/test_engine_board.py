@@ -89,3 +89,13 @@ async def test_the_load_is_shown_at_once_now_and_then_and_after_the_last_change(
     assert [load.at_work for load in wall.shown] == [1, 34, 0]
     admission.close()
     assert wall.shown == []
+
+
+def test_who_showed_nothing_takes_nothing_off_the_board() -> None:
+    """A process that only answers, or finds the engine busy, closes too."""
+    wall = Wall()
+    wall.post(LOAD)
+
+    Admission(ManualClock(), SeededEntropy(), board=wall).close()
+
+    assert wall.read() == LOAD

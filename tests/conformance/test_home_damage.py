@@ -35,7 +35,7 @@ from agentsquad.runtime.ledger.note import parse
 from agentsquad.runtime.ledger.plugin import open_ledger
 from agentsquad.testing import ManualClock, SeededEntropy
 from agentsquad.trust.attestation.adapters.ed25519 import HomeNotary
-from agentsquad.trust.attestation.heads import LogSigner, record_head, sign_head
+from agentsquad.trust.attestation.heads import LogSigner, record_head, record_links, sign_head
 
 HOW = os.environ.get("SQUAD_DAMAGE", "1")
 ALL = HOW == "all"
@@ -83,6 +83,10 @@ async def make(home: Path) -> Any:
         await ledger.store.append(steps)
     await ledger.readings.rows("runs")
     notary = HomeNotary(home / "keys")
+    head = await sign_head(ledger.store, notary)
+    await record_head(ledger.store, head, actor="person:ada")
+    notary.rotate(head.checkpoint.size)
+    await record_links(ledger.store, notary, actor="person:ada", reason="yearly")
     head = await sign_head(ledger.store, notary)
     await record_head(ledger.store, head, actor="person:ada")
     lease = FileLease(home / "engine.lock")
@@ -276,7 +280,7 @@ def files_of(home: Path) -> list[str]:
 
 KINDS = (
     "log.db", "log.db-wal", "log.db.head", "log.keys.db", "log.keys.db-wal", "log.readings.db",
-    "log.readings.db-wal", "keys/log.key", "keys/log.head", "engine.lock",
+    "log.readings.db-wal", "keys/log.key", "keys/log.keys", "keys/log.head", "engine.lock",
 )  # fmt: skip
 
 

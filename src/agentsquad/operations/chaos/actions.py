@@ -209,7 +209,13 @@ async def verify(ctx: Context, value: VerifyInput) -> Checked:
     data = ctx.port(Files).read(value.file)  # type: ignore[type-abstract]
     if data is None:
         raise MissingError(f"there is no file {value.file}", code="input.file")
-    checked = receipt.check(data, ctx.port(Notary), value.key)  # type: ignore[type-abstract]
+    notary = ctx.port(Notary)  # type: ignore[type-abstract]
+    checked = receipt.check(data, notary, value.key)
+    if checked.event is None and checked.key != (value.key or notary.key()):
+        raise ReceiptError(
+            "signed by a key that was replaced, and no log says when",
+            hint="somebody may have the old key: run squad chaos again",
+        )
     if checked.event is None or value.key is not None:
         return checked
     store = ctx.port(EventStore)  # type: ignore[type-abstract]

@@ -61,7 +61,7 @@ def check(data: bytes, notary: Notary, key: str | None = None) -> Checked:
     """Return what a receipt says if it holds; ReceiptError says what does not.
 
     `data` is the report as JSON; `key` the verifier key it must be signed by,
-    by default the key of this installation's log.
+    by default the key of this installation's log, or one that it replaced.
     """
     plain, receipt = _read(data)
     digest = hashing.digest(plain)
@@ -71,7 +71,8 @@ def check(data: bytes, notary: Notary, key: str | None = None) -> Checked:
             f"the receipt says {receipt.digest}",
             hint="the report was changed; run squad chaos again",
         )
-    known = VerifierKey.parse(key or notary.key())
+    trusted = [key] if key else [notary.key(), *(old for old, _ in notary.links())]
+    known = VerifierKey.parse(receipt.key if receipt.key in trusted else trusted[0])
     if receipt.key != known.encode():
         raise ReceiptError(
             f"signed by another key than that of {known.name}",

@@ -257,6 +257,9 @@ async def test_the_report_is_a_signed_receipt_that_any_change_breaks(home: Squad
     assert found.receipt is not None and found.receipt.event is not None
     checked = await home.invoke("chaos.verify", {"file": str(file)})
     assert checked.recorded and checked.points == found.points
+    await home.invoke("log.rotate_key", {"reason": "yearly"})
+    after = await home.invoke("chaos.verify", {"file": str(file)})
+    assert after.recorded, "what was signed before the key was replaced stays valid"
     text = file.read_text()
     for was, now in (
         (f'"points": {found.points}', f'"points": {found.points - 1}'),
@@ -275,6 +278,10 @@ async def test_the_report_is_a_signed_receipt_that_any_change_breaks(home: Squad
         with pytest.raises(SquadError) as refused:
             await home.invoke("chaos.verify", {"file": str(file)})
         assert refused.value.code in ("chaos.receipt", "note.key"), (was, refused.value)
+    unkept = text.replace(f'"event": {found.receipt.event}', '"event": null')
+    file.write_text(unkept)
+    with pytest.raises(ReceiptError, match="no log says when"):
+        await home.invoke("chaos.verify", {"file": str(file)})
     file.write_text("[]")
     with pytest.raises(ReceiptError):
         await home.invoke("chaos.verify", {"file": str(file)})

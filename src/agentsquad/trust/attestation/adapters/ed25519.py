@@ -100,7 +100,7 @@ class HomeNotary:
         data = self._files.read(str(self._folder / CHAIN_FILE)) or b""
         try:
             return [msgspec.json.decode(line, type=tuple[str, str]) for line in data.splitlines()]
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise KeyChainError(
                 f"{self._folder / CHAIN_FILE} is damaged", hint="restore it from a backup"
             ) from error

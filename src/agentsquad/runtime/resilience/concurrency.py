@@ -22,6 +22,7 @@ import math
 
 import msgspec
 
+_RISE = 1.25  # a disk may become slower, but one slow write does not tell so
 _QUIET = 3.0  # a disk may be slow: its own delay, times this, is not a queue
 
 
@@ -54,6 +55,7 @@ class Concurrency:
         self._since = now_ms
         self._least: float | None = None
         self._quiet: float | None = None
+        self._warm = False  # the first start also pays for what is loaded on first use
         self._pressed = False
         self._doubling = True
         self.delay_ms = 0.0
@@ -77,9 +79,10 @@ class Concurrency:
         else was under way, which shows what the disk itself takes.
         """
         delay = now_ms - began_ms
-        if alone:
+        if alone and self._warm:
             quiet = self._quiet
-            self._quiet = delay if quiet is None else quiet + (delay - quiet) / 8
+            self._quiet = delay if quiet is None else min(delay, quiet * _RISE)
+        self._warm = True
         if began_ms >= self._since:
             self._least = delay if self._least is None else min(self._least, delay)
 

@@ -74,13 +74,24 @@ def test_nothing_is_concluded_while_the_only_measurement_is_under_way() -> None:
 
 def test_a_slow_disk_is_not_taken_for_a_queue() -> None:
     learned = Concurrency(TUNING, 0.0)
-    learned.took(1, 401, alone=True)
+    for _ in range(2):
+        learned.took(1, 401, alone=True)
     assert learned.target_ms == 1200
     learned.press()
     learned.took(2, 402, alone=False)
     learned.turn(500, measuring=False)
 
     assert learned.limit == 32
+
+
+def test_neither_a_cold_start_nor_one_slow_write_is_taken_for_a_slow_disk() -> None:
+    learned = Concurrency(TUNING, 0.0)
+    learned.took(1, 3_001, alone=True)
+    assert learned.target_ms == TUNING.delay_target_ms
+    learned.took(1, 101, alone=True)
+    learned.took(1, 2_001, alone=True)
+
+    assert learned.target_ms == 375
 
 
 @given(st.lists(st.tuples(st.floats(0, 5000), st.booleans(), st.booleans()), max_size=60))

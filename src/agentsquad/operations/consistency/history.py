@@ -64,7 +64,6 @@ class Recorder:
         self._path = path
         self._model = model
         self._open: dict[Scalar, _Call] = {}
-        self._gone: dict[Scalar, int] = {}
         self._done: list[Operation] = []
         self._time: int | float | None = None
         self._number = 0
@@ -155,12 +154,6 @@ class Recorder:
                 f"{self._open[process].number} has not ended",
                 "a process does one thing at a time: give each caller a process of its own",
             )
-        if process in self._gone:
-            raise self._wrong(
-                HistoryOrderError,
-                f"process {process} goes on after the 'info' of line {self._gone[process]}",
-                "what it did may still take effect: continue under a new process",
-            )
         if event.f is None:
             raise self._wrong(
                 HistoryEventError, "expected f: what is invoked", _choice(WORDS[self._model])
@@ -199,7 +192,6 @@ class Recorder:
         if event.type == "fail":
             self._failed += 1
         elif event.type == "info":
-            self._gone[event.process] = self._number
             self._done.append(self._operation(call, None))
         else:
             self._done.append(self._operation(call, event))

@@ -56,8 +56,6 @@ REFUSED: list[tuple[str, ModelName, tuple[str, ...], type[InvalidError], str]] =
      "h.jsonl:3: process 0 ends"),
     ("two at once", "register", (BEGUN, event(0, "invoke", "read")), HistoryOrderError,
      "process 0 invokes 'read' while its operation of line 1 has not ended"),
-    ("goes on after info", "register", (BEGUN, event(0, "info"), BEGUN), HistoryOrderError,
-     "process 0 goes on after the 'info' of line 2"),
     ("time backwards", "register", (event(0, "invoke", time=9), event(1, "invoke", time=8.5)),
      HistoryOrderError, "h.jsonl:2: time goes backwards, from 9 to 8.5"),
     ("another end", "register", (BEGUN, event(0, "ok", "read")), HistoryOrderError,
@@ -133,3 +131,8 @@ def test_a_byte_order_mark_and_line_ends_of_other_systems_do_no_harm() -> None:
     lines = [f"{line}\r\n".encode() for line in (BEGUN, event(0, "ok"))]
     lines[0] = b"\xef\xbb\xbf" + lines[0]
     assert len(read("h.jsonl", "register", lines).operations) == 1
+
+
+def test_a_process_may_go_on_after_an_operation_nobody_knows_the_end_of() -> None:
+    said = parsed(BEGUN, event(0, "info"), event(0, "invoke", "read", None), event(0, "ok", "read"))
+    assert [(one.f, one.end) for one in said.operations] == [("write", None), ("read", 3)]

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from agentsquad.kernel.errors import ConflictError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.personal import marked, pointers, values_in
 from agentsquad.kernel.ports import Entropy, EventStore
@@ -66,8 +67,21 @@ class SealingStore:
             if ready is None:
                 return None
             sealed.append(ready)
-        placed: list[Event] = self._store.place(sealed, holder=holder, expect=expect)  # type: ignore[attr-defined]
-        return placed
+        try:
+            return self._store.place(  # type: ignore[attr-defined, no-any-return]
+                sealed, holder=holder, expect=expect
+            )
+        except ConflictError:
+            self._forget(sealed)
+            raise
+
+    def _forget(self, events: Sequence[NewEvent]) -> None:
+        """Read a family anew that turned out to be there already when it was to
+        begin."""
+        for event in events:
+            if event.type == "run.started":
+                root = event.stream.removeprefix("run/").partition("/")[0]
+                self._families.pop(root, None)
 
     def _sealed_at_once(self, event: NewEvent) -> NewEvent | None:
         if not event.stream.startswith("run/") or event.personal is not None:
@@ -104,7 +118,11 @@ class SealingStore:
         """Append, with personal texts sealed."""
         if self._active and any(event.stream.startswith("run/") for event in events):
             events = [await self._sealed(event) for event in events]
-        return await self._store.append(events, expect=expect)
+        try:
+            return await self._store.append(events, expect=expect)
+        except ConflictError:
+            self._forget(events)
+            raise
 
     async def read_stream(
         self, stream: str, *, after: int = 0, limit: int | None = None

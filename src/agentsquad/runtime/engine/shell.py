@@ -74,8 +74,7 @@ class EmbeddedEngine(Answers):
 
     @property
     def watchers(self) -> list[Watcher]:
-        """Who hears of every event of a run in memory; it may not be on the disk
-        yet."""
+        """Who hears of every event of a run in memory, on the disk or not."""
         return self.router.watchers
 
     @property

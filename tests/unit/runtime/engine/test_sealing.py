@@ -15,6 +15,7 @@ from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine.contract import workflow
 from agentsquad.runtime.engine.sealing import SealingStore
 from agentsquad.testing import TestSquad
+from agentsquad.testing.clock import settle
 
 NAME = "DANA WHITFIELD"
 
@@ -62,20 +63,37 @@ def test_marks_are_found_in_nested_optional_and_listed_types():
     assert not marked(dict[str, int])
 
 
+@workflow("patient")
+async def patient(ctx, value: str) -> str:
+    order = await ctx.call("order.read", value)
+    await ctx.signal("go")
+    return await ctx.call("letter.write", {"text": f"Dear {order.contacts[0].name},"})
+
+
 async def squad() -> TestSquad:
-    s = TestSquad(Plugin(name="t", actions=(read, write), workflows=(child, flow)))
+    s = TestSquad(Plugin(name="t", actions=(read, write), workflows=(child, flow, patient)))
+    seal(s)
+    return s
+
+
+def seal(s: TestSquad) -> None:
     store = SealingStore(s.ledger.store, s.registry, s.entropy)
     s.world.ports.put(EventStore, store)
     s.world.store = store
-    return s
+
+
+async def nowhere_stored(s: TestSquad) -> None:
+    records = await s.ledger.store.read_records(limit=1000)
+    assert any(b"ACME" in record.payload for record in records)
+    for record in records:
+        assert NAME.encode() not in record.header + record.payload
 
 
 async def test_a_name_is_in_no_stored_byte_of_the_log():
     s = await squad()
     outcome = await s.run("order", "4711")
     assert outcome.output["sent"] == f"sent: Dear {NAME},"
-    for record in await s.ledger.store.read_records(limit=1000):
-        assert NAME.encode() not in msgspec.json.encode(record)
+    await nowhere_stored(s)
     stored = await s.ledger.store.read_sealed(limit=1000)
     assert sum("$sealed" in str(e.payload) for e in stored) >= 6
 
@@ -98,3 +116,26 @@ async def test_one_person_has_one_subject_in_all_runs():
     await s.run("order", "1")
     await s.run("order", "2")
     assert len(await s.ledger.store.read(types=["subject.named"])) == 1
+
+
+async def test_a_run_started_again_after_a_restart_is_still_sealed():
+    s = await squad()
+    run = await s.engine.start("patient", "4711", key="k")
+    await settle()
+    await s.restart()
+    seal(s)
+    assert await s.engine.start("patient", "4711", key="k") == run
+    await s.engine.signal(run, "go", None, actor="person:ada")
+    outcome = await s.engine.wait(run, timeout_ms=1000)
+    assert outcome.output == f"sent: Dear {NAME},"
+    await nowhere_stored(s)
+
+
+async def test_runs_of_known_people_go_on_before_the_commit_as_others_do():
+    s = await squad()
+    await s.run("order", "1")
+    commits = s.ledger.store.commits
+    await s.engine.start("patient", "2")
+    await settle()
+    assert s.ledger.store.commits - commits == 1, "started, read and waiting in one commit"
+    await nowhere_stored(s)

@@ -94,7 +94,15 @@ def effects_of(events: list[Event]) -> list[tuple[str, str, str | None]]:
 
 def _check_saga(oracle: SquadOracle, run: str, events: list[Event]) -> None:
     body = events[-1].payload or {}
-    undone = {e.payload["position"] for e in events if e.type == "effect.compensated"}
+    confirmed = {e.payload["position"] for e in events if e.type == "effect.confirmed"}
+    # Not by effect.compensated: a person who resolves the undoing writes none.
+    undone = {
+        e.payload["input"]["position"]
+        for e in events
+        if e.type == "effect.planned"
+        and e.payload["action"] == "bank.undo"
+        and e.payload["position"] in confirmed
+    }
     told = [line for line in body.get("undone") or () if "error" in line]  # it says what failed
     started = events[0].payload["input"]
     inside = set(_numbers(started, "saga"))
@@ -102,10 +110,7 @@ def _check_saga(oracle: SquadOracle, run: str, events: list[Event]) -> None:
         if event.type != "effect.planned" or event.payload["action"] != "bank.pay":
             continue
         position = event.payload["position"]
-        confirmed = any(
-            e.type == "effect.confirmed" and e.payload["position"] == position for e in events
-        )
-        if not confirmed or event.payload["input"]["n"] not in inside:
+        if position not in confirmed or event.payload["input"]["n"] not in inside:
             continue
         if events[-1].type == "run.completed" and position in undone:
             oracle.find("a saga ends whole", f"{run}: {position} was undone, the run completed")

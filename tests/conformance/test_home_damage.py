@@ -269,9 +269,10 @@ def cuts(data: bytes, name: str) -> list[int]:
         return list(range(len(data)))
     draw = random.Random(f"cuts of {name}")
     pages = list(range(0, len(data), PAGE))
-    return sorted(
-        {*draw.sample(pages, min(len(pages), CUTS)), *draw.sample(range(len(data)), CUTS)}
-    )
+    # A page of which a few bytes are left may look sound, filled up with zeros.
+    edges = [page + n for page in pages[1:] for n in range(1, 5)]
+    chosen = draw.sample(pages, min(len(pages), CUTS)) + draw.sample(range(len(data)), CUTS)
+    return sorted({*chosen, *draw.sample(edges, min(len(edges), 4 * CUTS))})
 
 
 def files_of(home: Path) -> list[str]:

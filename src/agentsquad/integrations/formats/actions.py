@@ -181,7 +181,7 @@ def convert(ctx: Context, value: ConvertInput) -> TextOutput:
     if data.lstrip()[:1] == b"{":
         try:
             form = msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise X12ReadError(f"{value.file}: not JSON ({error})") from error
         return TextOutput(text=_text(x12.write(x12.from_json(form))))
     document = x12.parse(data)

@@ -97,9 +97,9 @@ def test_convert_goes_there_and_back(tmp_path: Path) -> None:
     assert convert(Here(), ConvertInput(file=str(form))).text == source.read_text()
 
 
-@pytest.mark.parametrize("text", ["", "UNB+UNOA", "{nonsense"])
-def test_convert_refuses_what_is_neither(tmp_path: Path, text: str) -> None:
-    (tmp_path / "x").write_text(text)
+@pytest.mark.parametrize("data", [b"", b"UNB+UNOA", b"{nonsense", b'{"a": "\xff"}'])
+def test_convert_refuses_what_is_neither(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x").write_bytes(data)
     with pytest.raises(X12ReadError):
         convert(Here(), ConvertInput(file=str(tmp_path / "x")))
 

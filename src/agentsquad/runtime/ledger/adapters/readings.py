@@ -24,6 +24,7 @@ from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
 from agentsquad.runtime.ledger.projection import Position, Projection, Row, Table
 
 APPLICATION = 0x53514C52  # "SQLR"
+PAGE_SIZE = 4096
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder().decode
@@ -184,6 +185,10 @@ class SqliteReadingStore:
 def _open(path: str, disk: Disk) -> apsw.Connection:
     if path == ":memory:":
         connection = apsw.Connection(path)
+    elif (disk.size(path) or 0) % PAGE_SIZE:
+        # SQLite fills the rest of a page up with zeros, which no checksum sees:
+        # a page of which only the first bytes are left may read as empty.
+        raise DamagedError(f"{path} ends within a page", hint="squad rebuild makes it anew")
     else:
         connection = database.connect(path, application=APPLICATION, disk=disk)
     with database.translated(path):

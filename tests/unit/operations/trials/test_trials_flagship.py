@@ -255,3 +255,31 @@ async def test_a_question_that_goes_while_nobody_answers_does_not_stop_a_trial(t
         )  # fmt: skip
         tale = await trials.play(case)
         assert trials.broken(tale) == {}, at
+
+
+HELD = """
+apiVersion: agentsquad.dev/v1
+kind: AgentWorkflow
+metadata: {name: held}
+spec:
+  input: {type: object, required: [n], properties: {n: {type: integer, minimum: 0, maximum: 3}}}
+  graph:
+    nodes:
+      - {id: ask, approval: {roles: [boss], because: fine, expires: 2d}}
+      - {id: found, dependsOn: [ask], workflow: pauses, with: {order: A-001}}
+      - {id: goods, dependsOn: [found], signal: goods}
+  timeout: 5d
+"""
+
+
+async def test_a_crash_after_a_lost_read_of_a_manifest_recovers(tmp_path):
+    squad = squad_of(tmp_path)
+    (tmp_path / "all.yaml").write_text(MANIFEST + "---" + HELD)
+    await squad.invoke("resources.apply", {"file": [str(tmp_path / "all.yaml")]})
+    value = TestInput(workflow="held")
+    trials = await prepare(squad.world, squad.ports.get(TrialFiles), value)
+    for kind in ("lost-before", "lost-after", "crash-before", "crash-after", "twice"):
+        for at in range(1, 6):
+            case = Scenario(workflow="held", input={"n": 1}, faults=(Fault(kind=kind, at=at),))
+            tale = await trials.play(case)
+            assert (tale.status, trials.broken(tale)) == ("completed", {}), (kind, at)

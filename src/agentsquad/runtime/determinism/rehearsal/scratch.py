@@ -118,13 +118,14 @@ class ScratchStore:
         the log below does not."""
         return None if getattr(self._inner, "place", None) is None else self._place
 
-    def _place(self, events: Sequence[NewEvent], **options: Any) -> list[Event]:
+    def _place(self, events: Sequence[NewEvent], **options: Any) -> list[Event] | None:
         if self._dead.is_set():
             raise ClosedError
         inner: Any = self._inner
-        placed: list[Event] = inner.place(events, **options)
-        self._volume.placed = True
-        self._life.together(placed)
+        placed: list[Event] | None = inner.place(events, **options)
+        if placed is not None:  # else the log must be asked first, by an append
+            self._volume.placed = True
+            self._life.together(placed)
         return placed
 
     async def append(

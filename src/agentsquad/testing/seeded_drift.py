@@ -224,7 +224,7 @@ class SeededDrift:
         by = self.draw("effect", 3)
         changes: dict[str, dict[str, Any]] = {
             "model": {"model": f"judge-{3 + by}"},
-            "prompt": {"prompt": f"Refuse from risk {58 - 6 * by}."},
+            "prompt": {"prompt": f"Refuse from risk {52 - 6 * by}."},
             "tool": {"offset": 4 + by},
             "policy": {"limit": 56 - 6 * by},
             "inputs": {"shift": 30 + 5 * by},

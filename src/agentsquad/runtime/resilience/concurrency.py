@@ -39,7 +39,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     at_once_first: int = 32
     at_once_max: int = 10_000
     waiting_max: int = 10_000
-    delay_target_ms: float = 250.0
+    delay_target_ms: float = 100.0
     patience_ms: float = 1_000.0
     window_ms: float = 100.0
     interval_ms: float = 1_000.0

@@ -9,7 +9,7 @@ from agentsquad.runtime.resilience.concurrency import Concurrency, Tuning
 from agentsquad.runtime.resilience.contract import AdmissionSettingError
 from agentsquad.runtime.resilience.line import Line, Tide, Waiting
 
-TUNING = Tuning(at_once_min=4, at_once_first=16, at_once_max=1000)
+TUNING = Tuning(at_once_min=4, at_once_first=16, at_once_max=1000, delay_target_ms=250)
 
 
 def windows(count: int, delay_ms: float, *, pressed: bool = True) -> Concurrency:

@@ -21,7 +21,7 @@ from agentsquad.runtime.engine.interceptors import STANDARD, admit
 from agentsquad.runtime.engine.parking import Parking
 from agentsquad.runtime.engine.saga import Saga
 from agentsquad.runtime.engine.timers import Timers
-from agentsquad.runtime.ledger.adapters import database, keyring, sqlite
+from agentsquad.runtime.ledger.adapters import database, sqlite
 from agentsquad.runtime.ledger.adapters.files import FileBlobStore
 from agentsquad.runtime.ledger.adapters.sqlite import SqliteVolume
 from agentsquad.runtime.ledger.contract import PoisonedError
@@ -85,11 +85,6 @@ def indexes_not_counted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SqliteVolume, "_trust", lambda self: None)
 
 
-def types_of_values_not_looked_at(patch: pytest.MonkeyPatch) -> None:
-    """A page of another table is taken for one of this."""
-    patch.setattr(keyring.database, "expect", lambda path, row, *kinds: None)
-
-
 def poisoned_log_goes_on(patch: pytest.MonkeyPatch) -> None:
     """After a failed fsync the log calls the append done."""
     commit = SqliteVolume.commit
@@ -101,12 +96,6 @@ def poisoned_log_goes_on(patch: pytest.MonkeyPatch) -> None:
             self.rollback()
 
     patch.setattr(SqliteVolume, "commit", careless)
-
-
-def log_not_renewed_at_open(patch: pytest.MonkeyPatch) -> None:
-    """What a failed fsync left in the page cache is moved into the database,
-    though the write-ahead log itself never reached the disk."""
-    patch.setattr(database, "_renew", lambda connection, path, disk: None)
 
 
 def timer_tried_at_once(patch: pytest.MonkeyPatch) -> None:
@@ -244,9 +233,7 @@ PLANTED: dict[str, tuple[Plant, str, int]] = {
         (witness_not_consulted, "store", 60),
         (checksums_ignored, "store", 160),
         (indexes_not_counted, "store", 20),
-        (types_of_values_not_looked_at, "store", 100),
         (poisoned_log_goes_on, "store", 20),
-        (log_not_renewed_at_open, "store", 200),
         (timer_tried_at_once, "squad", 500),
         (plan_skipped, "squad", 20),
         (idempotency_key_forgotten, "squad", 20),

@@ -1,4 +1,6 @@
-"""The machine's disk makes names durable, not only content."""
+"""The machine's disk makes names durable, not only content; a page that lies in
+the place of another is damage.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from agentsquad.runtime.ledger.adapters import database
 from agentsquad.runtime.ledger.adapters.disk import SystemDisk
+from agentsquad.runtime.ledger.contract import DamagedError
 
 
 def test_a_new_folder_is_durable_with_every_folder_above_it(
@@ -29,3 +33,10 @@ def test_a_new_folder_is_durable_with_every_folder_above_it(
     assert (tmp_path / "a/b/c").stat().st_mode & 0o777 == 0o700
     assert not disk.make_folder(str(tmp_path / "a/b/c"))
     assert len(synced) == 3
+
+
+def test_a_row_with_wrong_columns_is_damage_and_no_type_error() -> None:
+    database.expect("ledger.db", (b"key", 0), bytes, int)
+    for row in ((1, 0), ("key", 0), (b"key", None), (b"key", b"0")):
+        with pytest.raises(DamagedError):
+            database.expect("ledger.db", row, bytes, int)

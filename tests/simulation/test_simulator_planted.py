@@ -34,12 +34,12 @@ def test_a_planted_bug_is_found_and_its_seed_fails_again(
 ) -> None:
     plant, world, seeds = PLANTED[name]
     plant(monkeypatch)
-    for seed in range(seeds):
+    for seed in seeds:
         report = simulate(seed, world=world)
         if report.failed:
             break
     else:
-        pytest.fail(f"{name} was not found within {seeds} seeds")
+        pytest.fail(f"{name} was not found within {len(seeds)} seeds")
     if name != "idempotency_key_forgotten":  # that bug itself is no function of the seed
         assert simulate(seed, world=world) == report
     monkeypatch.undo()

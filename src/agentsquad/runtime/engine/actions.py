@@ -10,7 +10,7 @@ from msgspec import Meta
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import InvalidError, MissingError
-from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry
@@ -353,7 +353,7 @@ async def adopt(ctx: Context, value: StopInput) -> Outcome:
             continue
         workflow = registry.workflow(summary.workflow)
         body = {"definition": workflow.digest, "reason": value.reason}
-        await _note(store, summary.run, "run.adopted", body, str(ctx.actor))
+        await _note(store, summary.run, ("run.adopted", body), actor=str(ctx.actor))
     return await ctx.port(Engine).outcome(run)  # type: ignore[type-abstract]
 
 
@@ -383,10 +383,10 @@ async def resolve(ctx: Context, value: ResolveInput) -> Outcome:
         raise InvalidError("say either --confirmed JSON or --failed", code="effect.resolve")
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     run = await runs.find(store, value.run)
-    effect = await runs.open_effect(store, run, value.position)
+    key, undoes = await runs.open_effect(store, run, value.position)
     body: dict[str, Any] = {
         "position": value.position,
-        "key": effect,
+        "key": key,
         "resolved_by": str(ctx.actor),
         "reason": value.reason,
     }
@@ -396,10 +396,13 @@ async def resolve(ctx: Context, value: ResolveInput) -> Outcome:
             "code": "effect.failed",
             "message": f"it did not happen: {value.reason}",
         }
-        await _note(store, run, "effect.failed", body, str(ctx.actor))
+        await _note(store, run, ("effect.failed", body), actor=str(ctx.actor))
     else:
         body["output"] = runs.parse_json(value.confirmed or "null")
-        await _note(store, run, "effect.confirmed", body, str(ctx.actor))
+        told = [("effect.confirmed", body)]
+        if undoes is not None:
+            told.insert(0, ("effect.compensated", {**undoes, "by": value.position}))
+        await _note(store, run, *told, actor=str(ctx.actor))
     return await ctx.port(Engine).outcome(run)  # type: ignore[type-abstract]
 
 
@@ -438,7 +441,7 @@ async def _switch(ctx: Context, kind: str, reason: str) -> None:
     )
 
 
-async def _note(store: EventStore, run: str, kind: str, body: dict[str, Any], actor: str) -> Event:
+async def _note(store: EventStore, run: str, *told: tuple[str, dict[str, Any]], actor: str) -> None:
     events = await store.append(
         [
             NewEvent(
@@ -448,8 +451,8 @@ async def _note(store: EventStore, run: str, kind: str, body: dict[str, Any], ac
                 actor=actor,
                 correlation=run.partition("/")[0],
             )
+            for kind, body in told
         ]
     )
     if not events:
         raise MissingError(f"run {run!r} took no event", code="run.missing")
-    return events[0]

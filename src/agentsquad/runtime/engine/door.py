@@ -124,6 +124,7 @@ class Step:
         "started_ms",
         "timeout_ms",
         "told",
+        "undoes",
         "usage",
         "value",
     )
@@ -146,6 +147,7 @@ class Step:
         self.position = position
         self.name = name or action.name
         self.facts: Mapping[str, Any] = {}
+        self.undoes: dict[str, str] | None = None  # position and key of an effect
         self.approvals: tuple[Approval, ...] = ()
         self.retry: RetryPolicy = action.spec.retry
         self.timeout_ms: int | None = action.spec.timeout_ms

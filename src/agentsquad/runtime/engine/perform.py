@@ -114,12 +114,8 @@ class Performer:
         drive.firm |= outward or bool(step.usage) or body["ms"] > SLOW_MS
         if command.position in state.resolved:
             return
-        if command.undoes in state.effects and "output" in body:
-            undone = {
-                "position": command.undoes,
-                "key": state.effects[command.undoes].key,
-                "by": command.position,
-            }
+        if step.undoes is not None and "output" in body:
+            undone = {**step.undoes, "by": command.position}
             await self._router.append(
                 drive, ("effect.compensated", undone), (kind, body), chain=True
             )
@@ -143,6 +139,8 @@ class Performer:
         known = state.effects.get(command.position)
         if known is not None:
             step.effect = copy(known)
+        if command.undoes in state.effects:
+            step.undoes = {"position": command.undoes, "key": state.effects[command.undoes].key}
         step.told = partial(self._router.accept, drive)
         if command.retry is not None:
             step.retry = command.retry

@@ -205,14 +205,20 @@ async def find(store: EventStore, text: str) -> str:
     return find_run(text, [name for name, _ in await store.streams(f"run/{root}")])
 
 
-async def open_effect(store: EventStore, run: str, position: str) -> str:
-    """Return the key of an effect that was sent and is not resolved."""
+async def open_effect(
+    store: EventStore, run: str, position: str
+) -> tuple[str, dict[str, str] | None]:
+    """Return the key of an effect that was sent and is not resolved, and
+    position and key of the one that it undoes."""
     key: str | None = None
+    undoes: dict[str, str] | None = None
     for event in await store.read_stream(f"run/{run}"):
         body = event.payload or {}
         if body.get("position") != position:
             continue
-        if event.type == "effect.ambiguous":
+        if event.type == "effect.planned":
+            undoes = body.get("undoes")
+        elif event.type == "effect.ambiguous":
             key = body["key"]
         elif event.type in ("effect.confirmed", "effect.failed"):
             key = None
@@ -222,7 +228,7 @@ async def open_effect(store: EventStore, run: str, position: str) -> str:
             code="effect.missing",
             hint=f"squad runs show {run}",
         )
-    return key
+    return key, undoes
 
 
 def parse_json(text: str) -> Any:

@@ -95,14 +95,7 @@ def effects_of(events: list[Event]) -> list[tuple[str, str, str | None]]:
 def _check_saga(oracle: SquadOracle, run: str, events: list[Event]) -> None:
     body = events[-1].payload or {}
     confirmed = {e.payload["position"] for e in events if e.type == "effect.confirmed"}
-    # Not by effect.compensated: a person who resolves the undoing writes none.
-    undone = {
-        e.payload["input"]["position"]
-        for e in events
-        if e.type == "effect.planned"
-        and e.payload["action"] == "bank.undo"
-        and e.payload["position"] in confirmed
-    }
+    undone = {e.payload["position"] for e in events if e.type == "effect.compensated"}
     told = [line for line in body.get("undone") or () if "error" in line]  # it says what failed
     started = events[0].payload["input"]
     inside = set(_numbers(started, "saga"))

@@ -243,17 +243,26 @@ class Rehearsal:
             except SquadError as error:
                 kind = "effect.failed"
                 body["error"] = errors.record(error)
+        plan = await self._plan(run, position, key)
         with contextlib.suppress(ConflictError):
+            if kind == "effect.confirmed" and "undoes" in plan:
+                undone = {**plan["undoes"], "by": position}
+                await self.engine.tell(run, "effect.compensated", undone, OPERATOR)
             await self.engine.tell(run, kind, body, OPERATOR)
         return True
 
     async def _by_hand(self, run: str, position: str, key: str) -> Any:
+        plan = await self._plan(run, position, key)
+        action = self.room.lender.registry.action(plan["action"])
+        step = Step(action, plan["input"], run=run, position=position)
+        step.key = key
+        return await self.outside.carry_out(self.engine.world, step)
+
+    async def _plan(self, run: str, position: str, key: str) -> dict[str, Any]:
         for event in await self.room.log.read_stream(f"run/{run}"):
             if event.type == "effect.planned" and event.payload["position"] == position:
-                action = self.room.lender.registry.action(event.payload["action"])
-                step = Step(action, event.payload["input"], run=run, position=position)
-                step.key = key
-                return await self.outside.carry_out(self.engine.world, step)
+                plan: dict[str, Any] = event.payload
+                return plan
         raise BugError(f"effect {key} was never planned")
 
     def _sleeping(self) -> bool:

@@ -60,6 +60,8 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
                 "input": step.input,
                 "decision": plain(step.decision) if step.decision else None,
                 "approvals": plain(step.approvals),
+                # So that whoever resolves it can say what is undone with it.
+                **({"undoes": step.undoes} if step.undoes else {}),
             },
         )
         step.effect = state = EffectState(

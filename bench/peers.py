@@ -414,8 +414,8 @@ CELLS = {
 
 def interpreter(peer: str) -> str | None:
     """Return a peer's own interpreter, None if it is not installed."""
-    place = HOME / CELLS[peer][0] / "bin" / "python"
-    return str(place) if place.exists() else None
+    folder = HOME / CELLS[peer][0]
+    return str(folder / "bin" / "python") if (folder / "installed.txt").exists() else None
 
 
 def measured(script: str, python: str, *args: object, timeout_s: int = 150) -> dict[str, Any]:
@@ -441,15 +441,17 @@ def install() -> None:
     """Make the environments that are not there yet."""
     for name, packages in PACKAGES.items():
         folder = HOME / name
-        if (folder / "bin" / "python").exists():
+        done = folder / "installed.txt"  # the last thing made, so that half an environment is none
+        if done.exists() and done.read_text() == " ".join(packages):
             continue
         print(f"installing {', '.join(packages)} …", flush=True)
-        venv.create(folder, with_pip=True)
+        venv.create(folder, with_pip=True, clear=True)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, "--disable-pip-version-check", *packages], check=True)
         if name == "restate":
             words = ["npm", "install", "--no-fund", "--no-audit", "--silent", RESTATE_SERVER]
             subprocess.run(words, cwd=folder, check=True)
+        done.write_text(" ".join(packages))
 
 
 def main() -> None:

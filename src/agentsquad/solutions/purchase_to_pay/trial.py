@@ -124,6 +124,8 @@ def pays_what_is_owed(tale: Any) -> str | None:
     """Nothing is paid beyond what the order is known to be owed."""
     story = story_of(tale.world)
     owed = story.expected.paid * 10_000
+    if tale.world["spoilt"]:  # a credit note that nobody can read lowers nothing
+        owed += story.expected.credited * 10_000
     for currency, micros in _paid(tale).items():
         if currency != story.seller.currency or micros > owed:
             return (

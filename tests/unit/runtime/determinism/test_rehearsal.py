@@ -215,6 +215,21 @@ async def test_no_fault_at_any_point_changes_the_story(kind: Any):
     assert struck, "no fault of this kind ever struck"
 
 
+async def test_what_is_delivered_twice_while_the_process_dies_of_it_is_not_counted_twice():
+    reads = ("net.look", "net.glance")
+    calm = await rehearse(reads=reads)
+    told = [n for n, e in enumerate(calm.events, 1) if e.type == "effect.confirmed"]
+    struck = 0
+    for n in told:
+        for append in range(1, len(calm.appends) + 2):
+            faults = [Fault(kind="twice", at=n), Fault(kind="crash-after", at=append)]
+            story = await rehearse(faults, reads=reads)
+            assert (story.status, story.output) == (calm.status, calm.output), faults
+            assert story.repeated == 0, (faults, story.effects)
+            struck += story.crashes > 0 and len(story.events) > len(calm.events)
+    assert struck, "no process died of a second delivery"
+
+
 async def test_a_late_answer_is_waited_for():
     calm = await rehearse()
     story = await rehearse([Fault(kind="late", at=1, ms=5000)])

@@ -116,7 +116,7 @@ class Rehearsal:
         self.outside = Outside(self.counterparty, self.recorded, Sample(seed), self.life, manner)
         self.guard = Guard()
         self._seed = seed
-        self._again: set[int] = set()  # seqs of events delivered twice on purpose
+        self._repeated: list[Event] = []  # events delivered once more on purpose
         self._answered: set[tuple[str, str, int]] = set()
         self._mail = {run: list(events) for run, events in self.recorded.signals.items()}
         self._repeats: list[Event] = []
@@ -298,7 +298,7 @@ class Rehearsal:
     async def _repeat(self, event: Event) -> bool:
         """Deliver once more what an event tells of."""
         run, body = event.stream[4:], event.payload
-        known = await self.room.log.size()
+        self._repeated.append(event)
         with contextlib.suppress(ConflictError, MissingError):  # the run has ended
             if event.type == "run.started":
                 await self.engine.router.begin(
@@ -308,10 +308,19 @@ class Rehearsal:
                 await self.engine.signal(run, body["name"], body.get("payload"), actor=event.actor)
             elif event.type in RESOLVING:
                 await self.engine.tell(run, event.type, dict(body), event.actor)
-        for later in await self.room.log.read(after=known, limit=1000):
-            if later.type == event.type and later.payload == event.payload:
-                self._again.add(later.seq)
         return True
+
+    def _again(self, events: Sequence[Event]) -> frozenset[int]:
+        """Return where events stand that are there again on purpose; looked for
+        at the end, since a process may die of taking one."""
+        return frozenset(
+            later.seq
+            for first in self._repeated
+            for later in events
+            if later.seq > first.seq
+            and (later.stream, later.type) == (first.stream, first.type)
+            and later.payload == first.payload
+        )
 
     # --- living and dying
 
@@ -361,7 +370,7 @@ class Rehearsal:
             output=output,
             error=failure,
             resolved=steps_of(events),
-            effects=effects_of(events, self.counterparty, frozenset(self._again)),
+            effects=effects_of(events, self.counterparty, self._again(events)),
             events=events,
             verdict=await self._verdict() if self.options.check else None,
             appends=tuple(self.life.boundaries),

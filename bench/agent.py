@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 import peers
+from agentsquad.assembly.main import spare_collector
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import Clock, Entropy, EventStore
@@ -105,6 +106,7 @@ async def ours(seconds: float, store: str, width: int) -> dict[str, float]:
         )
         registry = Registry.of(agents, Plugin(name="bench", actions=(status,)))
         squad = EmbeddedEngine(World(registry, ports))
+        spare_collector()  # as the program does when it opens an installation
 
         async def turn(number: int) -> None:
             value = {"agent": "clerk", "input": peers.QUESTION}

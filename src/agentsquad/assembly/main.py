@@ -56,17 +56,23 @@ class Distribution:
 
     def open(self, home: str | None = None) -> Squad:
         """Open the installation that the environment describes."""
-        import gc
-
         from agentsquad.assembly.settings import read
         from agentsquad.assembly.squad import Squad
 
         squad = Squad(read(home=home), self.registry())
-        # What is loaded now stays; to look at it again and again cost a sixth
-        # of the time of each event.
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        spare_collector()
         return squad
+
+
+def spare_collector() -> None:
+    """Tell the garbage collector that what is loaded now stays.
+
+    To look at it again and again cost a sixth of the time of each event.
+    """
+    import gc
+
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def main() -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from agentsquad.kernel import hashing
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.event import Event
-from agentsquad.kernel.money import Money
 from agentsquad.kernel.pointer import diff
 from agentsquad.operations.trials.contract import Invariant, invariant
 from agentsquad.operations.trials.tale import Tale, is_money, moneys
@@ -221,7 +221,8 @@ def _purse(purse: Mapping[str, int]) -> str:
 
 
 def _money(micros: int, currency: str) -> str:
-    return f"{Money(micros, currency).decimal()} {currency}"
+    # Not as Money: sums of odd amounts may be larger than an amount may be.
+    return f"{Decimal(micros).scaleb(-6):f} {currency}"
 
 
 @invariant("compensated")

@@ -15,11 +15,13 @@ from functools import lru_cache
 from os import getuid
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings, strategies
 from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.database import ExampleDatabase, choices_to_bytes
+from hypothesis.internal.conjecture.providers import HypothesisProvider
 
 from agentsquad.operations.trials.contract import Draw
 
@@ -144,4 +146,7 @@ def _property(build: Callable[[Draw], Any], take: Callable[[list[int]], None]) -
 
 
 def _run(test: Any, chosen: Any, seed: int | None = None) -> None:
-    (chosen(test) if seed is None else hypothesis.seed(seed)(chosen(test)))()
+    # Hypothesis likes to draw numbers that it finds in whatever modules are
+    # loaded; the same seed would then not draw the same in another process.
+    with patch.object(HypothesisProvider, "_maybe_draw_constant", lambda *_, **__: None):
+        (chosen(test) if seed is None else hypothesis.seed(seed)(chosen(test)))()

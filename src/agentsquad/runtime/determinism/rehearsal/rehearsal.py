@@ -243,27 +243,29 @@ class Rehearsal:
             except SquadError as error:
                 kind = "effect.failed"
                 body["error"] = errors.record(error)
-        plan = await self._plan(run, position, key)
+        plan = await self._plan(run, position)
         with contextlib.suppress(ConflictError):
-            if kind == "effect.confirmed" and "undoes" in plan:
+            if kind == "effect.confirmed" and plan is not None and "undoes" in plan:
                 undone = {**plan["undoes"], "by": position}
                 await self.engine.tell(run, "effect.compensated", undone, OPERATOR)
             await self.engine.tell(run, kind, body, OPERATOR)
         return True
 
     async def _by_hand(self, run: str, position: str, key: str) -> Any:
-        plan = await self._plan(run, position, key)
+        plan = await self._plan(run, position)
+        if plan is None:
+            raise BugError(f"effect {key} was never planned")
         action = self.room.lender.registry.action(plan["action"])
         step = Step(action, plan["input"], run=run, position=position)
         step.key = key
         return await self.outside.carry_out(self.engine.world, step)
 
-    async def _plan(self, run: str, position: str, key: str) -> dict[str, Any]:
+    async def _plan(self, run: str, position: str) -> dict[str, Any] | None:
         for event in await self.room.log.read_stream(f"run/{run}"):
             if event.type == "effect.planned" and event.payload["position"] == position:
                 plan: dict[str, Any] = event.payload
                 return plan
-        raise BugError(f"effect {key} was never planned")
+        return None
 
     def _sleeping(self) -> bool:
         """Whether anything but the engine's timers waits for time to pass."""

@@ -200,7 +200,13 @@ class SimulatedVfs(apsw.VFS):
 
 
 def install() -> SimulatedVfs:
-    """Put the layer between the checksums and what was below them."""
+    """Put the layer between the checksums and what was below them.
+
+    Checksums that are loaded already stand on that: they are taken off, and
+    loaded again on top.
+    """
+    if "cksmvfs" in apsw.vfs_names():
+        apsw.unregister_vfs("cksmvfs")
     below = next(name for name in apsw.vfs_names() if name not in ("cksmvfs", "simulated"))
     vfs = SimulatedVfs(below)
     loader = apsw.Connection(":memory:")

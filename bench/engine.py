@@ -49,6 +49,7 @@ async def engine(work_ms: float = 0.0, place: str | None = None) -> AsyncIterato
     one; each step keeps the processor busy for so long."""
     import msgspec
 
+    from agentsquad.assembly.main import spare_collector
     from agentsquad.kernel.action import Effect, action
     from agentsquad.kernel.policy import PolicyEngine
     from agentsquad.kernel.ports import Clock, Entropy, EventStore
@@ -108,6 +109,7 @@ async def engine(work_ms: float = 0.0, place: str | None = None) -> AsyncIterato
             }
         )
         opened = EmbeddedEngine(World(Registry.of(plugin), ports))
+        spare_collector()  # as the program does when it opens an installation
         yield opened
         await opened.close()
         ledger.close()

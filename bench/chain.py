@@ -162,9 +162,8 @@ def summary(name: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(found: dict[str, dict[str, Any]], lines: dict[str, list[Any]]) -> None:
     """Print it for people; ratios are those within the rounds."""
-    print(
-        f"{'':<11}{'steps/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'cpu ms':>9}{'MB':>7}{'range':>17}  ours is"
-    )
+    heads = f"{'steps/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'cpu ms':>9}{'MB':>7}{'range':>17}"
+    print(f"{'':<11}{heads}  ours is")
     for name, one in found.items():
         if "failed" in one:
             print(f"{name:<11}{one['failed'][-100:]}")

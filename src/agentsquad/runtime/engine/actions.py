@@ -18,6 +18,7 @@ from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Manifests, Outcome
 from agentsquad.runtime.engine.gate import STREAM
 from agentsquad.runtime.engine.ids import keyed_id
+from agentsquad.runtime.engine.resolving import resolution
 from agentsquad.runtime.engine.state import ENDED
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.resilience.budget import Limit
@@ -383,26 +384,24 @@ async def resolve(ctx: Context, value: ResolveInput) -> Outcome:
         raise InvalidError("say either --confirmed JSON or --failed", code="effect.resolve")
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     run = await runs.find(store, value.run)
-    key, undoes = await runs.open_effect(store, run, value.position)
-    body: dict[str, Any] = {
-        "position": value.position,
-        "key": key,
-        "resolved_by": str(ctx.actor),
-        "reason": value.reason,
-    }
     if value.failed:
-        body["error"] = {
-            "class": "UnavailableError",
-            "code": "effect.failed",
-            "message": f"it did not happen: {value.reason}",
+        came: dict[str, Any] = {
+            "error": {
+                "class": "UnavailableError",
+                "code": "effect.failed",
+                "message": f"it did not happen: {value.reason}",
+            }
         }
-        await _note(store, run, ("effect.failed", body), actor=str(ctx.actor))
     else:
-        body["output"] = runs.parse_json(value.confirmed or "null")
-        told = [("effect.confirmed", body)]
-        if undoes is not None:
-            told.insert(0, ("effect.compensated", {**undoes, "by": value.position}))
-        await _note(store, run, *told, actor=str(ctx.actor))
+        came = {"output": runs.parse_json(value.confirmed or "null")}
+    told = resolution(
+        await store.read_stream(f"run/{run}"),
+        value.position,
+        by=str(ctx.actor),
+        reason=value.reason,
+        came=came,
+    )
+    await _note(store, run, *told, actor=str(ctx.actor))
     return await ctx.port(Engine).outcome(run)  # type: ignore[type-abstract]
 
 

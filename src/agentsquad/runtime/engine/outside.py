@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from agentsquad.kernel.errors import ConflictError, MissingError, SquadError, UnavailableError
@@ -19,6 +20,7 @@ from agentsquad.runtime.engine.contract import (
     NonDeterministicError,
 )
 from agentsquad.runtime.engine.drive import Drive
+from agentsquad.runtime.engine.resolving import Told
 from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.waiting import Waiting
@@ -56,14 +58,14 @@ class Outside:
     async def tell(self, run: str, kind: str, body: dict[str, Any], actor: str) -> None:
         """Append an event from outside to a run that has not ended, nor ends
         meanwhile."""
+        await self.tell_all(run, [(kind, body)], actor)
+
+    async def tell_all(self, run: str, told: Sequence[Told], actor: str) -> None:
+        """Append events from outside to such a run, all or none, in one
+        append."""
         router = self._router
-        told = NewEvent(
-            stream=f"run/{run}",
-            type=kind,
-            payload=body,
-            actor=actor,
-            correlation=run.partition("/")[0],
-        )
+        new = _new(run, told, actor)
+        stream = new[0].stream
         events: list[Event] = []
         loaded: Drive | None = None
         driving = self._driving
@@ -73,7 +75,7 @@ class Outside:
                     loaded = await router.load(run)
             version = loaded.instance.state.version if loaded else await self._version(run)
             try:
-                events = await self._world.store.append([told], expect={told.stream: version})
+                events = await self._world.store.append(new, expect={stream: version})
             except ConflictError:
                 loaded, driving = None, False  # the run has gone on: see whether it has ended
         if self._driving:
@@ -158,3 +160,16 @@ class Outside:
         """Let another process drive the runs."""
         if self._lease is not None:
             self._lease.release()
+
+
+def _new(run: str, told: Sequence[Told], actor: str) -> list[NewEvent]:
+    return [
+        NewEvent(
+            stream=f"run/{run}",
+            type=kind,
+            payload=body,
+            actor=actor,
+            correlation=run.partition("/")[0],
+        )
+        for kind, body in told
+    ]

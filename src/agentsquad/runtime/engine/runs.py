@@ -10,7 +10,7 @@ import msgspec
 
 from agentsquad.kernel import canonical
 from agentsquad.kernel.context import Context
-from agentsquad.kernel.errors import DeadlineError, InvalidError, MissingError
+from agentsquad.kernel.errors import DeadlineError, InvalidError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.policy import PolicyEngine
@@ -203,32 +203,6 @@ async def find(store: EventStore, text: str) -> str:
         return text
     root = text.partition("/")[0]
     return find_run(text, [name for name, _ in await store.streams(f"run/{root}")])
-
-
-async def open_effect(
-    store: EventStore, run: str, position: str
-) -> tuple[str, dict[str, str] | None]:
-    """Return the key of an effect that was sent and is not resolved, and
-    position and key of the one that it undoes."""
-    key: str | None = None
-    undoes: dict[str, str] | None = None
-    for event in await store.read_stream(f"run/{run}"):
-        body = event.payload or {}
-        if body.get("position") != position:
-            continue
-        if event.type == "effect.planned":
-            undoes = body.get("undoes")
-        elif event.type == "effect.ambiguous":
-            key = body["key"]
-        elif event.type in ("effect.confirmed", "effect.failed"):
-            key = None
-    if key is None:
-        raise MissingError(
-            f"step {position} of run {run} has no effect of unknown outcome",
-            code="effect.missing",
-            hint=f"squad runs show {run}",
-        )
-    return key, undoes
 
 
 def parse_json(text: str) -> Any:

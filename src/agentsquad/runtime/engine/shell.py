@@ -28,6 +28,7 @@ from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.engine.outside import Outside
 from agentsquad.runtime.engine.parking import Parking
 from agentsquad.runtime.engine.perform import Performer
+from agentsquad.runtime.engine.resolving import Told
 from agentsquad.runtime.engine.router import Router, Watcher
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.tasks import Tasks
@@ -151,6 +152,10 @@ class EmbeddedEngine(Answers):
         """Append an event from outside to a run that has not ended, nor ends
         meanwhile."""
         await self.outside.tell(run, kind, body, actor)
+
+    async def tell_all(self, run: str, told: Sequence[Told], actor: str) -> None:
+        """Append events from outside to such a run, all or none."""
+        await self.outside.tell_all(run, told, actor)
 
     async def poll(self) -> int:
         """Take in what other processes told runs; return how many events that

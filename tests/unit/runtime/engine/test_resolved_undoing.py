@@ -10,10 +10,11 @@ import pytest
 
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.errors import UnavailableError
+from agentsquad.kernel.errors import MissingError, UnavailableError
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.engine.actions import resolve
 from agentsquad.runtime.engine.contract import workflow
+from agentsquad.runtime.engine.resolving import resolution
 from agentsquad.testing import TestSquad
 from agentsquad.testing.clock import settle
 
@@ -61,3 +62,19 @@ async def test_who_resolves_an_undoing_says_what_it_undid(freed: bool) -> None:
     undone = [e.payload for e in events if e.type == "effect.compensated"]
     expected = {"position": taken["position"], "key": taken["key"], "by": asked}
     assert undone == ([expected] if freed else [])
+
+
+async def test_what_resolves_an_effect_is_one_append() -> None:
+    s = TestSquad(Plugin(name="seats", actions=(take, free, resolve), workflows=(seats,)))
+    run = await s.engine.start("seats", Seat(4))
+    await settle()
+    journal = await s.ledger.store.read_stream(f"run/{run}")
+    (asked,) = [e.payload["position"] for e in journal if e.type == "effect.ambiguous"]
+    came = {"output": "freed"}
+    told = resolution(journal, asked, by="person:ada", reason="seen", came=came)
+    assert [kind for kind, _ in told] == ["effect.compensated", "effect.confirmed"]
+    await s.engine.tell_all(run, told, "person:ada")
+    after = await s.ledger.store.read_stream(f"run/{run}", after=len(journal))
+    assert [e.type for e in after[:2]] == ["effect.compensated", "effect.confirmed"]
+    with pytest.raises(MissingError, match="no effect of unknown outcome"):
+        resolution([*journal, *after], asked, by="person:ada", reason="seen", came=came)

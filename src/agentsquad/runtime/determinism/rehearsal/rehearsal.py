@@ -44,6 +44,7 @@ from agentsquad.runtime.engine.contract import Manifests
 from agentsquad.runtime.engine.decider import Instance, plain
 from agentsquad.runtime.engine.door import Step, World
 from agentsquad.runtime.engine.ids import keyed_id
+from agentsquad.runtime.engine.resolving import resolution
 from agentsquad.runtime.engine.shell import EmbeddedEngine
 from agentsquad.runtime.engine.state import RESOLVING, millis
 
@@ -227,45 +228,34 @@ class Rehearsal:
         never happened, and say so."""
         run, position = place
         key = event.payload["key"]
-        body: dict[str, Any] = {
-            "position": position,
-            "key": key,
-            "resolved_by": OPERATOR,
-            "reason": "the other side was asked",
-        }
-        kind = "effect.confirmed"
+        journal = await self.room.log.read_stream(f"run/{run}")
         found = self.counterparty.find(key)
+        came: dict[str, Any]
         if found["found"]:
-            body["output"] = found["output"]
+            came = {"output": found["output"]}
         else:
             try:
-                body["output"] = await self._by_hand(run, position, key)
+                came = {"output": await self._by_hand(run, position, key, journal)}
             except SquadError as error:
-                kind = "effect.failed"
-                body["error"] = errors.record(error)
-        plan = await self._plan(run, position)
+                came = {"error": errors.record(error)}
+        reason = "the other side was asked"
+        told = resolution(journal, position, by=OPERATOR, reason=reason, came=came)
         with contextlib.suppress(ConflictError):
-            if kind == "effect.confirmed" and plan is not None and "undoes" in plan:
-                undone = {**plan["undoes"], "by": position}
-                await self.engine.tell(run, "effect.compensated", undone, OPERATOR)
-            await self.engine.tell(run, kind, body, OPERATOR)
+            await self.engine.tell_all(run, told, OPERATOR)
         return True
 
-    async def _by_hand(self, run: str, position: str, key: str) -> Any:
-        plan = await self._plan(run, position)
-        if plan is None:
+    async def _by_hand(self, run: str, position: str, key: str, journal: Sequence[Event]) -> Any:
+        plans = [
+            event.payload
+            for event in journal
+            if event.type == "effect.planned" and event.payload["key"] == key
+        ]
+        if not plans:
             raise BugError(f"effect {key} was never planned")
-        action = self.room.lender.registry.action(plan["action"])
-        step = Step(action, plan["input"], run=run, position=position)
+        action = self.room.lender.registry.action(plans[0]["action"])
+        step = Step(action, plans[0]["input"], run=run, position=position)
         step.key = key
         return await self.outside.carry_out(self.engine.world, step)
-
-    async def _plan(self, run: str, position: str) -> dict[str, Any] | None:
-        for event in await self.room.log.read_stream(f"run/{run}"):
-            if event.type == "effect.planned" and event.payload["position"] == position:
-                plan: dict[str, Any] = event.payload
-                return plan
-        return None
 
     def _sleeping(self) -> bool:
         """Whether anything but the engine's timers waits for time to pass."""

@@ -29,8 +29,8 @@ LARGE_FUNCTIONS: dict[str, str] = {
     "src/agentsquad/runtime/determinism/fork.py:Forker._note": "the fields of a Difference",
     "src/agentsquad/runtime/engine/contract.py:WorkflowContext.call": _CALL,
     "src/agentsquad/runtime/engine/contract.py:workflow": _CALL,
-    "src/agentsquad/runtime/engine/decider.py:Instance.call": _CALL,
-    "src/agentsquad/runtime/engine/decider.py:Instance.approve": _CALL,
+    "src/agentsquad/runtime/engine/flow.py:Flow.call": _CALL,
+    "src/agentsquad/runtime/engine/flow.py:Flow.approve": _CALL,
 }
 
 # Absolute paths of a desk, and hosts of package registries: neither belongs in

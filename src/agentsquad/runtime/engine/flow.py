@@ -1,0 +1,246 @@
+"""Flow: the context that workflow code sees, as a record of what it asks for.
+
+Apart from the decider, which feeds events to the code: everything here runs
+inside the workflow's own coroutine. A method gives its step a position, leaves
+a command there and waits for the event that answers it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from agentsquad.kernel.action import RetryPolicy
+from agentsquad.kernel.policy import Decision
+from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.engine.command import Ask, Call, Child, Command, Sleep, WaitSignal
+from agentsquad.runtime.engine.contract import Approval
+from agentsquad.runtime.engine.saga import Saga
+from agentsquad.runtime.engine.scheduler import Join, Latch, Scheduler, Wait
+from agentsquad.runtime.engine.state import RunState
+
+DECIDE = "policy.decide"
+QUERY = "policy.query"
+DEADLINE = "deadline"  # the position of a run's own time limit
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder().decode
+
+
+class Flow:
+    """The context of one run (`contract.WorkflowContext`)."""
+
+    def __init__(self, run: str, registry: Registry, scheduler: Scheduler) -> None:
+        self.state = RunState(run=run)
+        self.registry = registry
+        self.commands: dict[str, Command] = {}
+        self.asked: list[str] = []  # positions of commands nobody has looked at yet
+        self.sagas: list[Saga] = []
+        self._scheduler = scheduler
+        self._draws = 0
+        self.looked = 0  # how long the journal was when the code last asked for the time
+
+    def _take(self, name: str) -> Any:
+        """Return the next signal of a name that nobody has taken, or None."""
+        raise NotImplementedError
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.state.run
+
+    @property
+    def actor(self) -> str:
+        """Who started the run."""
+        return self.state.actor
+
+    def now_ms(self) -> int:
+        """Return the time of the last event."""
+        self.looked = self.state.version
+        return self.state.now_ms
+
+    def random(self) -> float:
+        """Return the next number of a sequence fixed by the run's id."""
+        self._draws += 1
+        draw = hashlib.sha256(f"{self.state.run}/{self._draws}".encode()).digest()
+        return int.from_bytes(draw[:7], "big") / (1 << 56)
+
+    def _position(self) -> str:
+        task = self._scheduler.current
+        assert task is not None, "a workflow context is used outside its workflow"
+        return task.next_position()
+
+    def peek_position(self) -> str:
+        """Return the position the current task's next step will have."""
+        task = self._scheduler.current
+        assert task is not None, "a workflow context is used outside its workflow"
+        return f"{task.path}{task.counter + 1}"
+
+    async def call(  # noqa: PLR0913 - keyword options
+        self,
+        action: str,
+        value: Any = None,
+        *,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout_ms: int | None = None,
+        approval: Approval | Sequence[Approval] | None = None,
+        facts: Mapping[str, Any] | None = None,
+        undoes: str | None = None,
+    ) -> Any:
+        """Call an action and return its output; `undoes` names the position it
+        compensates."""
+        position = self._position()
+        self.asked.append(position)
+        self.commands[position] = Call(
+            position=position,
+            name=name or action,
+            action=action,
+            input=plain(value),
+            retry=retry,
+            timeout_ms=timeout_ms,
+            approvals=_several(approval),
+            facts=plain(facts) if facts else {},
+            undoes=undoes,
+        )
+        return await Wait(position)
+
+    async def agent(
+        self, name: str, value: Any, *, task: str | None = None, timeout_ms: int | None = None
+    ) -> Any:
+        """Let an agent take a turn and return its output."""
+        turn = {"agent": name, "input": plain(value), "task": task}
+        return await self.run("agent-turn", turn, timeout_ms=timeout_ms)
+
+    async def decide(
+        self, action: str, value: Any, *, facts: Mapping[str, Any] | None = None
+    ) -> Decision:
+        """Ask policy and record the Decision."""
+        question = {"action": action, "input": plain(value), "facts": plain(facts or {})}
+        return await self.call(DECIDE, question, name=f"decide {action}")  # type: ignore[no-any-return]
+
+    async def query(self, path: str, value: Any) -> Any:
+        """Evaluate a policy rule and record its answer."""
+        return await self.call(QUERY, {"path": path, "input": plain(value)}, name=path)
+
+    async def approve(  # noqa: PLR0913 - keyword options
+        self,
+        action: str,
+        value: Any,
+        *,
+        evidence: Any = None,
+        roles: Iterable[str] = (),
+        because: str = "",
+        expires_ms: int | None = None,
+        requester: str | None = None,
+    ) -> Approval:
+        """Ask a person; `expires_ms` is how long the question and its answer
+        stay good."""
+        position = self._position()
+        self.asked.append(position)
+        self.commands[position] = Ask(
+            position=position,
+            name=f"approve {action}",
+            action=action,
+            input=plain(value),
+            evidence=plain(evidence),
+            roles=tuple(roles),
+            because=because,
+            requester=requester or self.state.actor,
+            expires_ms=None if expires_ms is None else self.now_ms() + expires_ms,
+        )
+        return await Wait(position)  # type: ignore[no-any-return]
+
+    async def sleep(self, duration_ms: int) -> None:
+        """Wait for a time."""
+        position = self._position()
+        self.asked.append(position)
+        self.commands[position] = Sleep(position=position, due_ms=self.now_ms() + int(duration_ms))
+        await Wait(position)
+
+    async def signal(self, name: str, *, timeout_ms: int | None = None) -> Any:
+        """Wait for a signal; one that came before it was asked for counts."""
+        position = self._position()
+        early = self._take(name)
+        if early is not None:
+            return early.payload.get("payload")
+        due = None if timeout_ms is None else self.now_ms() + timeout_ms
+        self.asked.append(position)
+        self.commands[position] = WaitSignal(position=position, name=name, due_ms=due)
+        return await Wait(position)
+
+    async def run(
+        self, workflow: str, value: Any, *, key: str | None = None, timeout_ms: int | None = None
+    ) -> Any:
+        """Run another workflow as a child."""
+        position = self._position()
+        self.asked.append(position)
+        self.commands[position] = Child(
+            position=position,
+            name=workflow,
+            workflow=workflow,
+            input=plain(value),
+            key=key,
+            timeout_ms=timeout_ms,
+        )
+        output = await Wait(position)
+        target = self.registry.workflows.get(workflow)
+        if target is not None and target.output is not Any:
+            return msgspec.convert(output, target.output, strict=False)
+        return output
+
+    async def parallel(self, *branches: Awaitable[Any]) -> list[Any]:
+        """Run branches side by side."""
+        return await self._group(list(enumerate(branches)), max(1, len(branches)))  # type: ignore[arg-type]
+
+    async def map(
+        self, fn: Callable[[Any], Awaitable[Any]], items: Iterable[Any], *, limit: int = 8
+    ) -> list[Any]:
+        """Run `fn` over items, at most `limit` at once."""
+        listed = list(items)
+        source = ((index, fn(item)) for index, item in enumerate(listed))
+        return await self._group(source, max(1, limit), len(listed))  # type: ignore[arg-type]
+
+    async def _group(
+        self,
+        members: Iterable[tuple[int, Coroutine[Any, Any, Any]]],
+        limit: int,
+        size: int | None = None,
+    ) -> list[Any]:
+        path = self._position()
+        group = Join(iter(members), len(members) if size is None else size)  # type: ignore[arg-type]
+        while limit and self._scheduler.start_next(group, path):
+            limit -= 1
+        return await group  # type: ignore[no-any-return]
+
+    def deadline(self, duration_ms: int) -> None:
+        """Fail the run if it still goes on after this time."""
+        due = self.now_ms() + duration_ms
+        self.asked.append(DEADLINE)
+        self.commands[DEADLINE] = Sleep(position=DEADLINE, due_ms=due, name="deadline")
+
+    def latch(self) -> Latch:
+        """Return a latch that branches of this run can wait at for one
+        another."""
+        return Latch(self._scheduler)
+
+    def saga(self) -> Saga:
+        """Return a saga; what its calls did is undone if the run fails or is
+        cancelled."""
+        saga = Saga(self)
+        self.sagas.append(saga)
+        return saga
+
+
+def _several(approval: Approval | Sequence[Approval] | None) -> tuple[Approval, ...]:
+    if approval is None:
+        return ()
+    return (approval,) if isinstance(approval, Approval) else tuple(approval)
+
+
+def plain(value: Any) -> Any:
+    """Return plain JSON for a value: dict, list, str, int, float, bool or
+    None."""
+    return _read(_write(value))  # tuples become lists, as in the log

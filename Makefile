@@ -43,6 +43,11 @@ $(STAMPS)/dev: requirements/dev.txt | $(STAMPS)/install
 	@$(PIP) -r requirements/dev.txt
 	@touch $@
 
+# PostgreSQL and MariaDB for tests; the tests start and stop them themselves.
+$(STAMPS)/services: tools/services.py requirements/services.txt | $(STAMPS)/install
+	@$(BIN)/python tools/services.py install
+	@touch $@
+
 $(STAMPS)/docs: requirements/docs.txt | $(STAMPS)/install
 	@echo "installing the documentation generator …"
 	@$(PIP) -r requirements/docs.txt
@@ -64,7 +69,7 @@ demo: $(STAMPS)/install $(STAMPS)/local ## install everything and run the flagsh
 test: lint docs-check pytest ## every check and every test; what CI runs
 
 .PHONY: pytest
-pytest: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## the tests alone: make pytest ARGS="-k money"
+pytest: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev $(STAMPS)/services ## the tests alone: make pytest ARGS="-k money"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: lint
@@ -123,10 +128,11 @@ simulate: $(STAMPS)/install ## live through simulated worlds under faults: make 
 .PHONY: lock
 lock: .venv-lock/bin/uv ## pin and hash the dependencies again (UPGRADE=1 takes newer releases)
 	@$(LOCK) pyproject.toml -o requirements/base.txt
-	@$(LOCK) pyproject.toml --extra dev --extra judges -c requirements/base.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra dev --extra judges --extra postgres -c requirements/base.txt -o requirements/dev.txt
 	@$(LOCK) pyproject.toml --extra cel -c requirements/dev.txt -o requirements/cel.txt
 	@$(LOCK) pyproject.toml --extra docs -c requirements/dev.txt -o requirements/docs.txt
 	@$(LOCK) --no-deps requirements/local.in -o requirements/local.txt
+	@$(LOCK) --no-deps requirements/services.in -o requirements/services.txt
 	@$(LOCK) requirements/build.in -o requirements/build.txt
 	@$(LOCK) requirements/lock.in -o requirements/lock.txt
 

@@ -27,6 +27,7 @@ from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.control.contract import Shipped
+from agentsquad.runtime.control.guards import StoredGuards
 from agentsquad.runtime.control.manifests import StoredManifests
 from agentsquad.runtime.engine.contract import Engine, Lease, Manifests
 from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
@@ -35,7 +36,8 @@ from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.resilience.admission import Admission, tuning_of
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
-from agentsquad.runtime.resilience.contract import Appraiser, Board
+from agentsquad.runtime.resilience.contract import Appraiser, Board, GuardSource
+from agentsquad.runtime.resilience.guard import Guards
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 
 SQLITE = "sqlite:///"
@@ -80,6 +82,10 @@ class Squad:
         ports.provide(Board, lambda: engine.board(settings.home, settings.store))
         ports.provide(BudgetKeeper, lambda: BudgetKeeper(self.world.store))
         ports.provide(Appraiser, lambda: ModelAppraiser(lambda: ports.get(Models)))
+        ports.provide(GuardSource, lambda: StoredGuards(self.world.store))
+        ports.provide(
+            Guards, lambda: Guards(ports.get(GuardSource), self.world.store, self.world.clock)
+        )
         ports.provide(Manifests, lambda: StoredManifests(self.world.store))
         ports.provide(Ledger, lambda: self.ledger)
         ports.provide(Shelf, lambda: Shelf(self.world.store, shipped_agents))

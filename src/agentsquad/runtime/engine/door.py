@@ -22,6 +22,7 @@ from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.contract import Approval
 from agentsquad.runtime.engine.state import EffectState
+from agentsquad.runtime.resilience.guard import Guard
 
 T = TypeVar("T")
 Progress = Callable[[str, int | None, int | None], None]
@@ -115,9 +116,11 @@ class Step:
         "decision",
         "effect",
         "facts",
+        "guard",
         "input",
         "key",
         "name",
+        "notes",
         "position",
         "retry",
         "run",
@@ -153,6 +156,8 @@ class Step:
         self.timeout_ms: int | None = action.spec.timeout_ms
         self.attempts = 0
         self.usage: list[dict[str, Any]] = []
+        self.guard: Guard | None = None
+        self.notes: dict[str, Any] = {}  # what is recorded with its outcome: hedged, fallback
         self.decision: Decision | None = None
         self.effect: EffectState | None = None
         self.correlation: str | None = run

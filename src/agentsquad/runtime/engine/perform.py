@@ -109,6 +109,8 @@ class Performer:
             body["attempts"] = step.attempts
         if step.usage:
             body["usage"] = step.usage
+        if step.notes:
+            body |= step.notes
         body["ms"] = round(self._world.clock.monotonic_ms() - step.started_ms, 3)
         # What would cost to do again is not risked on what follows.
         drive.firm |= outward or bool(step.usage) or body["ms"] > SLOW_MS

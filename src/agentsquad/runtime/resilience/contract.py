@@ -1,5 +1,5 @@
-"""What others may know of resilience: admission under load, and the errors and
-events of budgets.
+"""What others may know of resilience: admission under load, guards, and the
+errors and events of budgets.
 
 Event payloads, each in the stream `budget/<scope>`:     budget.set       scope,
 currency, period, micros (null: no limit), unknown     budget.reserved  scope,
@@ -9,6 +9,7 @@ currency, micros (null: unknown cost)     budget.released  scope, id, reason
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -126,3 +127,23 @@ class AdmissionSettingError(InvalidError):
     """A setting of admission is no whole number above zero."""
 
     code = "settings.admission"
+
+
+class GuardSource(Protocol):
+    """Where the guards of an installation are declared."""
+
+    async def guards(self) -> Sequence[Any]:
+        """Return every `GuardRule` in force."""
+        ...
+
+
+class BreakerOpenError(UnavailableError):
+    """A breaker is open: the call was not made."""
+
+    code = "breaker.open"
+
+
+class BulkheadFullError(LimitError):
+    """All places of a bulkhead are taken."""
+
+    code = "bulkhead.full"

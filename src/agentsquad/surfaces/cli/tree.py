@@ -26,6 +26,7 @@ from agentsquad.surfaces.cli.command import (
 from agentsquad.surfaces.gateway.operation import Operation
 
 GROUPS = {
+    "breakers": "Show what is not called for now; open and close it by hand.",
     "budget": "Set and show budgets; release what a crash left reserved.",
     "consistency": "Judge recorded histories of a store.",
     "demo": "Run the flagship on shipped orders; make more of them.",

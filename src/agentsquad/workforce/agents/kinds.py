@@ -165,6 +165,11 @@ _BEYOND = {
         ("kind",),
     ),
     "personality": _PERSONALITY,
+    "fallback": text(
+        "The agent that takes the turn when the model cannot be had.",
+        "careful-clerk",
+        minLength=1,
+    ),
 }
 
 _GROUP: Mapping[str, Any] = record(

@@ -11,7 +11,13 @@ from typing import Any
 import msgspec
 
 from agentsquad.kernel import canonical
-from agentsquad.kernel.errors import InvalidError, SquadError
+from agentsquad.kernel.errors import (
+    DeadlineError,
+    InvalidError,
+    LimitError,
+    SquadError,
+    UnavailableError,
+)
 from agentsquad.kernel.schema import problems
 from agentsquad.runtime.engine.contract import WorkflowContext, workflow
 from agentsquad.workforce.agents import prompt
@@ -35,6 +41,7 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     input: Any = None
     task: str | None = None
+    instead_of: tuple[str, ...] = ()
 
 
 class Briefing(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,9 +56,35 @@ class Briefing(msgspec.Struct, frozen=True, kw_only=True):
 
 @workflow("agent-turn", uses=(prompt,))
 async def agent_turn(ctx: WorkflowContext, value: TurnInput) -> Any:
-    """Let an agent think, call its tools and answer in the shape it
-    promised."""
+    """Let an agent think, call its tools and answer in the shape it promised.
+
+    Where its model cannot be had before it has used a tool, the agent it names
+    as `fallback` takes the turn.
+    """
     briefing = await ctx.call("agents.brief", {"agent": value.agent})
+    other = briefing.spec.get("fallback")
+    if other is None or other in value.instead_of:
+        return await _think(ctx, value, briefing, [])
+    used: list[str] = []
+    try:
+        return await _think(ctx, value, briefing, used)
+    except (UnavailableError, DeadlineError, LimitError):
+        if used:
+            raise
+        instead = TurnInput(
+            agent=other,
+            input=value.input,
+            task=value.task,
+            instead_of=(*value.instead_of, value.agent),
+        )
+        return await ctx.run("agent-turn", instead)
+
+
+async def _think(
+    ctx: WorkflowContext, value: TurnInput, briefing: Briefing, used: list[str]
+) -> Any:
+    """Go on until there is an answer; `used` takes the tools that were
+    called."""
     spec = briefing.spec
     schema = spec.get("outputSchema")
     messages = prompt.opening(spec, value.task, value.input, briefing.memory)
@@ -70,6 +103,7 @@ async def agent_turn(ctx: WorkflowContext, value: TurnInput) -> Any:
             ),
         )
         if reply.tool_calls:
+            used += [call.name for call in reply.tool_calls]
             results = [await _tool(ctx, briefing, call) for call in reply.tool_calls]
             messages = (
                 *messages,

@@ -15,6 +15,7 @@ from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.determinism.past import load
 from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.door import World
+from agentsquad.workforce.explain.breaker import BREAKER, why_breaker
 from agentsquad.workforce.explain.contract import DocumentMissingError, Why
 from agentsquad.workforce.explain.why import Inquiry
 
@@ -25,8 +26,8 @@ class WhyInput(msgspec.Struct, kw_only=True):
     subject: Annotated[
         str,
         Meta(
-            description="a run, or the number of a document that a run dealt with",
-            examples=["INV-1001"],
+            description="a run, the number of a document that a run dealt with, or a breaker",
+            examples=["INV-1001", "breaker:bank"],
         ),
     ]
 
@@ -36,10 +37,10 @@ class WhyInput(msgspec.Struct, kw_only=True):
     effect=Effect.READ,
     cli=("why",),
     positional=("subject",),
-    examples=("squad why INV-1001",),
+    examples=("squad why INV-1001", "squad why breaker:bank"),
 )
 async def why(ctx: Context, value: WhyInput) -> Why:
-    """Say why a run, or a document in it, came out as it did.
+    """Say why a run or document came out as it did, or a breaker opened.
 
     The answer in one line, the steps it rests on, and the smallest change of
     the input that would have changed it. Each is found by driving the run again
@@ -47,6 +48,8 @@ async def why(ctx: Context, value: WhyInput) -> Why:
     asked.
     """
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
+    if value.subject.startswith(BREAKER):
+        return await why_breaker(store, value.subject.removeprefix(BREAKER))
     run, document = await subject(store, value.subject)
     past = await load(store, run)
     if past is None or past.status == "running":

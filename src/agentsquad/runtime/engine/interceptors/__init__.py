@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from agentsquad.runtime.engine.door import Interceptor
 from agentsquad.runtime.engine.interceptors.admit import admit
+from agentsquad.runtime.engine.interceptors.attempt import attempt
 from agentsquad.runtime.engine.interceptors.authorize import authorize
 from agentsquad.runtime.engine.interceptors.effect import effect
 from agentsquad.runtime.engine.interceptors.execute import execute
+from agentsquad.runtime.engine.interceptors.guard import guard
 from agentsquad.runtime.engine.interceptors.retry import retry
 from agentsquad.runtime.engine.interceptors.validate import validate
 
-STANDARD: tuple[Interceptor, ...] = (validate, authorize, admit, effect, retry, execute)
+STANDARD: tuple[Interceptor, ...] = (
+    validate,
+    authorize,
+    guard,
+    admit,
+    effect,
+    retry,
+    attempt,
+    execute,
+)

@@ -26,6 +26,9 @@ async def retry(world: World, step: Step, proceed: Proceed) -> Any:
             wait = next_delay_ms(step.retry, step.attempts, error, chance)
             if wait is None or not _safe(step, error):
                 raise
+            if step.guard is not None and not step.guard.may_retry():
+                error.details["retries"] = "no more for now: too many calls were tried again"
+                raise
             await world.clock.sleep_ms(wait)
 
 

@@ -37,7 +37,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     state: str
-    since: str | None = None
+    since: str = ""
     because: str = ""
     until_ms: int | None = None
     opened: int = 0
@@ -66,14 +66,14 @@ async def list_breakers(ctx: Context, value: ListInput) -> Standings:
     """List breakers: closed, open or half-open, since when and why.
 
     A breaker is declared by a resource of kind Guard. One that was never open
-    is listed too.
+    is listed too; NAME/* stands for all of a guard that keeps values apart.
     """
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
-    found = {
-        rule.name: Standing(name=rule.name, state=CLOSED)
-        for rule in await _declared(ctx)
-        if rule.breaker is not None and rule.by is None
-    }
+    found = {}
+    for rule in await _declared(ctx):
+        if rule.breaker is not None:
+            name = rule.name if rule.by is None else f"{rule.name}/*"
+            found[name] = Standing(name=name, state=CLOSED)
     for stream, _ in await store.streams(STREAM):
         name = stream.removeprefix(STREAM)
         found[name] = standing(name, await store.read_stream(stream))

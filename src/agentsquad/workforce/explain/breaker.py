@@ -53,7 +53,7 @@ async def why_breaker(store: EventStore, name: str) -> Why:
         flip=flip,
         others=[],
         checked=checked,
-        exhausted=True,
+        exhausted=False,
     )
 
 

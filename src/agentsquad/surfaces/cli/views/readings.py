@@ -147,14 +147,17 @@ def proved(plain: Any, page: Page) -> None:
 def why(plain: Any, page: Page) -> None:
     """Lay out an answer, what it rests on, and what would flip it."""
     page.line(plain["answer"], "bold")
-    page.pairs(
-        [
-            ("run", plain["run"]),
-            ("document", plain["document"]),
-            ("verdict", plain["verdict"]),
-            ("checked", f"by driving it again {plain['checked']} times"),
-        ]
-    )
+    if plain["run"].startswith("breaker/"):
+        page.pairs([("now", plain["verdict"])])
+    else:
+        page.pairs(
+            [
+                ("run", plain["run"]),
+                ("document", plain["document"]),
+                ("verdict", plain["verdict"]),
+                ("checked", f"by driving it again {plain['checked']} times"),
+            ]
+        )
     tables(page, "because", plain["causes"], ("event", "position", "name", "because", "shown_by"))
     flips = [one for one in (plain["flip"], *plain["others"]) if one]
     shown = [

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
 import msgspec
 
 from agentsquad.kernel.errors import MissingError
-from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.registry import Plugin, Registry
 from agentsquad.operations.trials.contract import (
     BatchOutput,
@@ -33,9 +30,8 @@ from agentsquad.operations.trials.scenario import Plan, Scenario, Span, build, c
 from agentsquad.operations.trials.tale import Tale
 from agentsquad.operations.trials.value import schema_of
 from agentsquad.runtime.determinism.rehearsal import resolve
-from agentsquad.runtime.engine.door import Ports, World
-from agentsquad.runtime.policy.contract import CompiledPolicy, PolicyCompiler
-from agentsquad.runtime.policy.rulebook import files_of
+from agentsquad.runtime.engine.door import World
+from agentsquad.runtime.engine.widened import widened
 
 BATCH = 100
 CALIBRATIONS = 5  # the longest of so many undisturbed runs says where things can go wrong
@@ -172,41 +168,6 @@ def _keep(shortest: dict[str, Broken], name: str, choices: list[int], events: in
     known.found += 1
     if (events, len(choices), choices) < (known.events, len(known.choices), known.choices):
         known.events, known.choices = events, choices
-
-
-class WidePorts(Ports):
-    """An installation's ports with some of its own before them."""
-
-    def __init__(self, made: dict[Any, Any], lender: Ports) -> None:
-        super().__init__(made)
-        self._lender = lender
-
-    def has(self, role: Any) -> bool:
-        """Whether a port can be had."""
-        return super().has(role) or self._lender.has(role)
-
-    def get(self, role: Any) -> Any:
-        """Return the adapter."""
-        return super().get(role) if super().has(role) else self._lender.get(role)
-
-
-def widened(world: World, plugin: Plugin) -> World:
-    """Return an installation with one more plugin, its rules included."""
-    registry = Registry([*world.registry.plugins, plugin])
-    made: dict[Any, Any] = {}
-    policy = world.policy
-    if plugin.policies and isinstance(policy, CompiledPolicy):
-        compiler = world.ports.get(PolicyCompiler)
-        own = {file.name for file in policy.files}
-        more = [file for file in files_of([plugin]) if file.name not in own]
-        given = [file for file in policy.files if file.layer]  # the compiler adds what ships
-        made[PolicyEngine] = compiler.compile([*given, *more])
-    ports = WidePorts(made, world.ports)
-    wide = World(registry, ports)
-    wide.progress = world.progress
-    for role, factory in plugin.ports.items():
-        ports.provide(role, partial(factory, None))
-    return wide
 
 
 async def prepare(world: World, files: TrialFiles, value: TestInput) -> Trials:

@@ -11,7 +11,7 @@ from typing import Any
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import ConflictError, DeniedError, InvalidError, MissingError
 from agentsquad.kernel.event import Event
-from agentsquad.kernel.policy import Question
+from agentsquad.kernel.policy import PolicyEngine, Question
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import InboxItem
 from agentsquad.runtime.engine.door import World
@@ -90,7 +90,7 @@ class Answers:
             raise InvalidError(
                 "an answer needs a reason", code="approval.reason", hint="--reason …"
             )
-        self._may_answer(found, who)
+        _may_answer(await self.policy_of(found.run), found, who)
         await self.tell(
             found.run,
             "approval.given" if approve else "approval.refused",
@@ -129,26 +129,31 @@ class Answers:
             f"no open question {text!r}", code="approval.missing", hint="squad inbox lists them"
         )
 
-    def _may_answer(self, item: InboxItem, who: Actor) -> None:
-        decision = self.world.policy.decide(
-            Question(
-                actor=str(who),
-                roles=who.roles,
-                action="approvals.give",
-                effect="write",
-                input={"action": item.action, "input": item.input, "because": item.because},
-                facts={"roles": list(item.roles), "requester": item.requester, "run": item.run},
-            )
+    async def policy_of(self, run: str) -> PolicyEngine:
+        """Return the rules that a run is judged by."""
+        return self.world.policy
+
+
+def _may_answer(policy: PolicyEngine, item: InboxItem, who: Actor) -> None:
+    decision = policy.decide(
+        Question(
+            actor=str(who),
+            roles=who.roles,
+            action="approvals.give",
+            effect="write",
+            input={"action": item.action, "input": item.input, "because": item.because},
+            facts={"roles": list(item.roles), "requester": item.requester, "run": item.run},
         )
-        if not decision.allow:
-            raise DeniedError(
-                f"{who} may not answer this: {decision.reason}",
-                code="policy.denied",
-                hint=f"answer as somebody who is {' or '.join(item.roles)}: --as NAME"
-                if item.roles
-                else None,
-                details={"clauses": list(decision.clauses)},
-            )
+    )
+    if not decision.allow:
+        raise DeniedError(
+            f"{who} may not answer this: {decision.reason}",
+            code="policy.denied",
+            hint=f"answer as somebody who is {' or '.join(item.roles)}: --as NAME"
+            if item.roles
+            else None,
+            details={"clauses": list(decision.clauses)},
+        )
 
 
 def inbox_item(event: Event) -> InboxItem:

@@ -11,13 +11,15 @@ import asyncio
 from agentsquad.kernel.errors import SquadError
 from agentsquad.runtime.engine.command import Command
 from agentsquad.runtime.engine.decider import Instance
+from agentsquad.runtime.engine.versions import Version
 
 
 class Drive:
     """One run in memory: its instance and the steps under way.
 
     `outward` counts calls under way that change the world; `firm` says that
-    what happened last must be on the disk before anything else begins.
+    what happened last must be on the disk before anything else begins; `moved`,
+    that the run is to go on under another version than `version`.
     """
 
     __slots__ = (
@@ -27,6 +29,7 @@ class Drive:
         "instance",
         "issued",
         "lost",
+        "moved",
         "next",
         "outward",
         "settling",
@@ -35,10 +38,13 @@ class Drive:
         "tasks",
         "told",
         "unsaved",
+        "version",
     )
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, version: Version | None = None) -> None:
         self.instance = instance
+        self.version = version
+        self.moved = False
         self.stream = f"run/{instance.run_id}"
         self.issued: set[str] = set()
         self.settling: set[str] = set()

@@ -36,6 +36,8 @@ TOLD = (
     "effect.confirmed",
     "effect.failed",
 )
+DEPLOYED = ("deployment.made", "deployment.retired")  # new runs may take other versions
+HEARD = (*TOLD, *DEPLOYED)
 POLL_MS = 100  # how soon an answer given in another process is seen
 BATCH = 5000
 
@@ -133,8 +135,12 @@ class Outside:
         may stand behind another process's that nobody has seen yet.
         """
         size = await self._world.store.size()
-        events = await self._world.store.read(after=self._seen, limit=BATCH, types=TOLD)
+        events = await self._world.store.read(after=self._seen, limit=BATCH, types=HEARD)
+        if any(event.type in DEPLOYED for event in events):
+            await self._router.versions.refresh()
         for event in events:
+            if event.type in DEPLOYED:
+                continue
             run = event.stream.removeprefix("run/")
             try:
                 await self._hear(run, event)

@@ -24,11 +24,20 @@ from agentsquad.kernel import errors
 from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError, SquadError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.runtime.engine.command import Call
-from agentsquad.runtime.engine.contract import DefinitionChangedError, Outcome, Workflow
+from agentsquad.runtime.engine.contract import NonDeterministicError, Outcome, Workflow
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.state import END_EVENTS, millis
+from agentsquad.runtime.engine.versions import (
+    ADOPTED,
+    Pin,
+    Version,
+    Versions,
+    changed,
+    pins,
+    versions_of,
+)
 
 ENDED_MAX = 2048  # runs that ended lately, whose outcome is told without reading the log
 OUTCOME_SIZE_MAX = 2048  # bytes; larger ones are read from the log
@@ -46,8 +55,9 @@ class Router:
     `rest` when all that is known of a run has reached the disk.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, versions: Versions | None = None) -> None:
         self.world = world
+        self.versions = versions or versions_of(world)
         self.drives: dict[str, Drive] = {}
         self.stuck: dict[str, SquadError] = {}
         self.waiters: dict[str, list[asyncio.Future[Outcome]]] = {}
@@ -55,7 +65,6 @@ class Router:
         self.issue: Callable[[Drive, bool], None] = lambda drive, chain: None
         self.rest: Callable[[Drive], None] = lambda drive: None
         self.background: set[asyncio.Task[None]] = set()
-        self._registry_digest = world.registry.digest
         self._store: Any = None
         self._place: Callable[..., list[Event] | None] | None = None
         self._ended: OrderedDict[str, Outcome] = OrderedDict()
@@ -76,14 +85,16 @@ class Router:
     ) -> None:
         """Start a run unless it is there already; `saved` of its drive tells
         when that is certain."""
-        workflow = self.world.registry.workflow(name)
+        above = self.drives.get(parent["run"]) if parent else None
+        version = await self.versions.newest(name, above.version if above else None)
+        workflow = version.workflow
         if workflow.input is not Any:
             try:
                 msgspec.convert(value, workflow.input, strict=False)
             except msgspec.ValidationError as error:
                 raise InvalidError(f"input of {name}: {error}", code="run.input") from error
-        started = self._started(run, workflow, value, actor, parent)
-        drive = Drive(Instance(run, workflow, self.world.registry))
+        started = self._started(run, version, value, actor, parent)
+        drive = Drive(Instance(run, workflow, version.world.registry), version)
         fresh = {started.stream: 0}
         try:
             if self._placing() is not None and self._write(drive, [started], expect=fresh):
@@ -96,17 +107,17 @@ class Router:
         self.accept(drive, events)
 
     def _started(
-        self, run: str, workflow: Workflow, value: Any, actor: str, parent: dict[str, Any] | None
+        self, run: str, version: Version, value: Any, actor: str, parent: dict[str, Any] | None
     ) -> NewEvent:
         return NewEvent(
             stream=f"run/{run}",
             type="run.started",
             payload={
-                "workflow": workflow.name,
-                "definition": workflow.digest,
+                "workflow": version.workflow.name,
+                "definition": version.workflow.digest,
                 "input": value,
-                "registry": self._registry_digest,
-                "policy": self.world.policy.revision,
+                "registry": version.home.registry_digest,
+                "policy": version.world.policy.revision,
                 "parent": parent,
                 "timeout_ms": (parent or {}).get("timeout_ms"),
             },
@@ -123,42 +134,82 @@ class Router:
         events = await self.world.store.read_stream(f"run/{run}")
         if not events:
             raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list")
+        if events[-1].type in END_EVENTS:
+            return self.drives.get(run)
+        ran = pins(events)
+        version = await self.versions.pinned(run, ran[-1])
         drive = self.drives.get(run)  # another task may have loaded it meanwhile
         if drive is not None:
             return drive
-        if events[-1].type in END_EVENTS:
-            return None
-        drive = Drive(Instance(run, self._definition(run, events), self.world.registry))
+        drive = Drive(Instance(run, version.workflow, version.world.registry), version)
         self.drives[run] = drive
         try:
             for event in events:
                 drive.instance.apply(event)
-        except SquadError:
+        except SquadError as error:
             del self.drives[run]
-            raise
+            back = await self._moved_back(run, events, ran, error)
+            if back is None:
+                raise
+            drive = self.drives.setdefault(run, back)
         self.stuck.pop(run, None)
         self.issue(drive, False)
         return drive
 
     def _definition(self, run: str, events: list[Event]) -> Workflow:
-        """Return the workflow a journal was written under.
-
-        DefinitionChangedError when it is another one now.
-        """
-        started = events[0].payload
-        workflow: Workflow = self.world.registry.workflow(started["workflow"])
-        definition = started["definition"]
-        for event in events:
-            if event.type == "run.adopted":
-                definition = event.payload["definition"]
-        if workflow.digest != definition:
-            raise DefinitionChangedError(
-                f"run {run} began under another version of {workflow.name}",
-                hint=f"squad replay {run} says whether it would go on unchanged; "
-                f"squad runs adopt {run} continues it under the new version",
-                details={"run": run, "pinned": definition, "current": workflow.digest},
-            )
+        """Return the installed workflow a journal was written under, for
+        engines that know no deployed ones; DefinitionChangedError when it is
+        another one now."""
+        pin = pins(events)[-1]
+        workflow: Workflow = self.world.registry.workflow(pin.workflow)
+        if workflow.digest != pin.definition:
+            raise changed(run, pin, workflow)
         return workflow
+
+    async def _moved_back(
+        self, run: str, events: list[Event], ran: list[Pin], error: SquadError
+    ) -> Drive | None:
+        """Return a run as it stood before it was moved to a version its journal
+        does not fit; None if it was not, or did not fit that either.
+
+        A run that another process drives goes on until that process hears that
+        it was moved; what it does meanwhile, the other version may not ask for.
+        """
+        if len(ran) == 1 or not isinstance(error, NonDeterministicError):
+            return None
+        try:
+            version = await self.versions.pinned(run, ran[-2])
+        except SquadError:
+            return None  # that code is not here any more
+        drive = Drive(Instance(run, version.workflow, version.world.registry), version)
+        why = f"it had gone on before it heard of the move: {error.message}"
+        told = {"definition": ran[-2].definition, "was": ran[-1].definition, "reason": why}
+        if ran[-2].manifest is not None:
+            told["manifest"] = ran[-2].manifest
+        try:
+            for event in events:
+                drive.instance.apply(event)
+        except NonDeterministicError:
+            return None
+        expect = {drive.stream: events[-1].stream_seq}
+        new = self._new(drive, [(ADOPTED, told)])
+        for event in await self.world.store.append(new, expect=expect):
+            drive.instance.apply(event)
+        return drive
+
+    def move(self, drive: Drive) -> None:
+        """Make a run anew under the version it was moved to, as soon as no call
+        of it that changes the world is under way."""
+        drive.moved = True
+
+        async def move() -> None:
+            while drive.unsaved:
+                await drive.saved()
+            run = drive.instance.run_id
+            if not drive.outward and self.drives.get(run) is drive:
+                self._reload(drive)
+
+        self.hold(move(), drive.instance.run_id)
 
     # --- events to runs
 
@@ -278,6 +329,9 @@ class Router:
                 return
             for watcher in self.watchers:
                 watcher(event)
+            version = drive.version if event.type == ADOPTED else None
+            if version is not None and not version.fits(event.payload):
+                self.move(drive)
         self.issue(drive, chain)
 
     async def catch_up(self, drive: Drive) -> None:

@@ -33,14 +33,16 @@ class SealingStore:
 
     def __init__(self, store: EventStore, registry: Registry, entropy: Entropy) -> None:
         self._store = store
-        self._registry = registry
+        self._registries = [registry]
         self._entropy = entropy
         self._families: dict[str, dict[str, str]] = {}
         self._subjects: dict[str, str] | None = None
-        shapes = [w.input for w in registry.workflows.values()]
-        shapes += [a.spec.input for a in registry.actions.values()]
-        shapes += [a.spec.output for a in registry.actions.values()]
-        self._active = any(marked(shape) for shape in shapes)
+        self._active = _marks(registry)
+
+    def learn(self, registry: Registry) -> None:
+        """Seal what the types of a deployed version mark, too."""
+        self._registries.append(registry)
+        self._active = self._active or _marks(registry)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -172,14 +174,15 @@ class SealingStore:
 
     def _marked(self, kind: str, body: Mapping[str, Any]) -> set[str]:
         found: set[str] = set()
-        if kind == "run.started":
-            workflow = self._registry.workflows.get(body["workflow"])
-            if workflow is not None:
-                found |= values_in(workflow.input, body["input"])
-        action = self._registry.actions.get(body.get("action", ""))
-        if action is not None:
-            found |= values_in(action.spec.input, body.get("input"))
-            found |= values_in(action.spec.output, body.get("output"))
+        for registry in self._registries:
+            if kind == "run.started":
+                workflow = registry.workflows.get(body["workflow"])
+                if workflow is not None:
+                    found |= values_in(workflow.input, body["input"])
+            action = registry.actions.get(body.get("action", ""))
+            if action is not None:
+                found |= values_in(action.spec.input, body.get("input"))
+                found |= values_in(action.spec.output, body.get("output"))
         return found
 
     async def _subject(self, text: str) -> str:
@@ -206,3 +209,11 @@ class SealingStore:
             )
             await self._store.append([named])
         return subject
+
+
+def _marks(registry: Registry) -> bool:
+    """Whether any type of what is mounted marks personal fields."""
+    shapes = [w.input for w in registry.workflows.values()]
+    shapes += [a.spec.input for a in registry.actions.values()]
+    shapes += [a.spec.output for a in registry.actions.values()]
+    return any(marked(shape) for shape in shapes)

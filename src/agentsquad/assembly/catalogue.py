@@ -29,6 +29,7 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.operations.chaos.plugin import plugin as chaos
     from agentsquad.operations.consistency.plugin import plugin as consistency
     from agentsquad.operations.trials.plugin import plugin as trials
+    from agentsquad.runtime.control.net.plugin import plugin as net
     from agentsquad.runtime.control.plugin import plugin as control
     from agentsquad.runtime.determinism.plugin import plugin as determinism
     from agentsquad.runtime.engine.plugin import plugin as engine
@@ -46,6 +47,7 @@ def plugins() -> tuple[Plugin, ...]:
         resilience,
         engine,
         control,
+        net,
         determinism,
         agents,
         explain,

@@ -20,7 +20,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "People": ("inbox", "approve", "reject"),
     "Look": ("runs", "engine", "log", "cost", "why"),
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),
-    "Try": ("test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),
+    "Try": ("check", "test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),
     "Files": ("edi",),
     "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects"),
     "Models and agents": ("models", "apply", "get", "delete", "explain"),

@@ -18,6 +18,7 @@ from agentsquad.surfaces.cli.views import (
     load,
     log,
     money,
+    nets,
     policy,
     purchase,
     readings,
@@ -42,6 +43,7 @@ VIEWS = {
     **trials.VIEWS,
     **chaos.VIEWS,
     **drift.VIEWS,
+    **nets.VIEWS,
 }
 
 

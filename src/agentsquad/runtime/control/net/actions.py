@@ -1,0 +1,66 @@
+"""The action of checks before a first run.
+
+Readers, compilers and searches are imported when it runs, so that listing
+actions stays quick.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from agentsquad.kernel.action import Effect, action
+from agentsquad.kernel.context import Context
+from agentsquad.kernel.ports import Clock
+from agentsquad.runtime.control.net.contract import CheckOutput, NetFile
+
+
+class CheckInput(msgspec.Struct, frozen=True, kw_only=True):
+    """What to check, and how long."""
+
+    file: Annotated[
+        str,
+        Meta(
+            description="a workflow manifest (YAML, JSON), a Python file with workflows, or a "
+            "PNML file with nets; - is standard input",
+            min_length=1,
+            examples=["flow.yaml"],
+        ),
+    ]
+    seconds: Annotated[
+        float, Meta(description="give up searching after so many seconds a net", gt=0)
+    ] = 30.0
+    states: Annotated[int, Meta(description="give up a search after so many markings", ge=1)] = (
+        3_000_000
+    )
+    net: Annotated[
+        str | None, Meta(description="only the net or workflow of this name", examples=["n1"])
+    ] = None
+
+
+@action(
+    "workflows.check",
+    effect=Effect.READ,
+    cli=("check",),
+    positional=("file",),
+    examples=("squad check flow.yaml", "squad check net.pnml --seconds 60 -o json"),
+)
+def check_file(ctx: Context, value: CheckInput) -> CheckOutput:
+    """Check whether workflows or Petri nets can get stuck.
+
+    Deadlock: a marking can be reached in which nothing is enabled; the proper
+    end of a workflow is none, in a PNML net every such marking is one.
+    Unbounded: a place can hold any number of tokens. Dead: a step or
+    transition can never happen. Each answer comes with a firing sequence or
+    the way it was proven, or is null with a reason. The exit code is 0 when
+    nothing is wrong, 1 when something is, 10 when a bound was reached before
+    it was known, 2 when the file is not valid.
+    """
+    from agentsquad.runtime.control.net.check import Limits, check
+
+    clock = ctx.port(Clock)  # type: ignore[type-abstract]
+    data = ctx.port(NetFile).read(value.file)  # type: ignore[type-abstract]
+    limits = Limits(clock.monotonic_ms, value.seconds, value.states, value.net)
+    return check(value.file, data, limits)

@@ -12,6 +12,7 @@ removes the folder when no process has used it for a while, however those ended.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import fcntl
 import glob
@@ -232,7 +233,8 @@ class Server:
             ]
         self.process = _spawn(command, self.log)
         until = time.monotonic() + START_S
-        while not _answers(self.port):
+        ready = "ready to accept connections" if self.name == "postgresql" else "ready for connect"
+        while ready not in _tail(self.log) or not _answers(self.port):
             if self.process.poll() is not None or time.monotonic() > until:
                 raise ServiceError(f"{self.name} does not start:\n{_tail(self.log)}")
             time.sleep(0.05)
@@ -352,6 +354,7 @@ def lease(name: str) -> dict[str, str | int]:
         if found is None:
             raise ServiceError(f"{name} was started and is gone: see {folder}/keeper.log")
     _held[name] = (users, found)
+    atexit.register(users.close)
     return found
 
 

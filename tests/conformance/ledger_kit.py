@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib.util
+import os
+import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from agentsquad.kernel.event import NewEvent
 from agentsquad.runtime.ledger.contract import Ledger
@@ -52,8 +57,35 @@ class SeededEntropy:
         return data[:size]
 
 
+# Every store there is; what holds of one must hold of all.
+STORES = ("memory", "sqlite", "postgres")
+KEPT = ("sqlite", "postgres")  # those that outlive a process
+
+
 def url_of(kind: str, folder: Path) -> str:
+    """The address of an empty store; the same one for the same folder."""
+    if kind == "postgres":
+        mark = hashlib.sha256(f"{os.getpid()} {folder}".encode()).hexdigest()[:16]
+        return f"{postgresql()['url']}?schema=t_{mark}"
     return "memory:" if kind == "memory" else f"sqlite:///{folder}/ledger.db"
+
+
+def postgresql() -> dict[str, Any]:
+    """Where the PostgreSQL of this test session is; fails where none can be
+    had.
+    """
+    if "squad_services" not in sys.modules:
+        path = Path(__file__).parents[2] / "tools" / "services.py"
+        spec = importlib.util.spec_from_file_location("squad_services", path)
+        assert spec and spec.loader
+        sys.modules["squad_services"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["squad_services"])
+    services = sys.modules["squad_services"]
+    try:
+        found: dict[str, Any] = services.lease("postgresql")
+    except services.ServiceError as error:
+        pytest.fail(str(error), pytrace=False)
+    return found
 
 
 def open_test_ledger(url: str, seed: str = "seed") -> Ledger:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +15,26 @@ from agentsquad.runtime.ledger.adapters.files import FileBlobStore
 from agentsquad.runtime.ledger.adapters.memory import MemoryBlobStore
 from agentsquad.runtime.ledger.blob import externalise, resolve
 
+_spec = importlib.util.spec_from_file_location(
+    "ledger_kit", Path(__file__).parent / "ledger_kit.py"
+)
+assert _spec and _spec.loader
+kit = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(kit)
+
 
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.fixture(params=["memory", "files"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    return MemoryBlobStore() if request.param == "memory" else FileBlobStore(str(tmp_path / "b"))
+@pytest.fixture(params=["memory", "files", "postgres"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]:
+    if request.param == "postgres":
+        ledger = kit.open_test_ledger(kit.url_of("postgres", tmp_path))
+        yield ledger.blobs
+        ledger.close()
+    else:
+        yield MemoryBlobStore() if request.param == "memory" else FileBlobStore(str(tmp_path / "b"))
 
 
 async def test_bytes_come_back_by_their_digest(blobs: BlobStore) -> None:

@@ -26,7 +26,7 @@ _spec.loader.exec_module(kit)
 event = kit.event
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=kit.STORES)
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
     opened = kit.open_test_ledger(kit.url_of(request.param, tmp_path))
     yield opened

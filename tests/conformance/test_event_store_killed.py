@@ -53,8 +53,11 @@ asyncio.run(main(sys.argv[1]))
 
 
 @pytest.mark.slow
-def test_a_process_killed_while_appending_loses_nothing_it_was_told(tmp_path: Path) -> None:
-    url = kit.url_of("sqlite", tmp_path)
+@pytest.mark.parametrize("kind", kit.KEPT)
+def test_a_process_killed_while_appending_loses_nothing_it_was_told(
+    kind: str, tmp_path: Path
+) -> None:
+    url = kit.url_of(kind, tmp_path)
     told: dict[int, tuple[str, str]] = {}
     for turn in range(6):
         writer = subprocess.Popen(
@@ -86,7 +89,7 @@ def test_a_process_killed_while_appending_loses_nothing_it_was_told(tmp_path: Pa
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", kit.STORES)
 async def test_a_tiny_cache_of_stream_ends_gives_the_same_answers(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

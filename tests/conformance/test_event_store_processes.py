@@ -30,6 +30,12 @@ def load(name: str) -> ModuleType:
 
 kit = load("ledger_kit")
 
+
+@pytest.fixture(params=kit.KEPT)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 WRITER = """
 import asyncio, json, sys
 from agentsquad.kernel.errors import ConflictError
@@ -65,8 +71,8 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 
 
 @pytest.mark.slow
-def test_two_processes_append_at_once_without_gaps(tmp_path: Path) -> None:
-    url, count = kit.url_of("sqlite", tmp_path), 60
+def test_two_processes_append_at_once_without_gaps(kind: str, tmp_path: Path) -> None:
+    url, count = kit.url_of(kind, tmp_path), 60
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, url, name, str(count)],
@@ -97,8 +103,10 @@ def test_two_processes_append_at_once_without_gaps(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-async def test_a_second_opener_sees_and_continues_what_the_first_wrote(tmp_path: Path) -> None:
-    url = kit.url_of("sqlite", tmp_path)
+async def test_a_second_opener_sees_and_continues_what_the_first_wrote(
+    kind: str, tmp_path: Path
+) -> None:
+    url = kit.url_of(kind, tmp_path)
     first, second = kit.open_test_ledger(url, "one"), kit.open_test_ledger(url, "two")
     for number in range(300):
         writer, reader = (first, second) if number % 2 else (second, first)
@@ -114,8 +122,8 @@ async def test_a_second_opener_sees_and_continues_what_the_first_wrote(tmp_path:
     second.close()
 
 
-async def test_waiting_notices_what_another_opener_appended(tmp_path: Path) -> None:
-    url = kit.url_of("sqlite", tmp_path)
+async def test_waiting_notices_what_another_opener_appended(kind: str, tmp_path: Path) -> None:
+    url = kit.url_of(kind, tmp_path)
     first, second = kit.open_test_ledger(url, "one"), kit.open_test_ledger(url, "two")
     waiting = asyncio.create_task(first.store.wait(0, timeout_ms=100_000))
     await asyncio.sleep(0)
@@ -159,9 +167,9 @@ async def with_append_inside(
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", ["witness", "head", "scan"])
 async def test_an_append_by_another_while_opening_is_not_taken_for_a_loss(
-    step: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, step: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = kit.url_of("sqlite", tmp_path)
+    url = kit.url_of(kind, tmp_path)
     first = kit.open_test_ledger(url, "one")
     await first.store.append([kit.event("shared", n=1)])
 
@@ -177,9 +185,9 @@ async def test_an_append_by_another_while_opening_is_not_taken_for_a_loss(
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", ["head", "stream", "seqs", "rows", "typed", "scan", "types"])
 async def test_an_append_by_another_while_reading_is_not_taken_for_damage(
-    step: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, step: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = kit.url_of("sqlite", tmp_path)
+    url = kit.url_of(kind, tmp_path)
     first, second = kit.open_test_ledger(url, "one"), kit.open_test_ledger(url, "two")
     await first.store.append([kit.event("shared", n=1)])
 
@@ -203,8 +211,8 @@ async def test_an_append_by_another_while_reading_is_not_taken_for_damage(
 
 
 @pytest.mark.slow
-def test_many_processes_may_create_one_ledger_at_once(tmp_path: Path) -> None:
-    url = kit.url_of("sqlite", tmp_path)
+def test_many_processes_may_create_one_ledger_at_once(kind: str, tmp_path: Path) -> None:
+    url = kit.url_of(kind, tmp_path)
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, url, str(number), "2"],

@@ -32,7 +32,7 @@ def load(name: str) -> ModuleType:
 kit = load("ledger_kit")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=kit.STORES)
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
     opened = kit.open_test_ledger(kit.url_of(request.param, tmp_path))
     yield opened

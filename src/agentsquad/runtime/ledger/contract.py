@@ -8,7 +8,7 @@ sealing, checking) is one code path for every store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,10 +16,12 @@ import msgspec
 
 from agentsquad.kernel.errors import (
     ConflictError,
+    DeniedError,
     IntegrityError,
     InvalidError,
     MissingError,
     UnavailableError,
+    UnsupportedError,
 )
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ports import BlobStore, EventStore
@@ -282,6 +284,12 @@ class ReadingSet(Protocol):
         """Offer more projections."""
         ...
 
+    def attend(self, projection: str) -> Sized | None:
+        """Have what this process appends kept for a projection until it is
+        followed: how much that is; None where the log does not tell.
+        """
+        ...
+
     async def rows(self, projection: str, table: str | None = None) -> list[dict[str, Any]]:
         """Return a table as of the newest event, in the order of its key."""
         ...
@@ -314,6 +322,7 @@ class Ledger:
     keyring: KeyRing
     readings: ReadingSet
     files: Mapping[str, str] = field(default_factory=dict)
+    tenure: Any = None
 
     def close(self) -> None:
         """Close the readings, the log and the keys."""
@@ -407,6 +416,56 @@ class BusyError(UnavailableError):
     code = "ledger.busy"
 
 
+class UnreachableError(UnavailableError):
+    """The server of the ledger does not answer; nothing was written."""
+
+    code = "ledger.unreachable"
+
+
+class LapsedError(UnavailableError):
+    """The connection was lost before a commit and others wrote meanwhile;
+    nothing was written."""
+
+    code = "ledger.lapsed"
+
+
+class FencedError(UnavailableError):
+    """Another process drives the runs now; nothing was written."""
+
+    code = "ledger.fenced"
+
+
+class ReadOnlyError(UnavailableError):
+    """The server of the ledger takes no writes."""
+
+    code = "ledger.read_only"
+
+
+class AccessDeniedError(DeniedError):
+    """The server of the ledger lets nobody in with this name and password, or
+    not so far."""
+
+    code = "ledger.access"
+
+
+class DatabaseMissingError(MissingError):
+    """The server of the ledger has no such database."""
+
+    code = "ledger.database"
+
+
+class ExtraMissingError(UnsupportedError):
+    """What this store needs is not installed."""
+
+    code = "ledger.extra"
+
+
+class SchemaError(UnsupportedError):
+    """The store is of another release."""
+
+    code = "ledger.schema"
+
+
 class ReadFailedError(UnavailableError):
     """The ledger's file cannot be read or opened."""
 
@@ -421,16 +480,21 @@ class ClosedError(UnavailableError):
 
 __all__ = [
     "CHAPTER_LENGTH",
+    "AccessDeniedError",
     "Batch",
     "BlobMissingError",
     "BusyError",
     "ClosedError",
     "DamagedError",
+    "DatabaseMissingError",
     "EventInvalidError",
     "EventMissingError",
     "ExpectError",
+    "ExtraMissingError",
+    "FencedError",
     "FullError",
     "Head",
+    "LapsedError",
     "KeyLostError",
     "KeyRing",
     "Ledger",
@@ -438,14 +502,17 @@ __all__ = [
     "NewEvent",
     "PoisonedError",
     "ReadFailedError",
+    "ReadOnlyError",
     "ReadingDiffersError",
     "ReadingSet",
     "RebuildReport",
     "Record",
     "RecordStore",
     "Row",
+    "SchemaError",
     "StreamHead",
     "SubjectMissingError",
+    "UnreachableError",
     "UrlInvalidError",
     "VerifyFailedError",
     "Volume",

@@ -16,6 +16,7 @@ log refuses to write until opened again.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
@@ -29,6 +30,7 @@ from agentsquad.runtime.ledger.contract import (
     EventMissingError,
     Head,
     KeyRing,
+    LapsedError,
     LostError,
     PoisonedError,
     Record,
@@ -41,6 +43,7 @@ from agentsquad.runtime.ledger.header import leaf_of
 from agentsquad.runtime.ledger.merkle import HASH_SIZE, TILE_WIDTH, TileNodes, root_at
 from agentsquad.runtime.ledger.placing import Append, Holder, Placing
 from agentsquad.runtime.ledger.reading import Reader
+from agentsquad.runtime.ledger.tenure import Pushing
 from agentsquad.runtime.ledger.tree import GrowingTree
 
 HEADS_MAX = 2_048
@@ -149,7 +152,11 @@ class EventLog:
         failure: SquadError | None = None
         try:
             self._require_writable()
-            self._commit(kept, placing)
+            try:
+                self._commit(kept, placing)
+            except LapsedError:  # nothing was written, and others wrote meanwhile
+                self._heads.clear()
+                self._commit(kept, placing)
         except SquadError as error:
             failure = error
             self._heads.clear()
@@ -304,22 +311,35 @@ class EventLog:
         """Return the size as soon as it is greater than `after`, or when time
         is up.
 
-        Appends of this process are noticed at once, those of others within
-        `POLL_MS`.
+        Appends of this process are noticed at once; so are those of others if
+        the volume tells of them, else within `POLL_MS`.
         """
         deadline = None if timeout_ms is None else self._clock.monotonic_ms() + timeout_ms
-        while True:
-            size = self._refresh()
-            left = POLL_MS if deadline is None else deadline - self._clock.monotonic_ms()
-            if size > after or left <= 0:
-                return size
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
-            nap = asyncio.ensure_future(self._clock.sleep_ms(min(left, POLL_MS)))
-            try:
-                await asyncio.wait((waiter, nap), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                self._waiters.discard(waiter)
+        pushed = isinstance(self._volume, Pushing)
+        deaf = self._volume.listen(self._announce) if isinstance(self._volume, Pushing) else None
+        try:
+            while True:
+                size = self._refresh()
+                left = math.inf if deadline is None else deadline - self._clock.monotonic_ms()
+                if size > after or left <= 0:
+                    return size
+                await self._nap(left if pushed else min(left, POLL_MS))
+        finally:
+            if deaf is not None:
+                deaf()
+
+    async def _nap(self, duration_ms: float) -> None:
+        """Sleep until something is announced, or for so long."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        naps: list[asyncio.Future[None]] = []
+        if duration_ms < math.inf:
+            naps.append(asyncio.ensure_future(self._clock.sleep_ms(duration_ms)))
+        try:
+            await asyncio.wait((waiter, *naps), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiters.discard(waiter)
+            for nap in naps:
                 nap.cancel()
 
     # --- reading ---

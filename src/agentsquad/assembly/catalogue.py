@@ -36,6 +36,7 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.runtime.ledger.plugin import plugin as ledger
     from agentsquad.runtime.policy.plugin import plugin as policy
     from agentsquad.runtime.resilience.plugin import plugin as resilience
+    from agentsquad.runtime.temporal.plugin import plugin as temporal
     from agentsquad.solutions.purchase_to_pay.plugin import plugin as purchase_to_pay
     from agentsquad.trust.attestation.plugin import plugin as attestation
     from agentsquad.workforce.agents.plugin import plugin as agents
@@ -49,6 +50,7 @@ def plugins() -> tuple[Plugin, ...]:
         control,
         net,
         determinism,
+        temporal,
         agents,
         explain,
         attestation,

@@ -22,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     home: Path
     store: str
+    engine: str = "embedded"
     policy: Path | None
     user: str
     local_model: str | None = None
@@ -42,6 +43,7 @@ def read(environment: Mapping[str, str] | None = None, *, home: str | None = Non
     return Settings(
         home=where,
         store=env.get("SQUAD_STORE") or f"sqlite:///{where / 'log.db'}",
+        engine=env.get("SQUAD_ENGINE") or "embedded",
         policy=Path(policy)
         if policy
         else (where / "policy" if (where / "policy").is_dir() else None),

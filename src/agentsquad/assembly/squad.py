@@ -38,6 +38,7 @@ from agentsquad.runtime.resilience.admission import Admission, tuning_of
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 from agentsquad.runtime.resilience.contract import Appraiser, Board, GuardSource
 from agentsquad.runtime.resilience.guard import Guards
+from agentsquad.runtime.temporal.contract import RunWorker
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 
 SQLITE = "sqlite:///"
@@ -78,6 +79,7 @@ class Squad:
         ports.provide(BlobStore, lambda: self.ledger.blobs)
         ports.provide(Gate, lambda: Gate(self.world.store))
         ports.provide(Engine, self._engine)
+        ports.provide(RunWorker, self._worker)
         ports.provide(Admission, self._admission)
         ports.provide(Board, lambda: engine.board(settings.home, settings.store))
         ports.provide(BudgetKeeper, lambda: BudgetKeeper(self.world.store))
@@ -93,7 +95,7 @@ class Squad:
         ports.provide(AgentCatalogue, lambda: ports.get(Shelf))
         ports.provide(Models, self._models)
         ports.provide(ModelCatalogue, lambda: ports.get(Models))
-        if settings.store.startswith("sqlite:"):
+        if settings.store.startswith("sqlite:") and settings.engine == "embedded":
             ports.provide(Lease, lambda: engine.file_lease(settings.home / "engine.lock"))
 
     @property
@@ -164,10 +166,19 @@ class Squad:
     @property
     def actor(self) -> Actor:
         """Who asks when nothing else says so."""
+        from agentsquad.runtime.temporal import plugin as temporal
+
+        if not temporal.embedded(self.settings.engine):
+            return temporal.open_engine(self.world, self.settings.engine)
         return self.settings.actor
 
     async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
         """Call one action as a surface does and return its typed output."""
+    def _worker(self) -> RunWorker:
+        from agentsquad.runtime.temporal import plugin as temporal
+
+        return temporal.open_worker(self.world, self.settings.engine)
+
         found = self.registry.action(action)
         if action in (*SHIPPED, *LISTS, *METERED) and self.unkept:
             return await self._aside(action, value, actor)

@@ -16,7 +16,7 @@ from agentsquad.surfaces.gateway.operation import Operation
 INTRODUCTION = "Agent Squad: work done by AI agents and people, on one verifiable log."
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Run": ("demo", "run", "resume", "schedule"),
+    "Run": ("demo", "run", "resume", "worker", "schedule"),
     "People": ("inbox", "approve", "reject"),
     "Look": ("runs", "engine", "log", "cost", "why"),
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),

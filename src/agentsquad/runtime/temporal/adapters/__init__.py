@@ -1,0 +1,1 @@
+"""Temporal itself: the workflow, its activities, the worker and the client."""

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,10 +17,12 @@ from agentsquad.kernel.errors import ConflictError
 from agentsquad.kernel.event import NewEvent
 from agentsquad.runtime.ledger import snapshot
 from agentsquad.runtime.ledger.adapters.memory import MemoryKeyRing
-from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.ledger.contract import Ledger, StreamHead
 from agentsquad.runtime.ledger.draft import Drafter
 from agentsquad.runtime.ledger.header import Header, parse
+from agentsquad.runtime.ledger.placing import Append, Placing
 from agentsquad.runtime.ledger.plugin import open_ledger
+from agentsquad.runtime.ledger.tree import GrowingTree
 from agentsquad.testing.clock import ManualClock
 from agentsquad.testing.entropy import SeededEntropy
 
@@ -44,9 +47,9 @@ def new_ledger(url: str = "memory:") -> Ledger:
     kind=texts,
     actor=texts,
     correlation=st.none() | st.text(max_size=30),
-    cause=st.none() | st.integers(1, 2**53 - 1),
+    cause=st.none() | st.just(1),
     version=st.integers(1, 2**53 - 1),
-    seq=st.integers(1, 2**53),
+    seq=st.integers(2, 2**53),
     first=st.booleans(),
     payload=payloads,
 )
@@ -61,9 +64,14 @@ def test_a_header_written_by_hand_is_its_canonical_json(**given: Any) -> None:
         version=given["version"],
     )
     draft = Drafter(SeededEntropy(), MemoryKeyRing(SeededEntropy())).draft(event)
-    prev = None if given["first"] else "sha256:" + "ab" * 32
+    seq, first = given["seq"], given["first"]
+    prev = None if first else "sha256:" + "ab" * 32
     at = "2026-11-23T12:00:00.123Z/00ff"
-    header = draft.header(at=at, prev=prev, seq=given["seq"], stream_seq=7)
+    known = None if first else StreamHead(1, event.stream, 6, seq - 1, bytes.fromhex("ab" * 32))
+    placing = Placing(seq, lambda name: known, lambda: at)
+    append = Append([draft], None, None)
+    placing.add(append)
+    header = placing.batch(GrowingTree()).rows[0].header
     fields = {
         "actor": event.actor,
         "at": at,
@@ -72,14 +80,17 @@ def test_a_header_written_by_hand_is_its_canonical_json(**given: Any) -> None:
         "payload_digest": "sha256:"
         + hashlib.sha256(draft.salt + canonical.dumps(event.payload)).hexdigest(),
         "prev": prev,
-        "seq": given["seq"],
+        "seq": seq,
         "stream": event.stream,
-        "stream_seq": 7,
+        "stream_seq": 1 if first else 7,
         "type": event.type,
         "version": event.version,
     }
     assert header == canonical.dumps(fields)
-    assert parse(header, given["seq"]) == Header(**fields)
+    assert parse(header, seq) == Header(**fields)
+    told = msgspec.structs.asdict(append.result[0])
+    assert canonical.dumps(told.pop("payload")) == canonical.dumps(event.payload)
+    assert told == fields
 
 
 steps = st.lists(

@@ -39,9 +39,13 @@ def dumps_and_read(value: Any) -> tuple[bytes, Any]:
     """
     try:
         data = _encode(value)
-        if type(value) in (dict, list):
+        if type(value) is dict or type(value) is list:
             read = _decode_plain(data)
-            if read == value and _is_plain(data):
+            if (
+                read == value
+                and _LONG_INT not in data.translate(_DIGITS_ALIKE)
+                and (data.isascii() or not _ASTRAL.search(data))
+            ):
                 return data, read
     except (TypeError, ValueError, RecursionError, _NotPlainError, msgspec.MsgspecError):
         pass
@@ -183,12 +187,6 @@ def _plain_float(text: str) -> float:
 
 
 _decode_plain = msgspec.json.Decoder(float_hook=_plain_float).decode
-
-
-def _is_plain(data: bytes) -> bool:
-    return _LONG_INT not in data.translate(_DIGITS_ALIKE) and (
-        data.isascii() or not _ASTRAL.search(data)
-    )
 
 
 class _RejectedError(Exception):

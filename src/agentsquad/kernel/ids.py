@@ -15,6 +15,7 @@ from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.ports import Clock, Entropy
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _RANDOM_BITS = 80
 _MS_MAX = 2**48 - 1
 _COUNTER_MAX = 0xFFFF
@@ -77,16 +78,24 @@ class HybridClock:
         self._drift_ms_max = drift_ms_max
         self._wall_ms = -1
         self._counter = 0
+        self._spelled_ms = -1
+        self._spelled = ""
         self._second = -1
         self._second_text = ""
 
     def tick(self) -> str:
         """Return a reading for an event that happens now."""
-        now_ms = _milliseconds(self._clock)
+        now_ms = self._clock.now_ms()
         if now_ms > self._wall_ms:
+            _checked(now_ms)
             self._wall_ms, self._counter = now_ms, 0
-        else:
-            self._advance()
+            return self._reading()
+        if now_ms < 0:
+            _checked(now_ms)
+        if self._wall_ms == self._spelled_ms and self._counter < _COUNTER_MAX:
+            self._counter += 1
+            return f"{self._spelled}{self._counter:04x}"
+        self._advance()
         return self._reading()
 
     def merge(self, reading: str) -> str:
@@ -123,7 +132,9 @@ class HybridClock:
         second, milliseconds = divmod(self._wall_ms, 1000)
         if second != self._second:
             self._second, self._second_text = second, _seconds_text(second)
-        return f"{self._second_text}.{milliseconds:03d}Z/{self._counter:04x}"
+        self._spelled_ms = self._wall_ms
+        self._spelled = f"{self._second_text}.{milliseconds:03d}Z/"
+        return f"{self._spelled}{self._counter:04x}"
 
 
 def parse_reading(reading: str) -> tuple[int, int]:
@@ -160,7 +171,10 @@ def _seconds_text(second: int) -> str:
 
 
 def _milliseconds(clock: Clock) -> int:
-    now_ms = clock.now_ms()
+    return _checked(clock.now_ms())
+
+
+def _checked(now_ms: int) -> int:
     if not 0 <= now_ms <= _MS_MAX:
         raise InvalidError(
             f"the clock says {now_ms} ms", code="ids.time", hint="expected a time after 1970"
@@ -170,4 +184,4 @@ def _milliseconds(clock: Clock) -> int:
 
 def _spell(time_ms: int, random: int) -> str:
     value = time_ms << _RANDOM_BITS | random
-    return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])

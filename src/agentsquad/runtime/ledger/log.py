@@ -109,7 +109,8 @@ class EventLog:
         again. If another process writes in between they get later places and
         times; a commit that fails takes everything placed with it.
         """
-        self._require_writable()
+        if self._refusal is not None:
+            raise _own(self._refusal)
         draft = self._drafter.draft
         append = Append([draft(event) for event in events], expect, None, holder)
         placing = self._placing
@@ -119,13 +120,14 @@ class EventLog:
             placed = self._pending[: placing.count]
             placing = self._placing = self._new_placing(self._tree.size)
             placing.again(placed)
-        while placing.count < len(self._pending):
-            placing.add(self._pending[placing.count])
+        pending = self._pending
+        while placing.count < len(pending):
+            placing.add(pending[placing.count])
         placing.add(append)
         if append.failure is not None:
             placing.count -= 1
             raise append.failure
-        self._pending.append(append)
+        pending.append(append)
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._pass, 0, PASSES_MAX)
@@ -194,7 +196,7 @@ class EventLog:
                 placing.again(placed)
             for append in appends[placing.count :]:
                 placing.add(append)
-            if not placing.rows:
+            if not placing.placed:
                 volume.rollback()
                 return
             tree = self._tree.copy()

@@ -195,7 +195,7 @@ class SqliteVolume:
 
     def _type_ids(self, rows: Sequence[Row]) -> dict[str, int]:
         types = self._types
-        for name in dict.fromkeys(row.type for row in rows):
+        for name in dict.fromkeys([row.type for row in rows]):
             if name in types:
                 continue
             found = self._db.execute("SELECT id FROM type WHERE name = ?", (name,)).get
@@ -222,11 +222,14 @@ class SqliteVolume:
 
     def stream(self, name: str) -> StreamHead | None:
         """Return the end of a stream."""
-        with database.translated(self._path):
-            self._trust()
+        try:
+            if not self._trusted:
+                self._trust()
             row = self._db.execute(
                 "SELECT id, name, version, last, leaf FROM stream WHERE name = ?", (name,)
             ).get
+        except apsw.Error as error:
+            raise database.read_error(error, self._path) from error
         if row is None:
             return None
         database.expect(self._path, row, int, str, int, int, bytes)

@@ -64,6 +64,7 @@ class ActionSpec(msgspec.Struct, frozen=True, kw_only=True):
     reconcile: str | None = None
     preview: str | None = None
     timeout_ms: int | None = None
+    heartbeat_ms: int | None = None  # longest silence between two `ctx.heartbeat()`
     retry: RetryPolicy = RetryPolicy()
     scopes: tuple[str, ...] = ()
     cli: tuple[str, ...] | None = None
@@ -136,6 +137,12 @@ def action(
             raise InvalidError(
                 f"action {name!r} must be written fn(ctx, input: In) -> Out",
                 code="action.signature",
+            )
+        if options.get("heartbeat_ms") is not None and not inspect.iscoroutinefunction(fn):
+            raise InvalidError(
+                f"action {name!r} must be 'async def' to have heartbeat_ms",
+                code="action.signature",
+                hint="a function that is not async cannot be stopped when it falls silent",
             )
         doc = inspect.getdoc(fn) or ""
         head, _, rest = doc.partition("\n\n")

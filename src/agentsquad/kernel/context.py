@@ -55,6 +55,21 @@ class Context(Protocol):
         cost_micros=…, currency=…."""
         ...
 
+    def time_left_ms(self) -> int | None:
+        """Return how long this call may still take, milliseconds: give it to
+        the other side. None without a limit."""
+        ...
+
+    def heartbeat(self, detail: Any = None) -> None:
+        """Show that the action lives; `detail` says how far it is, and is not
+        written to the log before the step ends."""
+        ...
+
+    @property
+    def last_heartbeat(self) -> Any:
+        """What the try before this one said last; None if it said nothing."""
+        ...
+
     def progress(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         """Tell a watching person how far it is; never recorded in the log."""
         ...

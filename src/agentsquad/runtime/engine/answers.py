@@ -6,60 +6,29 @@ never the requester, and only as policy allows (ARCHITECTURE section 5).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import ConflictError, DeniedError, InvalidError, MissingError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.policy import PolicyEngine, Question
-from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import InboxItem
 from agentsquad.runtime.engine.door import World
-from agentsquad.runtime.engine.state import END_EVENTS
-
-TYPES = (
-    "approval.requested",
-    "approval.given",
-    "approval.refused",
-    "timer.fired",
-    "run.cancel_requested",
-    *END_EVENTS,
-)
-
-
-class Questions:
-    """The open questions of all runs, followed from where it last read."""
-
-    def __init__(self, store: EventStore) -> None:
-        self._store = store
-        self._after = 0
-        self._open: dict[str, dict[str, Event]] = {}
-
-    async def open(self) -> list[Event]:
-        """Return approval.requested events without an answer, oldest first."""
-        while batch := await self._store.read(after=self._after, limit=5000, types=TYPES):
-            for event in batch:
-                self._fold(event)
-            self._after = batch[-1].seq
-        asked = [event for run in self._open.values() for event in run.values()]
-        return sorted(asked, key=lambda event: event.seq)
-
-    def _fold(self, event: Event) -> None:
-        body = event.payload or {}
-        if event.type == "approval.requested":
-            self._open.setdefault(event.stream, {})[body["position"]] = event
-        elif "position" in body and event.stream in self._open:
-            self._open[event.stream].pop(body["position"], None)
-        elif event.type in END_EVENTS or event.type == "run.cancel_requested":
-            self._open.pop(event.stream, None)
-        if not self._open.get(event.stream, True):
-            del self._open[event.stream]
+from agentsquad.runtime.engine.inbound.contract import UpdateAnswer
+from agentsquad.runtime.engine.inbound.intervening import Wish, allowed, asked
+from agentsquad.runtime.engine.inbound.telling import Telling
+from agentsquad.runtime.engine.outside import Outside, refuse_ended
+from agentsquad.runtime.engine.questions import Open, Questions, inbox_item
+from agentsquad.runtime.engine.resolving import Told
 
 
 class Answers:
     """The part of an engine that people talk to."""
 
     world: World
+    telling: Telling
+    outside: Outside
     _questions: Questions | None = None
 
     async def tell(self, run: str, kind: str, body: dict[str, Any], actor: str) -> None:
@@ -70,7 +39,7 @@ class Answers:
         """Return the questions that wait, oldest first."""
         if self._questions is None:
             self._questions = Questions(self.world.store)
-        found = [inbox_item(event) for event in await self._questions.open()]
+        found = [inbox_item(one) for one in await self._questions.open()]
         if run_id is None:
             return found
         return [one for one in found if f"{one.run}/".startswith(f"{run_id}/")]
@@ -79,6 +48,7 @@ class Answers:
         """Answer a question as a person; policy and segregation of duties are
         checked."""
         found = await self._question(item)
+        _answerable(found)
         who = Actor.parse(approver)
         if who.kind != "person":
             raise DeniedError("only a person can answer", code="approval.person")
@@ -91,18 +61,20 @@ class Answers:
                 "an answer needs a reason", code="approval.reason", hint="--reason …"
             )
         _may_answer(await self.policy_of(found.run), found, who)
-        await self.tell(
-            found.run,
-            "approval.given" if approve else "approval.refused",
-            {
-                "position": found.position,
-                "binding": found.binding,
-                "approver": approver,
-                "reason": reason,
-                "expires_ms": found.expires_ms,
-            },
-            approver,
-        )
+        body: dict[str, Any] = {
+            "position": found.position,
+            "binding": found.binding,
+            "approver": approver,
+            "reason": reason,
+            "expires_ms": found.expires_ms,
+        }
+        if found.level:
+            body |= {"level": found.level, "roles": list(found.roles)}
+        if approve and found.kind == "intervention":
+            await self._allow(found, body)
+            return
+        kind = "approval.given" if approve else "approval.refused"
+        await self.tell(found.run, kind, body, approver)
 
     async def _question(self, text: str) -> InboxItem:
         """Return the open question that `text` names or begins."""
@@ -128,6 +100,66 @@ class Answers:
         raise MissingError(
             f"no open question {text!r}", code="approval.missing", hint="squad inbox lists them"
         )
+
+    # --- telling and asking runs
+
+    async def query(self, run_id: str, name: str, value: Any = None) -> Any:
+        """Return what a run answers; nothing of it is written."""
+        return await self.telling.query(run_id, name, value)
+
+    async def update(
+        self,
+        run_id: str,
+        name: str,
+        value: Any = None,
+        *,
+        actor: str,
+        key: str | None = None,
+        timeout_ms: int | None = None,
+    ) -> UpdateAnswer:
+        """Have a run take an update; the same key gives the same answer."""
+        return await self.telling.update(
+            run_id, name, value, actor=actor, key=key, timeout_ms=timeout_ms
+        )
+
+    async def intervene(self, wish: Wish, *, actor: str) -> InboxItem:
+        """Ask for something to be done by hand; another person must approve
+        it."""
+        who = Actor.parse(actor)
+        policy = await self.policy_of(wish.run)
+
+        async def ask(journal: Sequence[Event]) -> list[Told]:
+            refuse_ended(wish.run, journal)
+            copy = await self.telling.copy(wish.run, journal)
+            try:
+                return [asked(wish, copy, journal, who, policy)]
+            finally:
+                copy.release()
+
+        (event,) = await self.outside.transact(wish.run, ask, actor)
+        return inbox_item(Open(asked=event))
+
+    async def _allow(self, item: InboxItem, answer: dict[str, Any]) -> None:
+        """Write an approved intervention, if it is still the one that was asked
+        for."""
+        policy = await self.policy_of(item.run)
+
+        async def make(journal: Sequence[Event]) -> list[Told]:
+            refuse_ended(item.run, journal)
+            request = next(
+                event.payload
+                for event in journal
+                if event.type == "approval.requested" and event.payload["position"] == item.position
+            )
+            copy = await self.telling.copy(item.run, journal)
+            try:
+                if item.position in copy.state.resolved:
+                    raise ConflictError(f"{item.id} is answered", code="approval.answered")
+                return allowed(request, answer, copy, policy)
+            finally:
+                copy.release()
+
+        await self.outside.transact(item.run, make, str(answer["approver"]))
 
     async def policy_of(self, run: str) -> PolicyEngine:
         """Return the rules that a run is judged by."""
@@ -156,20 +188,17 @@ def _may_answer(policy: PolicyEngine, item: InboxItem, who: Actor) -> None:
         )
 
 
-def inbox_item(event: Event) -> InboxItem:
-    """Return what an approval.requested event asks."""
-    body = event.payload
-    return InboxItem(
-        id=body["binding"].removeprefix("sha256:")[:12],
-        run=body["run"],
-        position=body["position"],
-        action=body["action"],
-        because=body["because"],
-        roles=tuple(body["roles"]),
-        requester=body["requester"],
-        input=body["input"],
-        evidence=body["evidence"],
-        binding=body["binding"],
-        asked=event.time,
-        expires_ms=body["expires_ms"],
-    )
+def _answerable(item: InboxItem) -> None:
+    """Raise for what is not answered with yes or no."""
+    if item.kind == "incident":
+        raise InvalidError(
+            f"step {item.position} of run {item.run} stands still; yes or no does not help it",
+            code="inbox.incident",
+            hint=f"squad runs retry {item.run} {item.position} --reason …, or skip, patch, fail",
+        )
+    if item.kind == "signal":
+        raise InvalidError(
+            f"run {item.run} waits for the signal {item.action}, not for yes or no",
+            code="inbox.signal",
+            hint=f"squad runs signal {item.run} {item.action}",
+        )

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from agentsquad.kernel import hashing
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.policy import Decision
@@ -20,6 +22,7 @@ from agentsquad.runtime.engine.contract import (
     ApprovalRequiredError,
     ApprovalStaleError,
 )
+from agentsquad.runtime.engine.inbound.ladder import wake
 
 if TYPE_CHECKING:
     from agentsquad.runtime.engine.command import Ask
@@ -45,6 +48,9 @@ def request(run: str, ask: Ask, policy_revision: str) -> dict[str, Any]:
         "requester": ask.requester,
         "expires_ms": ask.expires_ms,
     }
+    if ask.escalate:
+        body["escalate"] = msgspec.to_builtins(ask.escalate)
+        body["wake_ms"] = wake(ask.escalate, 0, ask.expires_ms)
     body["binding"] = binding(body)
     return body
 
@@ -117,7 +123,7 @@ async def check(world: World, step: Step, decision: Decision, given: Approval) -
         raise _stale(
             step, f"{approver} may not approve what {body['requester']} asked for", "approver"
         )
-    return tuple(body["roles"])
+    return tuple(answer.payload.get("roles", body["roles"]))
 
 
 async def find(world: World, run: str, position: str, kind: str) -> Event | None:

@@ -15,6 +15,7 @@ import msgspec
 
 from agentsquad.kernel.action import RetryPolicy
 from agentsquad.runtime.engine.contract import Approval
+from agentsquad.runtime.engine.inbound.contract import Rung
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     approvals: tuple[Approval, ...] = ()
     facts: Mapping[str, Any] = {}
     undoes: str | None = None
+    waits: bool = False  # for a person, where it fails for good
+    attempt: int = 0  # how often a person had it tried again
 
 
 class Sleep(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +51,7 @@ class WaitSignal(msgspec.Struct, frozen=True, kw_only=True):
     position: str
     name: str
     due_ms: int | None = None
+    escalate: tuple[Rung, ...] = ()
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +66,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     because: str
     requester: str
     expires_ms: int | None = None
+    escalate: tuple[Rung, ...] = ()
+    refuse: bool = False  # nobody's answer is a no
 
 
 class Child(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +79,20 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     input: Any
     key: str | None = None
     timeout_ms: int | None = None
+    waits: bool = False
+    attempt: int = 0
 
 
-Command = Call | Sleep | WaitSignal | Ask | Child
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer an update; `came` is {"output": …} or {"error": …}."""
+
+    position: str
+    key: str
+    name: str
+    came: dict[str, Any]
+
+
+Command = Call | Sleep | WaitSignal | Ask | Child | Reply
 
 
 def fingerprint(command: Command) -> tuple[str, Any]:
@@ -88,4 +105,6 @@ def fingerprint(command: Command) -> tuple[str, Any]:
         return f"approve {command.action}", command.input
     if isinstance(command, WaitSignal):
         return f"signal {command.name}", None
+    if isinstance(command, Reply):
+        return f"answer {command.name}", None
     return "sleep", None

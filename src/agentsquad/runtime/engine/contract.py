@@ -12,9 +12,9 @@ import hashlib
 import inspect
 import sys
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -27,8 +27,11 @@ from agentsquad.kernel.errors import (
     InvalidError,
 )
 from agentsquad.kernel.policy import Decision
+from agentsquad.kernel.registry import Plugin
+from agentsquad.runtime.engine.inbound.contract import UpdateAnswer
 
 T = TypeVar("T")
+OnFailure = Literal["fail", "wait"]  # what a step does that failed for good
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +78,7 @@ class WorkflowContext(Protocol):
         timeout_ms: int | None = None,
         approval: Approval | Sequence[Approval] | None = None,
         facts: Mapping[str, Any] | None = None,
+        on_failure: OnFailure | None = None,
     ) -> Any:
         """Call an action and return its output."""
         ...
@@ -96,20 +100,49 @@ class WorkflowContext(Protocol):
         ...
 
     async def approve(self, action: str, value: Any, **request: Any) -> Approval:
-        """Ask a person: evidence, roles, because, expires_ms, requester."""
+        """Ask a person: evidence, roles, because, expires_ms, requester,
+        escalate, on_expiry."""
         ...
 
     async def sleep(self, duration_ms: int) -> None:
         """Wait; the waiting run holds no memory."""
         ...
 
-    async def signal(self, name: str, *, timeout_ms: int | None = None) -> Any:
+    async def signal(self, name: str, *, timeout_ms: int | None = None, **more: Any) -> Any:
         """Wait for a signal and return its payload; StepDeadlineError when time
-        runs out."""
+        runs out, unless there is a `fallback`; `escalate` tells whom then."""
+        ...
+
+    def signals(self, name: str, *, timeout_ms: int | None = None) -> AsyncIterator[Any]:
+        """Return the signals of a name one by one, for `async for`."""
+        ...
+
+    def on_query(self, name: str, fn: Callable[..., Any] | None = None) -> Any:
+        """Answer queries of a name, which only look."""
+        ...
+
+    def on_update(
+        self,
+        name: str,
+        fn: Callable[..., Any] | None = None,
+        *,
+        validator: Callable[..., Any] | None = None,
+    ) -> Any:
+        """Take updates of a name, which are recorded and may do steps."""
+        ...
+
+    def patched(self, change: str) -> bool:
+        """Whether this run began under code that knew of a change."""
         ...
 
     async def run(
-        self, workflow: str, value: Any, *, key: str | None = None, timeout_ms: int | None = None
+        self,
+        workflow: str,
+        value: Any,
+        *,
+        key: str | None = None,
+        timeout_ms: int | None = None,
+        on_failure: OnFailure | None = None,
     ) -> Any:
         """Run another workflow as a child and return its output."""
         ...
@@ -157,6 +190,10 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     auto: str | None = None
     example: str | None = None
     safe_reads: tuple[str, ...] = ()
+    signals: Mapping[str, Any] = {}
+    changes: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
+    on_failure: OnFailure = "fail"
 
 
 def workflow(  # noqa: PLR0913 - keyword options
@@ -172,6 +209,10 @@ def workflow(  # noqa: PLR0913 - keyword options
     example: str | None = None,
     safe_reads: Sequence[str] = (),
     uses: Sequence[Any] = (),
+    signals: Mapping[str, Any] | None = None,
+    changes: Sequence[str] = (),
+    retired: Sequence[str] = (),
+    on_failure: OnFailure = "fail",
 ) -> Callable[[Callable[[Any, Any], Awaitable[Any]]], Workflow]:
     """Mark a coroutine function `fn(ctx, input)` as a workflow.
 
@@ -180,6 +221,11 @@ def workflow(  # noqa: PLR0913 - keyword options
     the policy rule that may answer approvals in the place of people. `example`
     names a read that returns an input to rehearse with, and `safe_reads` the
     reads a rehearsal may do for real: they change nothing and cost nothing.
+
+    `signals` maps the names of the signals it takes to their types; another
+    name or a payload that does not fit is refused. `changes` names what
+    `ctx.patched` may ask about; `retired` those whose old path is gone. With
+    `on_failure="wait"` a step that fails for good waits for a person.
 
     The digest covers the source of the module it stands in, of the modules it
     uses and of those in `uses`, so that a run knows whether it goes on under
@@ -205,6 +251,10 @@ def workflow(  # noqa: PLR0913 - keyword options
             auto=auto,
             example=example,
             safe_reads=tuple(safe_reads),
+            signals=dict(signals or {}),
+            changes=tuple(changes),
+            retired=tuple(retired),
+            on_failure=on_failure,
         )
 
     return mark
@@ -262,7 +312,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One question that waits for a person."""
+    """One thing that waits for a person: a question, a signal that does not
+    come, or a step that stands still.
+
+    `level` is how far it was escalated, `since` when it came there.
+    """
 
     id: str
     run: str
@@ -276,6 +330,9 @@ class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
     binding: str
     asked: str
     expires_ms: int | None = None
+    kind: Literal["approval", "signal", "incident", "intervention"] = "approval"
+    level: int = 0
+    since: str | None = None
 
 
 class Engine(Protocol):
@@ -296,8 +353,27 @@ class Engine(Protocol):
         """Return how a run stands now."""
         ...
 
-    async def signal(self, run_id: str, name: str, payload: Any, *, actor: str) -> None:
-        """Send a signal to a run."""
+    async def signal(
+        self, run_id: str, name: str, payload: Any, *, actor: str, key: str | None = None
+    ) -> bool:
+        """Send a signal to a run; False when one with this key came before."""
+        ...
+
+    async def query(self, run_id: str, name: str, value: Any = None) -> Any:
+        """Return what a run answers; nothing of it is written."""
+        ...
+
+    async def update(
+        self,
+        run_id: str,
+        name: str,
+        value: Any = None,
+        *,
+        actor: str,
+        key: str | None = None,
+        timeout_ms: int | None = None,
+    ) -> UpdateAnswer:
+        """Have a run take an update; the same key gives the same answer."""
         ...
 
     async def inbox(self, run_id: str | None = None) -> list[InboxItem]:
@@ -313,8 +389,9 @@ class Engine(Protocol):
         """Ask a run to stop; what it did is compensated."""
         ...
 
-    async def recover(self) -> list[str]:
-        """Continue every open run; return their ids."""
+    async def recover(self, *, wait: bool = True) -> list[str]:
+        """Continue every open run; return the ids of those that were in the
+        middle of something. Without `wait`, beside what is done meanwhile."""
         ...
 
 
@@ -395,6 +472,43 @@ class Manifests(Protocol):
         None."""
         ...
 
+    async def revision(self, name: str, digest: str) -> Mapping[str, Any]:
+        """Return what of its input a run takes from another revision of its
+        manifest; MissingError when no such revision was applied."""
+        ...
+
+
+class Deployed(msgspec.Struct, frozen=True, kw_only=True):
+    """One deployed version, loaded: the digest that names it and pins its
+    workflows, and what it offers."""
+
+    name: str
+    digest: str
+    plugin: Plugin
+
+
+class Deployments(Protocol):
+    """Versions of workflows that were deployed into the store, beside those
+    that are installed."""
+
+    def newest(self, workflow: str) -> str | None:
+        """Return the digest of the version that new runs take, None where the
+        installed one serves."""
+        ...
+
+    def knows(self, digest: str) -> bool:
+        """Whether a version of this digest was deployed and not retired."""
+        ...
+
+    async def refresh(self) -> None:
+        """Take in what was deployed since."""
+        ...
+
+    async def load(self, digest: str) -> Deployed:
+        """Return a version, loaded once in a process; raises what keeps its
+        code from being loaded."""
+        ...
+
 
 class Lease(Protocol):
     """The right to drive the runs of a store; one process has it at a time."""
@@ -410,6 +524,24 @@ class Lease(Protocol):
 
     def release(self) -> None:
         """Give it back."""
+        ...
+
+
+@runtime_checkable
+class Nudging(Protocol):
+    """A lease on a store that says when other processes told it something, so
+    that nobody has to look."""
+
+    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
+        """Call `heard` then; return how to stop."""
+        ...
+
+
+class Stopping(Protocol):
+    """How a process that serves hears that it is to end."""
+
+    async def told(self) -> str:
+        """Return what said so, when it does."""
         ...
 
 

@@ -25,6 +25,7 @@ from agentsquad.runtime.engine.command import (
     Call,
     Child,
     Command,
+    Reply,
     Sleep,
     WaitSignal,
     fingerprint,
@@ -40,10 +41,11 @@ from agentsquad.runtime.engine.contract import (
 from agentsquad.runtime.engine.flow import DEADLINE as DEADLINE
 from agentsquad.runtime.engine.flow import DECIDE as DECIDE
 from agentsquad.runtime.engine.flow import QUERY as QUERY
-from agentsquad.runtime.engine.flow import Flow
 from agentsquad.runtime.engine.flow import plain as plain
+from agentsquad.runtime.engine.inbound.contract import ChangeRetiredError
+from agentsquad.runtime.engine.inbound.hands import HAND, Hands
 from agentsquad.runtime.engine.scheduler import Scheduler
-from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, evolve
+from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, TOLD, evolve
 
 NOTES = ("effect.planned", "approval.requested", "timer.set", "signal.waiting")
 CHANGED = "the code changed under an open run, or it reads something outside its context"
@@ -57,7 +59,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     payload: dict[str, Any]
 
 
-class Instance(Flow):
+class Instance(Hands):
     """One run of one workflow, driven only by its events.
 
     It is also the workflow's context.
@@ -72,6 +74,7 @@ class Instance(Flow):
         self._gone: set[str] = set()  # what comes of these positions is of no interest any more
         self._consumed: dict[str, int] = {}
         self._ending: tuple[Any, BaseException | None] | None = None
+        self._prepare()
 
     # --- driven by events
 
@@ -98,15 +101,37 @@ class Instance(Flow):
                 self._check_end(event)
             elif kind in NOTES:
                 self._noted(event.payload["position"], event)
+            elif kind in TOLD:
+                self._told(kind, event)
         self._scheduler.run()
 
+    def _told(self, kind: str, event: Event) -> None:
+        if kind == "update.accepted":
+            self._accepted(event)
+        elif kind in ("update.completed", "update.failed"):
+            self._answered(event)
+        elif kind == "wait.escalated":
+            self._escalated(event)
+        elif kind == "intervention.made":
+            self._intervened(event)
+        elif event.payload["position"] not in self._gone:
+            self._check(event.payload["position"], event)
+
     def _noted(self, position: str, event: Event) -> None:
+        if position.startswith(HAND):
+            return
         waits = event.type in ("timer.set", "signal.waiting")
         if position in self._gone or (waits and position not in self.commands):
             return  # what is noted came a moment before it was written down
         self._check(position, event)
 
     def _begin(self) -> None:
+        gone = [one for one in self.workflow.retired if one not in self.state.changes]
+        if gone:
+            raise ChangeRetiredError(
+                f"run {self.state.run} began before {', '.join(gone)}, whose old path is gone",
+                hint="continue it under the version it began with, or cancel it",
+            )
         value = self.state.input
         if self.workflow.input is not Any:
             value = msgspec.convert(value, self.workflow.input, strict=False)
@@ -117,7 +142,7 @@ class Instance(Flow):
         self._scheduler.spawn(coro)  # type: ignore[arg-type]
 
     def _resolve(self, position: str, event: Event) -> None:
-        if position in self._gone:
+        if position in self._gone or position.startswith(HAND):
             return
         command = self._check(position, event)
         del self.commands[position]
@@ -159,6 +184,8 @@ class Instance(Flow):
         if isinstance(command, Sleep):
             return None, None
         if isinstance(command, Ask):
+            if command.refuse:
+                return nobody(command), None
             return None, StepDeadlineError(
                 f"nobody answered the question about {command.action} in time",
                 code="approval.expired",
@@ -198,12 +225,12 @@ class Instance(Flow):
                 },
             )
         for field, asked_for in self._requested(command, value, event).items():
-            if recorded[field] == asked_for:
+            if recorded.get(field) == asked_for:
                 continue
             from agentsquad.kernel.pointer import diff
 
             pointer, was, now = next(
-                iter(diff(recorded[field], asked_for)), ("", recorded[field], asked_for)
+                iter(diff(recorded.get(field), asked_for)), ("", recorded.get(field), asked_for)
             )
             raise NonDeterministicError(
                 f"event {event.seq}: step {position} ({name}) was called with "
@@ -267,7 +294,7 @@ class Instance(Flow):
                     del self.commands[position]
                     self._gone.add(position)  # its timer may fire a moment later
                     self.state.timers.pop(position, None)
-                    self._scheduler.wake(position, event.payload.get("payload"))
+                    self._scheduler.wake(position, self._payload(name, event))
                 return
 
     def _take(self, name: str) -> Event | None:
@@ -294,15 +321,20 @@ class Instance(Flow):
         self.commands.clear()
         self.commands.update(kept)
         self.state.timers.clear()
+        self.state.incidents.clear()
         self._scheduler.interrupt(why, kept)
 
     def _leaves(self, command: Command) -> bool:
+        if command.position in self.state.incidents:
+            return False  # nothing of it is under way
         if isinstance(command, Call):
             action = self.registry.actions.get(command.action)
             return action is not None and action.spec.effect.outward
-        return isinstance(command, Child)
+        return isinstance(command, (Child, Reply))
 
     def _on_end(self, value: Any, error: BaseException | None) -> None:
+        if self._hold(value, error):
+            return
         if self._ending is None and error is not None and any(saga.entries for saga in self.sagas):
             self._ending = (value, error)
             self._scheduler.spawn(self._undo(), "undo.")
@@ -335,6 +367,12 @@ class Instance(Flow):
         self.sagas.clear()
 
     @property
+    def ending(self) -> bool:
+        """Whether the workflow's own code has ended or is being stopped."""
+        states = (self.end, self._ending, self._held, self.stopped)
+        return any(one is not None for one in states)
+
+    @property
     def ended(self) -> bool:
         """Whether the log itself says that the run has ended."""
         return self.state.status in ENDED
@@ -351,6 +389,18 @@ def approval_of(event: Event) -> Approval:
         position=body["position"],
         binding=body["binding"],
         expires_ms=body.get("expires_ms"),
+    )
+
+
+def nobody(command: Ask) -> Approval:
+    """Return the no of a question that nobody answered in time."""
+    return Approval(
+        approved=False,
+        approver="service:squad",
+        reason="nobody answered in time",
+        position=command.position,
+        binding="",
+        expires_ms=command.expires_ms,
     )
 
 

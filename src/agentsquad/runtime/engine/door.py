@@ -21,6 +21,7 @@ from agentsquad.kernel.policy import Decision, PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.contract import Approval
+from agentsquad.runtime.engine.heartbeat import Heart
 from agentsquad.runtime.engine.state import EffectState
 from agentsquad.runtime.resilience.guard import Guard
 
@@ -111,8 +112,10 @@ class Step:
         "actor",
         "approvals",
         "attempts",
+        "beat",
         "cause",
         "correlation",
+        "deadline_ms",
         "decision",
         "effect",
         "facts",
@@ -154,6 +157,8 @@ class Step:
         self.approvals: tuple[Approval, ...] = ()
         self.retry: RetryPolicy = action.spec.retry
         self.timeout_ms: int | None = action.spec.timeout_ms
+        self.deadline_ms: int | None = None  # when the run, or one above it, must have ended
+        self.beat: Heart | None = None
         self.attempts = 0
         self.usage: list[dict[str, Any]] = []
         self.guard: Guard | None = None
@@ -165,6 +170,14 @@ class Step:
         self.key: str | None = None
         self.started_ms = 0.0
         self.told: Callable[[list[Event]], None] | None = None  # hears what it appends to the run
+
+    def left_ms(self, now_ms: int) -> int | None:
+        """Return how long a try that begins now may take: the least of its own
+        limit and what is left to its run and those above."""
+        if self.deadline_ms is None:
+            return self.timeout_ms
+        left = self.deadline_ms - now_ms
+        return left if self.timeout_ms is None else min(left, self.timeout_ms)
 
     @property
     def idempotency_key(self) -> str:
@@ -268,11 +281,25 @@ class StepContext:
         )
         inner.facts = facts
         inner.usage = self._step.usage
+        inner.deadline_ms = self._step.deadline_ms
         return await path.run(inner)
 
     def meter(self, **usage: Any) -> None:
         """Record what this call consumed."""
         self._step.usage.append(usage)
+
+    def time_left_ms(self) -> int | None:
+        """Return how long this call may still take; None without a limit."""
+        return self._step.left_ms(self._world.clock.now_ms())
+
+    def heartbeat(self, detail: Any = None) -> None:
+        """Show that the action lives, and how far it is."""
+        Heart.of(self._world, self._step).beat(detail)
+
+    @property
+    def last_heartbeat(self) -> Any:
+        """What the try before this one said last; None if it said nothing."""
+        return Heart.of(self._world, self._step).before
 
     def progress(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         """Tell a watching person how far it is."""

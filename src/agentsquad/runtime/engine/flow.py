@@ -16,10 +16,10 @@ import msgspec
 from agentsquad.kernel.action import RetryPolicy
 from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Registry
-from agentsquad.runtime.engine.command import Ask, Call, Child, Command, Sleep, WaitSignal
-from agentsquad.runtime.engine.contract import Approval
+from agentsquad.runtime.engine.command import Call, Child, Command, Sleep
+from agentsquad.runtime.engine.contract import Approval, OnFailure
 from agentsquad.runtime.engine.saga import Saga
-from agentsquad.runtime.engine.scheduler import Join, Latch, Scheduler, Wait
+from agentsquad.runtime.engine.scheduler import Join, Latch, Scheduler, Task, Wait
 from agentsquad.runtime.engine.state import RunState
 
 DECIDE = "policy.decide"
@@ -42,9 +42,17 @@ class Flow:
         self._draws = 0
         self.looked = 0  # how long the journal was when the code last asked for the time
 
+    def _waits(self, on_failure: OnFailure | None) -> bool:
+        """Return whether a step that fails for good waits for a person."""
+        raise NotImplementedError
+
     def _take(self, name: str) -> Any:
         """Return the next signal of a name that nobody has taken, or None."""
         raise NotImplementedError
+
+    def branches(self) -> list[Task]:
+        """Return the branches of this run, in the order of their places."""
+        return self._scheduler.branches()
 
     @property
     def run_id(self) -> str:
@@ -89,6 +97,7 @@ class Flow:
         approval: Approval | Sequence[Approval] | None = None,
         facts: Mapping[str, Any] | None = None,
         undoes: str | None = None,
+        on_failure: OnFailure | None = None,
     ) -> Any:
         """Call an action and return its output; `undoes` names the position it
         compensates."""
@@ -104,6 +113,7 @@ class Flow:
             approvals=_several(approval),
             facts=plain(facts) if facts else {},
             undoes=undoes,
+            waits=self._waits(on_failure),
         )
         return await Wait(position)
 
@@ -125,34 +135,6 @@ class Flow:
         """Evaluate a policy rule and record its answer."""
         return await self.call(QUERY, {"path": path, "input": plain(value)}, name=path)
 
-    async def approve(  # noqa: PLR0913 - keyword options
-        self,
-        action: str,
-        value: Any,
-        *,
-        evidence: Any = None,
-        roles: Iterable[str] = (),
-        because: str = "",
-        expires_ms: int | None = None,
-        requester: str | None = None,
-    ) -> Approval:
-        """Ask a person; `expires_ms` is how long the question and its answer
-        stay good."""
-        position = self._position()
-        self.asked.append(position)
-        self.commands[position] = Ask(
-            position=position,
-            name=f"approve {action}",
-            action=action,
-            input=plain(value),
-            evidence=plain(evidence),
-            roles=tuple(roles),
-            because=because,
-            requester=requester or self.state.actor,
-            expires_ms=None if expires_ms is None else self.now_ms() + expires_ms,
-        )
-        return await Wait(position)  # type: ignore[no-any-return]
-
     async def sleep(self, duration_ms: int) -> None:
         """Wait for a time."""
         position = self._position()
@@ -160,19 +142,14 @@ class Flow:
         self.commands[position] = Sleep(position=position, due_ms=self.now_ms() + int(duration_ms))
         await Wait(position)
 
-    async def signal(self, name: str, *, timeout_ms: int | None = None) -> Any:
-        """Wait for a signal; one that came before it was asked for counts."""
-        position = self._position()
-        early = self._take(name)
-        if early is not None:
-            return early.payload.get("payload")
-        due = None if timeout_ms is None else self.now_ms() + timeout_ms
-        self.asked.append(position)
-        self.commands[position] = WaitSignal(position=position, name=name, due_ms=due)
-        return await Wait(position)
-
     async def run(
-        self, workflow: str, value: Any, *, key: str | None = None, timeout_ms: int | None = None
+        self,
+        workflow: str,
+        value: Any,
+        *,
+        key: str | None = None,
+        timeout_ms: int | None = None,
+        on_failure: OnFailure | None = None,
     ) -> Any:
         """Run another workflow as a child."""
         position = self._position()
@@ -184,6 +161,7 @@ class Flow:
             input=plain(value),
             key=key,
             timeout_ms=timeout_ms,
+            waits=self._waits(on_failure),
         )
         output = await Wait(position)
         target = self.registry.workflows.get(workflow)

@@ -33,7 +33,10 @@ class Parking:
             and not drive.unsaved
             and instance.end is None
             and instance.commands
-            and all(self._only_waits(run, c) for c in instance.commands.values())
+            and all(
+                self._only_waits(run, c) or p in instance.state.incidents
+                for p, c in instance.commands.items()
+            )
         ):
             del drives[run]
             above = drives.get(run.rpartition("/")[0])
@@ -60,8 +63,13 @@ class Parking:
         try:
             drive = await router.load(run)
             if drive is not None and position in drive.instance.commands:
-                await router.append(drive, ("timer.fired", {"position": position}))
-                await drive.saved()  # if it does not get to the disk, try later, not at once
+                told = drive.instance.woken(position, router.world.clock.now_ms())
+                if told is not None:
+                    await router.append(drive, told)
+                    await drive.saved()  # if it does not get to the disk, try later, not at once
+                due = drive.instance.state.timers.get(position)
+                if due is not None and position in drive.instance.commands:
+                    self.timers.add(due, run, position)  # the next rung of a ladder
         except MissingError:
             self.timers.forget(run, position)  # the disk never took the run
         except SquadError as error:
@@ -74,5 +82,6 @@ class Parking:
 
 def child_id(run: str, command: Child) -> str:
     """Return the id of a child run: its parent's id and its key or position
-    there."""
-    return f"{run}/{command.key or command.position}"
+    there; one that a person had tried again is another run."""
+    again = f"~{command.attempt}" if command.attempt else ""
+    return f"{run}/{command.key or command.position}{again}"

@@ -21,17 +21,21 @@ from agentsquad.kernel.errors import (
     UnavailableError,
 )
 from agentsquad.runtime.engine import approval as approvals
-from agentsquad.runtime.engine.command import Call, Child, Command, Sleep, WaitSignal
+from agentsquad.runtime.engine.command import Ask, Call, Child, Command, Reply, Sleep, WaitSignal
 from agentsquad.runtime.engine.contract import EffectAmbiguousError, Outcome
-from agentsquad.runtime.engine.decider import DECIDE, QUERY, plain
-from agentsquad.runtime.engine.door import CallPath, Step
+from agentsquad.runtime.engine.decider import DEADLINE, DECIDE, QUERY, Instance, plain
+from agentsquad.runtime.engine.door import CallPath, Step, World
 from agentsquad.runtime.engine.drive import Drive
+from agentsquad.runtime.engine.inbound.hands import opened
+from agentsquad.runtime.engine.inbound.ladder import wake
+from agentsquad.runtime.engine.interceptors.execute import left
 from agentsquad.runtime.engine.parking import child_id
 from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.state import ENDED
 from agentsquad.runtime.engine.timers import Timers
 
 SLOW_MS = 5
+LOOKED_AT_MAX = 32  # other waits of a run up to which it is seen that all of it waits
 
 Tell = Callable[[str, str, dict[str, Any], str], Awaitable[None]]
 
@@ -49,6 +53,8 @@ class Performer:
     async def perform(self, drive: Drive, command: Command) -> None:
         """Carry out one command; the event it ends in has been fed back on
         return."""
+        if command.position in drive.instance.state.incidents:
+            return  # it waits for somebody to intervene
         if isinstance(command, Call):
             await self._call(drive, command)
         elif isinstance(command, Child):
@@ -56,29 +62,44 @@ class Performer:
         elif isinstance(command, Sleep):
             await self._wait_for(drive, "timer.set", command.position, {"due_ms": command.due_ms})
         elif isinstance(command, WaitSignal):
-            await self._wait_for(
-                drive,
-                "signal.waiting",
-                command.position,
-                {"name": command.name, "due_ms": command.due_ms},
-            )
+            body = {"name": command.name, "due_ms": command.due_ms}
+            if command.escalate:
+                body["wake_ms"] = wake(command.escalate, 0, command.due_ms)
+                body["escalate"] = plain(command.escalate)
+            await self._wait_for(drive, "signal.waiting", command.position, body)
+        elif isinstance(command, Reply):
+            await self._reply(drive, command)
         else:
-            body = approvals.request(drive.instance.run_id, command, self._world.policy.revision)
+            revision = self._home(drive).policy.revision
+            body = approvals.request(drive.instance.run_id, command, revision)
             await self._wait_for(drive, "approval.requested", command.position, body)
 
     async def _wait_for(self, drive: Drive, kind: str, position: str, body: dict[str, Any]) -> None:
         state = drive.instance.state
         if position not in state.requests:
+            body |= _company(drive.instance, position)
             await self._router.append(drive, (kind, {"position": position, **body}))
         due = body.get("due_ms") if kind != "approval.requested" else body.get("expires_ms")
+        due = body.get("wake_ms", due)
         if position in state.requests:
             due = state.timers.get(position)
         if due is not None:
             self._timers.add(due, state.run, position)
 
+    async def _reply(self, drive: Drive, command: Reply) -> None:
+        """Write the answer to an update, once."""
+        if command.position in drive.instance.state.answers:
+            return
+        kind = "update.failed" if "error" in command.came else "update.completed"
+        body = {"position": command.position, "key": command.key, "name": command.name}
+        await self._router.append(drive, (kind, {**body, **command.came}))
+
     async def _call(self, drive: Drive, command: Call) -> None:
         state = drive.instance.state
-        if command.position in drive.instance.leaving and command.position not in state.effects:
+        known = state.effects.get(command.position)
+        if command.position in drive.instance.leaving and (
+            known is None or known.status == "failed"
+        ):
             asked = {"action": command.action, "input": command.input}
             await self._never_begun(drive, command, asked)
             return
@@ -88,7 +109,12 @@ class Performer:
         try:
             if command.action in (DECIDE, QUERY):
                 step.facts = {}
-            output = await self._path.run(step)
+            path = self._path if drive.version is None else drive.version.home.path
+            if step.deadline_ms is not None and (
+                step.effect is None or step.effect.status in ("planned", "failed")
+            ):
+                left(self._world, step)
+            output = await path.run(step)
         except EffectAmbiguousError:
             return  # the step stays open until a person resolves it
         except SquadError as error:
@@ -99,7 +125,8 @@ class Performer:
         else:
             kind = "effect.confirmed" if outward else "step.completed"
             body["output"] = plain(output)
-        if kind == "step.completed" or kind == "step.failed":
+        failed = command.waits and "error" in body
+        if kind == "step.completed" or kind == "step.failed" or failed:
             body["action"] = command.action
             body["effect"] = step.action.spec.effect.value
             body["input"] = command.input
@@ -109,6 +136,8 @@ class Performer:
             body["attempts"] = step.attempts
         if step.usage:
             body["usage"] = step.usage
+        if step.beat is not None:
+            step.notes |= step.beat.end()
         if step.notes:
             body |= step.notes
         body["ms"] = round(self._world.clock.monotonic_ms() - step.started_ms, 3)
@@ -116,6 +145,8 @@ class Performer:
         drive.firm |= outward or bool(step.usage) or body["ms"] > SLOW_MS
         if command.position in state.resolved:
             return
+        if failed and drive.instance.stopped is None:
+            kind, body = opened(kind, body)
         if step.undoes is not None and "output" in body:
             undone = {**step.undoes, "by": command.position}
             await self._router.append(
@@ -127,7 +158,7 @@ class Performer:
     def _step(self, drive: Drive, command: Call) -> Step:
         state = drive.instance.state
         step = Step(
-            self._world.registry.action(command.action),
+            drive.instance.registry.action(command.action),
             command.input,
             actor=_actor(state.actor),
             run=state.run,
@@ -139,8 +170,9 @@ class Performer:
         step.correlation = state.correlation
         step.cause = state.last_seq
         known = state.effects.get(command.position)
-        if known is not None:
+        if known is not None and (not command.attempt or known.input == command.input):
             step.effect = copy(known)
+        step.deadline_ms = drive.instance.until_ms
         if command.undoes in state.effects:
             step.undoes = {"position": command.undoes, "key": state.effects[command.undoes].key}
         step.told = partial(self._router.accept, drive)
@@ -156,6 +188,12 @@ class Performer:
         parent: dict[str, Any] = {"run": state.run, "position": command.position}
         if command.timeout_ms is not None:
             parent["timeout_ms"] = command.timeout_ms
+        until = drive.instance.until_ms
+        if until is not None:
+            parent["deadline_ms"] = until
+        if command.attempt:
+            drive.settling.discard(command.position)
+        parent |= _company(drive.instance, command.position)
         actor = state.actor
         if command.workflow == "agent-turn":
             actor = f"agent:{command.input['agent']}"
@@ -175,7 +213,7 @@ class Performer:
                 "child": child,
                 "error": errors.record(error),
             }
-            await self._router.append(drive, ("step.failed", failed))
+            await self._router.append(drive, unwilling(command, ("step.failed", failed)))
             return
         if child not in self._router.drives and child not in self._router.stuck:
             outcome = await self._router.outcome(child)
@@ -207,12 +245,31 @@ class Performer:
             drive.settling.add(command.position)
             await self._router.append(drive, ended_child(command, child, outcome))
 
-    def outward(self, command: Command) -> bool:
-        """Whether a command changes the world."""
+    def _home(self, drive: Drive) -> World:
+        """Return the world that a run's version runs in."""
+        return self._world if drive.version is None else drive.version.world
+
+    def outward(self, command: Command, drive: Drive | None = None) -> bool:
+        """Whether a command, of this run, changes the world."""
         if not isinstance(command, Call):
             return False
-        action = self._world.registry.actions.get(command.action)
+        registry = self._world.registry if drive is None else drive.instance.registry
+        action = registry.actions.get(command.action)
         return action is not None and action.spec.effect.outward
+
+
+def _company(instance: Instance, position: str) -> dict[str, bool]:
+    """Return what a wait says of the rest of its run: in its first branch that
+    anything else is under way, in another that nothing is (`waiting`)."""
+    waits = instance.state.requests
+    others = len(instance.commands) - 1
+    alone = others <= LOOKED_AT_MAX and all(
+        p == position or (p in waits and isinstance(c, (Sleep, WaitSignal, Ask)))
+        for p, c in instance.commands.items()
+    )
+    if "." in position or position == DEADLINE:
+        return {"alone": True} if alone else {}
+    return {} if alone else {"beside": True}
 
 
 def ended_child(command: Child, child: str, outcome: Outcome) -> tuple[str, dict[str, Any]]:
@@ -231,7 +288,13 @@ def ended_child(command: Child, child: str, outcome: Outcome) -> tuple[str, dict
         "code": "run.cancelled",
         "message": f"run {child} {outcome.status}",
     }
-    return "step.failed", {**body, "error": error}
+    return unwilling(command, ("step.failed", {**body, "error": error}))
+
+
+def unwilling(command: Child, told: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Return the event that a failed child leaves: where its step waits for a
+    person, an incident."""
+    return opened(*told) if command.waits else told
 
 
 _actor = lru_cache(maxsize=256)(Actor.parse)

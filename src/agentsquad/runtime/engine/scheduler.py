@@ -14,6 +14,8 @@ from typing import Any
 
 from agentsquad.runtime.engine.contract import CancelSignal, ForeignAwaitError
 
+OnEnd = Callable[[Any, BaseException | None], None]
+
 
 class Wait:
     """What a task awaits for one step's result."""
@@ -68,7 +70,7 @@ class Task:
     """One coroutine, its place in the workflow's order, and the group it
     belongs to."""
 
-    __slots__ = ("coro", "counter", "group", "index", "owed", "path", "waiting")
+    __slots__ = ("coro", "counter", "group", "index", "on_end", "owed", "path", "waiting")
 
     def __init__(
         self, coro: Coroutine[Any, Any, Any], path: str, group: Join | None, index: int
@@ -80,6 +82,7 @@ class Task:
         self.index = index
         self.waiting: Wait | Join | Latch | None = None
         self.owed: CancelSignal | None = None  # raised at its next step
+        self.on_end: OnEnd | None = None  # who hears of its end, if not the scheduler's owner
 
     def next_position(self) -> str:
         """Return the position of this task's next step; raises the signal that
@@ -102,9 +105,14 @@ class Scheduler:
         self._tasks: set[Task] = set()
         self._on_end = on_end
 
-    def spawn(self, coro: Coroutine[Any, Any, Any], path: str = "") -> Task:
-        """Add a root task."""
-        return self._add(coro, path, None, 0)
+    def spawn(
+        self, coro: Coroutine[Any, Any, Any], path: str = "", on_end: OnEnd | None = None
+    ) -> Task:
+        """Add a root task; with `on_end`, a branch that somebody else waits
+        for, stopped with the run."""
+        task = self._add(coro, path, None, 0)
+        task.on_end = on_end
+        return task
 
     def _add(
         self, coro: Coroutine[Any, Any, Any], path: str, group: Join | None, index: int
@@ -141,6 +149,11 @@ class Scheduler:
                 task.owed = signal
                 continue
             self._ready.append((task, None, signal))
+
+    def branches(self) -> list[Task]:
+        """Return the tasks that have not ended, in the order of their
+        places."""
+        return sorted(self._tasks, key=lambda one: order(one.path))
 
     def release(self, latch: Latch) -> None:
         """Make every task that waits at a latch ready."""
@@ -208,7 +221,7 @@ class Scheduler:
         self._tasks.discard(task)
         group = task.group
         if group is None:
-            self._on_end(value, task.owed or error)
+            (task.on_end or self._on_end)(value, task.owed or error)
             return
         if error is None:
             group.results[task.index] = value

@@ -17,6 +17,7 @@ from typing import Any
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import DeadlineError, SquadError
 from agentsquad.kernel.ids import new_id
+from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.runtime.engine.answers import Answers
 from agentsquad.runtime.engine.contract import Lease, Outcome
 from agentsquad.runtime.engine.decider import plain
@@ -24,6 +25,7 @@ from agentsquad.runtime.engine.door import CallPath, Interceptor, Step, World
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.ids import keyed_id
+from agentsquad.runtime.engine.inbound.telling import Telling
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.engine.outside import Outside
 from agentsquad.runtime.engine.parking import Parking
@@ -34,6 +36,7 @@ from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.tasks import Tasks
 from agentsquad.runtime.engine.timers import Timers
 from agentsquad.runtime.engine.waiting import Waiting
+from agentsquad.runtime.engine.versions import Versions
 from agentsquad.runtime.resilience.admission import Admission
 
 OPENING = ("run.started", *END_EVENTS)
@@ -46,16 +49,19 @@ class EmbeddedEngine(Answers):
         self.world = world
         self.path = CallPath(world, interceptors)
         self.lease: Lease | None = world.ports.get(Lease) if world.ports.has(Lease) else None
-        self.router = Router(world)
+        self.versions = Versions(world, self.path, interceptors)
+        self.router = Router(world, self.versions)
         self.parking = Parking(self.router)
         self.waiting = Waiting(world)
         self.outside = Outside(self.router, self.lease, self.waiting)
         performer = Performer(self.router, self.path, self.parking.timers, self.outside.tell)
+        self.telling = Telling(self.router, self.outside)
         self.tasks = Tasks(self.router, performer, self.parking.park)
         self.router.issue = self.tasks.issue
         self.router.rest = self.tasks.rest
         world.ports.put(CallPath, self.path)
         if not world.ports.has(Gate):
+        world.ports.put(Versions, self.versions)
             world.ports.put(Gate, Gate(world.store))
         if not world.ports.has(Admission):
             world.ports.put(Admission, Admission(world.clock, world.entropy))
@@ -117,6 +123,14 @@ class EmbeddedEngine(Answers):
 
     async def wait(self, run_id: str, *, timeout_ms: int | None = None) -> Outcome:
         """Return when the run has ended; DeadlineError when it takes too
+    async def policy_of(self, run: str) -> PolicyEngine:
+        """Return the rules that a run is judged by."""
+        drive = self.drives.get(run)
+        if drive is not None and drive.version is not None:
+            return drive.version.world.policy
+        events = await self.world.store.read_stream(f"run/{run}")
+        return (await self.versions.of(run, events)).world.policy
+
         long."""
         if run_id in self.stuck:
             raise self.stuck[run_id]
@@ -139,9 +153,11 @@ class EmbeddedEngine(Answers):
 
     # --- telling
 
-    async def signal(self, run_id: str, name: str, payload: Any, *, actor: str) -> None:
-        """Send a signal to a run."""
-        await self.tell(run_id, "signal.received", {"name": name, "payload": plain(payload)}, actor)
+    async def signal(
+        self, run_id: str, name: str, payload: Any, *, actor: str, key: str | None = None
+    ) -> bool:
+        """Send a signal to a run; False when one with this key came before."""
+        return await self.telling.signal(run_id, name, payload, actor=actor, key=key)
 
     async def cancel(self, run_id: str, *, actor: str, reason: str) -> None:
         """Ask a run to stop; it stops its children, and what was done is

@@ -37,6 +37,17 @@ RESOLVING = (
 )
 
 
+# What comes from outside, or is written because nobody came.
+TOLD = (
+    "update.accepted",
+    "update.completed",
+    "update.failed",
+    "wait.escalated",
+    "incident.opened",
+    "intervention.made",
+)
+
+
 class EffectState(msgspec.Struct, kw_only=True):
     """One entry of the effect ledger: planned, sent, confirmed, failed,
     ambiguous, compensated."""
@@ -73,6 +84,12 @@ class RunState(msgspec.Struct, kw_only=True):
     effects: dict[str, EffectState] = {}
     requests: dict[str, Event] = {}
     timers: dict[str, int] = {}
+    levels: dict[str, int] = {}  # how far a ladder has been climbed
+    updates: dict[str, Event] = {}  # by key
+    answers: dict[str, Event] = {}  # to updates, by position
+    incidents: dict[str, Event] = {}
+    retries: dict[str, Event] = {}  # what last had a step tried again
+    changes: tuple[str, ...] = ()
     mailbox: dict[str, list[Event]] = {}
     cancel: Event | None = None
     output: Any = None
@@ -93,6 +110,8 @@ def evolve(state: RunState, event: Event) -> None:
             return
         state.resolved[position] = event
         state.timers.pop(position, None)
+        if state.incidents:
+            state.incidents.pop(position, None)
         if kind.startswith("effect.") and position in state.effects:
             effect = state.effects[position]
             effect.status = kind.partition(".")[2]
@@ -110,20 +129,52 @@ def evolve(state: RunState, event: Event) -> None:
             entry.sends += kind == "effect.sent"
             entry.error = body.get("error", entry.error)
     elif kind in ("timer.set", "signal.waiting"):
-        if body.get("due_ms") is not None:
-            state.timers[body["position"]] = body["due_ms"]
+        due = body.get("wake_ms", body.get("due_ms"))
+        if due is not None:
+            state.timers[body["position"]] = due
         state.requests[body["position"]] = event
     elif kind == "approval.requested":
         state.requests[body["position"]] = event
-        if body.get("expires_ms") is not None:
-            state.timers[body["position"]] = body["expires_ms"]
+        due = body.get("wake_ms", body.get("expires_ms"))
+        if due is not None:
+            state.timers[body["position"]] = due
     elif kind == "signal.received":
-        state.mailbox.setdefault(body["name"], []).append(event)
+        box = state.mailbox.setdefault(body["name"], [])
+        key = body.get("key")
+        if key is None or all(one.payload.get("key") != key for one in box):
+            box.append(event)
     elif kind == "run.cancel_requested":
         state.cancel = event
     elif kind in END_EVENTS:
         _move(state, END_EVENTS[kind], event)
         state.output, state.error = body.get("output"), body.get("error")
+    elif kind in TOLD:
+        _told(state, kind, event)
+
+
+def _told(state: RunState, kind: str, event: Event) -> None:
+    """Fold what came from outside, or tells that nobody came."""
+    body = event.payload
+    if kind == "update.accepted":
+        state.updates.setdefault(body["key"], event)
+    elif kind in ("update.completed", "update.failed"):
+        state.answers.setdefault(body["position"], event)
+    elif kind == "wait.escalated":
+        position = body["position"]
+        state.levels[position] = body["level"]
+        if body.get("wake_ms") is None:
+            state.timers.pop(position, None)
+        else:
+            state.timers[position] = body["wake_ms"]
+    elif kind == "incident.opened":
+        state.incidents[body["position"]] = event
+        effect = state.effects.get(body["position"])
+        if effect is not None:
+            effect.status, effect.error = "failed", body["error"]
+    elif body["means"] in ("retry", "patch"):
+        position = body["position"]
+        if state.incidents.pop(position, None) is not None:
+            state.retries[position] = event
 
 
 def _move(state: RunState, status: str, event: Event) -> None:
@@ -144,6 +195,7 @@ def _started(state: RunState, event: Event, body: Any) -> None:
     state.parent = body.get("parent")
     state.policy = body.get("policy")
     state.timeout_ms = body.get("timeout_ms")
+    state.changes = tuple(body.get("changes") or ())
     state.actor = event.actor
     state.correlation = event.correlation
     state.started_seq = event.seq

@@ -46,6 +46,9 @@ class Tasks:
             return
         if instance.stopped is not None and not drive.stopped:
             self._halt(drive)
+        if instance.again:  # a person had these tried once more
+            drive.issued.difference_update(instance.again)
+            instance.again.clear()
         asked, instance.asked = instance.asked, []
         fresh = dict.fromkeys(p for p in asked if p in instance.commands and p not in drive.issued)
         for position in fresh:
@@ -92,7 +95,7 @@ class Tasks:
         """Do one step and those that follow on it one by one, in one task."""
         task = drive.tasks[name]
         while True:
-            outward = command is not None and self._performer.outward(command)
+            outward = command is not None and self._performer.outward(command, drive)
             drive.outward += outward
             try:
                 ahead = outward or drive.firm or drive.unsaved >= UNSAVED_MAX
@@ -106,6 +109,8 @@ class Tasks:
                 drive.outward -= outward
                 if drive.tasks.get(name) is task:
                     del drive.tasks[name]
+            if outward and drive.moved and not drive.outward:
+                self._router.move(drive)
             if drive.next is None:
                 return
             (name, command), drive.next = drive.next, None

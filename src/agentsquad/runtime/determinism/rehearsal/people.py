@@ -15,8 +15,8 @@ import msgspec
 from agentsquad.kernel.errors import ConflictError, DeniedError, InvalidError, MissingError
 from agentsquad.kernel.event import Event
 from agentsquad.runtime.determinism.rehearsal.recorded import Recorded
-from agentsquad.runtime.engine.answers import inbox_item
 from agentsquad.runtime.engine.contract import InboxItem
+from agentsquad.runtime.engine.questions import Open, inbox_item
 from agentsquad.runtime.engine.runs import question
 from agentsquad.runtime.engine.shell import EmbeddedEngine
 
@@ -49,7 +49,7 @@ class People:
 
     async def answer(self, engine: EmbeddedEngine, asked: Event) -> bool:
         """Answer a question; False when nobody does."""
-        item = inbox_item(asked)
+        item = inbox_item(Open(asked=asked))
         said = self._say(item) if callable(self._say) else self._said(engine, item)
         if said is None:
             return False

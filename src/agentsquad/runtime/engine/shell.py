@@ -35,8 +35,8 @@ from agentsquad.runtime.engine.router import Router, Watcher
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.tasks import Tasks
 from agentsquad.runtime.engine.timers import Timers
-from agentsquad.runtime.engine.waiting import Waiting
 from agentsquad.runtime.engine.versions import Versions
+from agentsquad.runtime.engine.waiting import Waiting
 from agentsquad.runtime.resilience.admission import Admission
 
 OPENING = ("run.started", *END_EVENTS)
@@ -54,14 +54,14 @@ class EmbeddedEngine(Answers):
         self.parking = Parking(self.router)
         self.waiting = Waiting(world)
         self.outside = Outside(self.router, self.lease, self.waiting)
-        performer = Performer(self.router, self.path, self.parking.timers, self.outside.tell)
         self.telling = Telling(self.router, self.outside)
+        performer = Performer(self.router, self.path, self.parking.timers, self.outside.tell)
         self.tasks = Tasks(self.router, performer, self.parking.park)
         self.router.issue = self.tasks.issue
         self.router.rest = self.tasks.rest
         world.ports.put(CallPath, self.path)
-        if not world.ports.has(Gate):
         world.ports.put(Versions, self.versions)
+        if not world.ports.has(Gate):
             world.ports.put(Gate, Gate(world.store))
         if not world.ports.has(Admission):
             world.ports.put(Admission, Admission(world.clock, world.entropy))
@@ -121,8 +121,6 @@ class EmbeddedEngine(Answers):
     async def _known(self, run: str) -> bool:
         return run in self.drives or bool(await self.world.store.read_stream(f"run/{run}", limit=1))
 
-    async def wait(self, run_id: str, *, timeout_ms: int | None = None) -> Outcome:
-        """Return when the run has ended; DeadlineError when it takes too
     async def policy_of(self, run: str) -> PolicyEngine:
         """Return the rules that a run is judged by."""
         drive = self.drives.get(run)
@@ -131,6 +129,8 @@ class EmbeddedEngine(Answers):
         events = await self.world.store.read_stream(f"run/{run}")
         return (await self.versions.of(run, events)).world.policy
 
+    async def wait(self, run_id: str, *, timeout_ms: int | None = None) -> Outcome:
+        """Return when the run has ended; DeadlineError when it takes too
         long."""
         if run_id in self.stuck:
             raise self.stuck[run_id]

@@ -8,6 +8,7 @@ loads every open run.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import sys
 from pathlib import Path
@@ -69,14 +70,35 @@ async def branches(ctx: Any, value: N) -> Any:
     return await ctx.parallel(ctx.signal("go"), ctx.signal("on"))
 
 
+@workflow("naps")
+async def naps(ctx: Any, value: N) -> Any:
+    return await ctx.parallel(ctx.sleep(60_000), ctx.sleep(10_000))
+
+
+GATES: list[asyncio.Future[None]] = []
+
+
+@action("net.slow", effect=Effect.READ)
+async def slow(ctx: Any, value: N) -> N:
+    """Read, when it may."""
+    for gate in GATES:
+        await gate
+    return N(value.n + 1)
+
+
+@workflow("beside")
+async def beside(ctx: Any, value: N) -> Any:
+    return await ctx.parallel(ctx.signal("go"), ctx.call("net.slow", value))
+
+
 @workflow("question")
 async def question(ctx: Any, value: N) -> Any:
     answer = await ctx.approve("net.read", value, roles=["boss"], because="b", requester="agent:x")
     return answer.approved
 
 
-FLOWS = (asks, sleeps, limited, above, branches, question)
-PLUGIN = Plugin(name="waits", actions=(read,), workflows=FLOWS)
+FLOWS = (asks, sleeps, limited, above, branches, naps, beside, question)
+PLUGIN = Plugin(name="waits", actions=(read, slow), workflows=FLOWS)
 
 
 async def left(s: TestSquad, flow: str) -> str:
@@ -132,12 +154,38 @@ async def test_a_question_is_answered_though_its_run_is_not_loaded():
     assert (await s.engine.wait(run, timeout_ms=1000)).output is True
 
 
-async def test_a_run_that_waits_in_several_branches_is_loaded_to_see():
+async def test_a_run_that_waits_in_all_its_branches_is_not_loaded():
     s = TestSquad(PLUGIN)
-    await left(s, "branches")
-    rows = await s.engine.waiting.rows()
-    assert len(rows) == 1
-    assert await s.engine.waiting.idle(rows) == set()
+    run = await left(s, "branches")
+    assert s.engine.drives == {}
+    await s.engine.signal(run, "on", 2, actor="person:ada")
+    await s.restart()
+    await s.engine.signal(run, "go", 1, actor="person:ada")
+    assert (await s.engine.wait(run, timeout_ms=1000)).output == [1, 2]
+
+
+async def test_every_branch_that_sleeps_wakes_at_its_own_time_though_its_run_is_not_loaded():
+    s = TestSquad(PLUGIN)
+    run = await left(s, "naps")
+    assert s.engine.drives == {}
+    assert s.engine.timers.next_due_ms == s.clock.now_ms() + 10_000
+    await s.clock.advance(10_000)
+    await s.restart()
+    await s.clock.advance(50_000)
+    assert (await s.engine.outcome(run)).output == [None, None]
+
+
+async def test_a_run_that_reads_in_one_branch_while_it_waits_in_another_is_loaded():
+    s = TestSquad(PLUGIN)
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    GATES.append(gate)
+    run = await s.engine.start("beside", N(1))
+    await settle()
+    await s.restart()
+    GATES.clear()
+    assert list(s.engine.drives) == [run]
+    await s.engine.signal(run, "go", 1, actor="person:ada")
+    assert (await s.engine.wait(run, timeout_ms=1000)).output == [1, {"n": 2}]
 
 
 async def test_a_waiting_run_whose_definition_changed_is_reported_at_once():
@@ -156,7 +204,8 @@ async def test_ended_runs_leave_the_reading_and_it_is_built_again_alike():
     done = await left(s, "asks")
     await s.engine.signal(done, "go", 1, actor="person:ada")
     open_run = await left(s, "sleeps")
-    assert [row["run"] for row in await s.engine.waiting.rows()] == [open_run]
+    rows = await s.ledger.readings.rows("waiting")
+    assert [(row["run"], row["busy"]) for row in rows] == [(open_run, 0)]
     followed = await s.ledger.readings.check("waiting")
     assert followed == await s.ledger.readings.rebuild("waiting")
 
@@ -179,12 +228,13 @@ async def test_what_is_called_idle_asks_for_nothing_when_it_is_loaded(name: str)
             s.crashes += 1
             await s.engine.close()
             s.engine = s._engine()
-            rows = await s.engine.waiting.rows()
-            idle = await s.engine.waiting.idle(rows)
+            rows = await s.ledger.readings.rows("waiting")
+            idle = {row["run"] for row in rows if not row["busy"]}
             seen += len(idle)
             now = s.clock.now_ms()
-            due = {row["run"] for row in rows if (row["due_ms"] or now + 1) <= now}
-            moving = due | {row["run"] for row in rows} - idle
+            timers = await s.ledger.readings.rows("waiting", "timers")
+            due = {row["run"] for row in timers if row["due_ms"] <= now}
+            moving = due | {row["run"] for row in rows if row["busy"]}
             # To load a parent loads its child.
             idle = {run for run in idle if not any(f"{m}/".startswith(f"{run}/") for m in moving)}
             size = await s.ledger.store.size()

@@ -79,8 +79,8 @@ def _is_of(past: Past, name: str, wrapped: Any) -> bool:
 async def _last(ctx: Context, workflow: str, name: str, wrapped: Any) -> Past | None:
     """Return the run of a workflow that started last of those that ended."""
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
-    for summary in reversed(await runs.listed(ctx.port(Ledger))):
-        if summary.parent is None and summary.workflow == name and summary.status in ENDED:
+    async for summary in runs.each(ctx.port(Ledger), runs.Filter(workflow=name)):
+        if summary.status in ENDED:
             past = await load(store, summary.run)
             if past is not None and _is_of(past, name, wrapped):
                 return past

@@ -95,7 +95,7 @@ async def run_schedules(ctx: Context, value: WatchInput) -> Watched:
     """
     clock = ctx.port(Clock)  # type: ignore[type-abstract]
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
-    await engine.recover()
+    await engine.recover(wait=False)
     begun = clock.monotonic_ms()
     seen = ctx.now_ms() - 1000 * (value.since or 0)
     started: list[Started] = []

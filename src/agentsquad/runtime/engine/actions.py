@@ -61,7 +61,7 @@ async def start(ctx: Context, value: StartInput) -> Outcome:
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
     name, expected, manifest = await _workflow(ctx, value.workflow)
     body, key = runs.read_input(value.input, expected)
-    await engine.recover()
+    await engine.recover(wait=False)
     if manifest is not None:
         body = {**manifest, "input": body}
     key = value.key or await _key(ctx, name, body) or key
@@ -128,6 +128,14 @@ class ListInput(msgspec.Struct, kw_only=True):
     status: Annotated[Standing | None, described("only runs that stand so")] = None
     all: Annotated[bool, described("child runs too")] = False
     limit: Annotated[int, Meta(description="how many, newest first", ge=1)] = 50
+    since: Annotated[
+        str | None, described("only runs that started then or later", "2026-11-23")
+    ] = None
+    until: Annotated[str | None, described("only runs that started before", "2026-11-24")] = None
+    cursor: Annotated[
+        str | None,
+        described("go on after the page whose `next` this was", "2026-11-23T08:00:00Z/x"),
+    ] = None
 
 
 class RunLine(msgspec.Struct, kw_only=True):
@@ -142,25 +150,28 @@ class RunLine(msgspec.Struct, kw_only=True):
 
 
 class RunList(msgspec.Struct):
-    """Runs, newest first."""
+    """Runs, newest first; `next` is the cursor of the page that follows."""
 
     items: list[RunLine]
+    next: str | None = None
 
 
 @action("runs.list", effect=Effect.READ, cli=("runs", "list"))
 async def list_runs(ctx: Context, value: ListInput) -> RunList:
     """List runs."""
-    summaries = await runs.listed(ctx.port(Ledger))
-    chosen = [
-        s
-        for s in summaries
-        if (value.all or s.parent is None)
-        and value.workflow in (None, s.workflow)
-        and value.status in (None, s.status)
-    ]
-    chosen.reverse()
+    which = runs.Filter(
+        workflow=value.workflow,
+        status=value.status,
+        roots=not value.all,
+        since=value.since,
+        until=value.until,
+        below=_place(value.cursor),
+    )
+    chosen = await runs.listed(ctx.port(Ledger), which, limit=value.limit)
+    full = len(chosen) == value.limit
     return RunList(
-        [
+        next=f"{chosen[-1].started}/{chosen[-1].run}" if full else None,
+        items=[
             RunLine(
                 id=s.run,
                 workflow=s.workflow,
@@ -169,9 +180,21 @@ async def list_runs(ctx: Context, value: ListInput) -> RunList:
                 ended=s.ended,
                 cost={c: runs.decimal(m) for c, m in sorted(s.cost.items())},
             )
-            for s in chosen[: value.limit]
-        ]
+            for s in chosen
+        ],
     )
+
+
+def _place(cursor: str | None) -> tuple[str, str] | None:
+    """Return the place a cursor names: when a run started, and its id."""
+    if cursor is None:
+        return None
+    started, slash, run = cursor.partition("/")
+    if not slash:
+        raise InvalidError(
+            f"{cursor!r} is no cursor", code="runs.cursor", hint="give `next` of the page before"
+        )
+    return started, run
 
 
 class RunInput(msgspec.Struct, kw_only=True):

@@ -3,12 +3,8 @@ the event that ends its wait brings it back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from agentsquad.kernel.errors import MissingError, SquadError, UnavailableError
 from agentsquad.runtime.engine.command import Ask, Child, Command, Sleep, WaitSignal
-from agentsquad.runtime.engine.decider import DEADLINE
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.timers import Timers
@@ -21,7 +17,7 @@ class Parking:
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self.timers = Timers(router.world.clock, self.fire)
+        self.timers = Timers(router.world.clock, self.fire, router.drives.__contains__)
 
     def park(self, drive: Drive) -> None:
         """Forget a run if it only waits."""
@@ -42,14 +38,6 @@ class Parking:
             above = drives.get(run.rpartition("/")[0])
             if above is not None and not above.tasks:
                 self.park(above)
-
-    def resume(self, row: Mapping[str, Any]) -> None:
-        """Take over the times of a run that only waits (`waiting.Waiting`)."""
-        run = str(row["run"])
-        if row["due_ms"] is not None and row["at"] > 0:
-            self.timers.add(int(row["due_ms"]), run, str(row["position"]))
-        if row["limit_ms"] is not None:
-            self.timers.add(int(row["limit_ms"]), run, DEADLINE)
 
     def _only_waits(self, run: str, command: Command) -> bool:
         """Whether a command needs no memory; a child at work soon answers."""

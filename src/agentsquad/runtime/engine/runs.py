@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -17,10 +17,11 @@ from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
 from agentsquad.runtime.engine.state import END_EVENTS, ENDED
-from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.ledger.contract import Ledger, Query
 from agentsquad.runtime.ledger.naming import find_run
 
 TICK_MS, TICK_MAX_MS = 200, 1600  # how often a watcher looks
+PAGE = 200
 
 RUN_EVENTS = (
     "run.started",
@@ -124,10 +125,29 @@ async def summaries(store: EventStore, run: str | None = None) -> list[Summary]:
     return list(found.values())
 
 
-async def listed(ledger: Ledger) -> list[Summary]:
-    """Return summaries of all runs from the ledger's reading, oldest first."""
-    rows = [dict(row) for row in await ledger.readings.rows("runs")]
-    rows.sort(key=lambda row: (row["started"], row["id"]))
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs are listed: `since` and `until` are when they started, `below`
+    is the place (started, id) after which a page begins."""
+
+    workflow: str | None = None
+    status: str | None = None
+    roots: bool = True
+    since: str | None = None
+    until: str | None = None
+    below: tuple[str, str] | None = None
+
+
+async def listed(ledger: Ledger, which: Filter, *, limit: int) -> list[Summary]:
+    """Return a page of summaries from the ledger's reading, newest first."""
+    asked = {"workflow": which.workflow, "status": which.status}
+    equal: dict[str, str | None] = {n: v for n, v in asked.items() if v is not None}
+    if which.roots:
+        equal["parent"] = None
+    after = which.below
+    if which.until is not None:
+        after = min(after or (which.until, ""), (which.until, ""))
+    query = Query(equal=equal, order=("started", "id"), after=after, descending=True, limit=limit)
+    rows = await ledger.readings.select("runs", query)
     return [
         Summary(
             run=row["id"],
@@ -139,7 +159,16 @@ async def listed(ledger: Ledger) -> list[Summary]:
             cost=row["cost"],
         )
         for row in rows
+        if which.since is None or row["started"] >= which.since
     ]
+
+
+async def each(ledger: Ledger, which: Filter) -> AsyncIterator[Summary]:
+    """Yield summaries of runs from the ledger's reading, newest first."""
+    while page := await listed(ledger, which, limit=PAGE):
+        for summary in page:
+            yield summary
+        which = msgspec.structs.replace(which, below=(page[-1].started, page[-1].run))
 
 
 async def events_of(store: EventStore, run: str | None) -> Any:

@@ -30,6 +30,7 @@ from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.engine.outside import Outside
 from agentsquad.runtime.engine.parking import Parking
 from agentsquad.runtime.engine.perform import Performer
+from agentsquad.runtime.engine.recovery import Recovery
 from agentsquad.runtime.engine.resolving import Told
 from agentsquad.runtime.engine.router import Router, Watcher
 from agentsquad.runtime.engine.state import END_EVENTS
@@ -52,7 +53,7 @@ class EmbeddedEngine(Answers):
         self.versions = Versions(world, self.path, interceptors)
         self.router = Router(world, self.versions)
         self.parking = Parking(self.router)
-        self.waiting = Waiting(world)
+        self.waiting = Waiting(world, self.versions)
         self.outside = Outside(self.router, self.lease, self.waiting)
         self.telling = Telling(self.router, self.outside)
         performer = Performer(self.router, self.path, self.parking.timers, self.outside.tell)
@@ -67,7 +68,8 @@ class EmbeddedEngine(Answers):
             world.ports.put(Admission, Admission(world.clock, world.entropy))
         self.admission: Admission = world.ports.get(Admission)
         self.admission.bind(lambda: len(self.router.drives))
-        self.router.watchers.append(self.admission.pulse)
+        self.router.watchers += [self.admission.pulse, self.waiting.lag]
+        self.recovery = Recovery(self.router, self.waiting, self.parking.timers)
 
     @property
     def drives(self) -> dict[str, Drive]:
@@ -196,22 +198,19 @@ class EmbeddedEngine(Answers):
                 return list(opened)
             after = batch[-1].seq
 
-    async def recover(self) -> list[str]:
-        """Continue every open run; a run that cannot go on is reported by
-        `wait`. One that only waits stays on the disk until its time comes."""
+    async def recover(self, *, wait: bool = True) -> list[str]:
+        """Continue every open run and return those that were in the middle of
+        something; a run that cannot go on is reported by `wait`.
+
+        One that only waits stays on the disk until its time comes. Without
+        `wait` this returns at once, and new work is done beside it.
+        """
         await self.own()
-        rows = await self.waiting.rows()
-        idle = await self.waiting.idle(rows)
-        for row in rows:
-            run = str(row["run"])
-            if run in idle:
-                self.parking.resume(row)
-                continue
-            try:
-                await self.router.load(run)
-            except SquadError as error:
-                self.router.stick(run, error)
-        return [str(row["run"]) for row in rows]
+        await self.versions.refresh()
+        if wait:
+            return await self.recovery.bring_back()
+        self.recovery.begin()
+        return []
 
     async def own(self) -> None:
         """Become the process that drives this store's runs, or raise
@@ -222,6 +221,8 @@ class EmbeddedEngine(Answers):
         """Stop driving; open runs continue from the log next time."""
         self.admission.close()
         self.timers.close()
+        self.waiting.close()
+        await self.recovery.close()
         self.outside.hush()
         await self.tasks.close()
         self.outside.leave()

@@ -1,162 +1,286 @@
-"""Waiting: which runs are open, and which of them only wait, as a reading of
-the log.
+"""Waiting: which runs are open, which of them have something to do, and when
+the others must go on, as a reading of the log.
 
-So that an engine that begins with ten thousand waiting runs loads those that
-have something to do, and of the others takes only the times at which they must
-go on. Deletable like every reading; where there is none it is folded in memory.
+So that an engine that begins with a million waiting runs loads only those that
+were in the middle of something, and of the timers holds only the next. Kept up
+from what the engine itself appends, deletable like every reading; where there
+is none it is folded in memory.
 
-Law: a run is called idle only if its journal alone shows that nothing but what
-it waits for can move it: its last event is a wait of its first branch, or a
-child run of its first branch began after its last event and is open. Runs that
-wait in several branches are loaded.
+Law: a run is called idle (`busy` 0) only if its journal alone shows that
+nothing but what it waits for can move it. A wait in its first branch says
+`beside` when anything else was under way, one in another branch says `alone`
+when nothing was; a child that began in its first branch counts as a wait until
+the child ends. Whatever ends a wait makes the run busy again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.ports import EventStore
-from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.decider import DEADLINE
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.state import END_EVENTS
-from agentsquad.runtime.ledger.contract import Ledger
+from agentsquad.runtime.engine.timers import Due
+from agentsquad.runtime.engine.versions import Versions, versions_of
+from agentsquad.runtime.ledger.contract import Ledger, Query, ReadingSet
 from agentsquad.runtime.ledger.projection import Projection, Row, Table, Tables
 
 WAITS = ("timer.set", "signal.waiting", "approval.requested")
-TYPES = ("run.started", "run.adopted", *END_EVENTS, *WAITS)
-NAME = "waiting"
+WOKEN = (
+    "run.adopted",
+    "run.cancel_requested",
+    "timer.fired",
+    "signal.received",
+    "approval.given",
+    "approval.refused",
+    "update.accepted",
+    "intervention.made",
+)
+ESCALATED = "wait.escalated"  # it waits on, for others
+TYPES = ("run.started", *END_EVENTS, *WAITS, *WOKEN, ESCALATED)
+NAME, TIMERS, DEFINITIONS = "waiting", "timers", "definitions"
+LAST = 2**62  # the urgency of a run without a time limit
 BATCH = 5000
+BEHIND_MAX = 512  # events of its own that the reading may be behind
 
 
 def fold(tables: Tables, event: Event) -> None:
     """Keep what each open run waits for, as far as one event says it."""
     run = event.stream.removeprefix("run/")
     body = event.payload or {}
-    if event.type in END_EVENTS:
-        tables.delete(NAME, run)
+    kind = event.type
+    if kind == "run.started":
+        _started(tables, run, event, body)
         return
-    if event.type == "run.started":
-        parent = body.get("parent") or {}
-        row: Row | None = {
-            "run": run,
-            "seq": event.seq,
-            "workflow": body.get("workflow"),
-            "definition": body.get("definition"),
-            "parent": parent.get("run"),
-            "step": parent.get("position"),
-            **{"position": None, "at": 0, "due_ms": None, "limit_at": 0, "limit_ms": None},
-        }
-    else:
-        row = tables.get(NAME, run)
+    row = tables.get(NAME, run)
     if row is None:
         return
-    if event.type == "run.adopted":
-        row["definition"] = body.get("definition")
-    elif event.type in WAITS and body.get("position") == DEADLINE:
-        row |= {"limit_at": event.stream_seq, "limit_ms": body.get("due_ms")}
-    elif event.type in WAITS:
-        due = body.get("expires_ms" if event.type == "approval.requested" else "due_ms")
-        row |= {"position": body.get("position"), "at": event.stream_seq, "due_ms": due}
+    if kind in END_EVENTS:
+        for position in row["timers"]:
+            tables.delete(TIMERS, run, position)
+        _count(tables, row, -1)
+        tables.delete(NAME, run)
+        _set_busy(tables, row["parent"])
+        return
+    if kind in WAITS:
+        _waits(tables, row, event, body)
+    elif kind == ESCALATED:
+        _timer(tables, row, body["position"], body.get("wake_ms"))
+    else:
+        if kind == "run.adopted":
+            _count(tables, row, -1)
+            row["definition"] = body.get("definition")
+            _count(tables, row, 1)
+        elif body.get("position") in row["timers"]:
+            _timer(tables, row, body["position"], None)
+        row["busy"] = 1
     tables.put(NAME, row)
+
+
+def _started(tables: Tables, run: str, event: Event, body: Mapping[str, Any]) -> None:
+    parent = body.get("parent") or {}
+    row: Row = {
+        "run": run,
+        "seq": event.seq,
+        "busy": 1,
+        "urgent": LAST,
+        "workflow": body.get("workflow"),
+        "definition": body.get("definition"),
+        "parent": parent.get("run"),
+        "timers": [],
+    }
+    tables.put(NAME, row)
+    _count(tables, row, 1)
+    if parent and _single(parent.get("position")) and not parent.get("beside"):
+        _set_busy(tables, parent["run"], 0)
+
+
+def _waits(tables: Tables, row: Row, event: Event, body: Mapping[str, Any]) -> None:
+    position = str(body.get("position"))
+    single = _single(position)
+    row["busy"] = int(bool(body.get("beside")) if single else not body.get("alone"))
+    branch = position.rpartition(".")[0]
+    # The step before in this branch is over, however its wait ended.
+    over = {p for p in row["timers"] if p != DEADLINE and p.rpartition(".")[0] == branch}
+    for old in sorted(over) if position != DEADLINE else ():
+        _timer(tables, row, old, None)
+    due = body.get("expires_ms" if event.type == "approval.requested" else "due_ms")
+    due = body.get("wake_ms", due)
+    _timer(tables, row, position, due)
+    if position == DEADLINE and due is not None:
+        row["urgent"] = int(due)
+
+
+def _timer(tables: Tables, row: Row, position: str, due_ms: int | None) -> None:
+    """Set one timer of a run, or drop it."""
+    rest = [one for one in row["timers"] if one != position]
+    if due_ms is not None:
+        tables.put(TIMERS, {"run": row["run"], "position": position, "due_ms": int(due_ms)})
+        rest.append(position)
+    elif len(rest) < len(row["timers"]):
+        tables.delete(TIMERS, row["run"], position)
+    row["timers"] = rest
+
+
+def _set_busy(tables: Tables, run: str | None, busy: int = 1) -> None:
+    row = None if run is None else tables.get(NAME, run)
+    if row is not None and row["busy"] != busy:
+        row["busy"] = busy
+        tables.put(NAME, row)
+
+
+def _count(tables: Tables, row: Mapping[str, Any], more: int) -> None:
+    """Count the open runs of each version of each workflow."""
+    key = (row["workflow"], row["definition"])
+    known = tables.get(DEFINITIONS, *key)
+    count = (known["open"] if known else 0) + more
+    if count > 0:
+        names = {"workflow": key[0], "definition": key[1]}
+        tables.put(DEFINITIONS, {**names, "open": count})
+    else:
+        tables.delete(DEFINITIONS, *key)
+
+
+def _single(position: Any) -> bool:
+    """Whether a position is a step in the first branch of a run."""
+    return isinstance(position, str) and "." not in position and position != DEADLINE
 
 
 WAITING = Projection(
     NAME,
-    1,
+    2,
     (
         Table(
             NAME,
             ("run",),
-            (
-                "seq", "workflow", "definition", "parent", "step",
-                "position", "at", "due_ms", "limit_at", "limit_ms",
-            ),
+            ("seq", "busy", "urgent", "workflow", "definition", "parent", "timers"),
+            (("busy", "urgent", "seq"), ("workflow", "definition", "seq")),
         ),
+        Table(TIMERS, ("run", "position"), ("due_ms",), (("due_ms", "run", "position"),)),
+        Table(DEFINITIONS, ("workflow", "definition"), ("open",)),
     ),
     fold,
     TYPES,
-)  # fmt: skip
+)
 
 
 class _Memory:
-    """The one table in memory, for an engine without a place for readings."""
+    """The tables in memory, for an engine without a place for readings."""
 
     def __init__(self) -> None:
-        self.table: dict[str, Row] = {}
+        self._keys = {table.name: table.key for table in WAITING.tables}
+        self._rows: dict[str, dict[tuple[Any, ...], Row]] = {name: {} for name in self._keys}
 
     def get(self, table: str, *key: Any) -> Row | None:
-        return self.table.get(key[0])
+        found = self._rows[table].get(key)
+        return None if found is None else dict(found)
 
     def put(self, table: str, row: Mapping[str, Any]) -> None:
-        self.table[row["run"]] = dict(row)
+        self._rows[table][tuple(row[name] for name in self._keys[table])] = dict(row)
 
     def delete(self, table: str, *key: Any) -> None:
-        self.table.pop(key[0], None)
+        self._rows[table].pop(key, None)
+
+    def select(self, table: str, query: Query) -> list[Row]:
+        def place(row: Row) -> tuple[Any, ...]:
+            return tuple(row[name] for name in query.order)
+
+        found = [
+            row
+            for row in self._rows[table].values()
+            if all(row[name] == value for name, value in query.equal.items())
+            and (query.after is None or place(row) > query.after)
+        ]
+        return sorted(found, key=place)[: query.limit]
 
 
 class Waiting:
-    """The open runs of a log; parents come before their children."""
+    """The open runs of a log."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, versions: Versions | None = None) -> None:
         self._store: EventStore = world.store
-        self._registry: Registry = world.registry
-        self._readings = None
-        if self.exact and world.ports.has(Ledger):
+        self._versions = versions or versions_of(world)
+        self._readings: ReadingSet | None = None
+        self._names = (NAME, "runs")
+        self._memory = _Memory()
+        self._after = 0
+        self._behind: asyncio.Task[None] | None = None
+        self._tail: Sized | None = None
+        if world.ports.has(Ledger):
             self._readings = world.ports.get(Ledger).readings
             self._readings.add(WAITING)
-        self._seen = 0
+            self._tail = self._readings.attend(NAME)
 
-    @property
-    def exact(self) -> bool:
-        """Whether the store can say where streams end; else every open run is
-        loaded."""
-        return hasattr(type(self._store), "ends") and getattr(self._store, "ends", None) is not None
-
-    async def rows(self) -> list[Row]:
-        """Return what is known of each open run, in the order they started."""
+    async def follow(self) -> int:
+        """Take in what was written; return how long the log is then."""
         if self._readings is not None:
-            found = await self._readings.rows(NAME)
-        else:
-            memory, after = _Memory(), 0
-            while batch := await self._store.read(after=after, limit=BATCH, types=TYPES):
-                for event in batch:
-                    fold(memory, event)
-                after = batch[-1].seq
-            found = list(memory.table.values())
-        return sorted(found, key=lambda row: int(row["seq"]))
+            return await self._readings.follow(NAME)
+        while batch := await self._store.read(after=self._after, limit=BATCH, types=TYPES):
+            for event in batch:
+                fold(self._memory, event)
+            self._after = batch[-1].seq
+        return await self._store.size()
 
-    async def idle(self, rows: Sequence[Row]) -> set[str]:
-        """Return the runs that nothing but what they wait for can move."""
-        if not self.exact:
-            return set()
-        ends = self._store.ends([f"run/{row['run']}" for row in rows])  # type: ignore[attr-defined]
-        child: dict[str, int] = {}  # run -> when the newest child of its first branch began
-        for row in rows:
-            if row["parent"] is not None and _single(row["step"]):
-                child[row["parent"]] = int(row["seq"])
-        found = set()
-        for row, (version, last) in zip(rows, ends, strict=True):
-            run = str(row["run"])
-            workflow = self._registry.workflows.get(row["workflow"])
-            if workflow is None or workflow.digest != row["definition"]:
-                continue  # it cannot go on, and that must be said
-            limited = row["limit_at"] == version
-            waits = row["at"] > 0 and _single(row["position"])
-            if (waits and row["at"] == version - limited) or child.get(run, 0) > last:
-                found.add(run)
+    async def _select(self, table: str, query: Query) -> list[Row]:
+        if self._readings is not None:
+            return await self._readings.select(NAME, query, table)
+        await self.follow()
+        return self._memory.select(table, query)
+
+    async def busy(self, after: tuple[int, int] | None = None, limit: int = 256) -> list[Row]:
+        """Return open runs that something else than a wait may move, those
+        with the nearest time limit first, then the oldest; `after` is (urgent,
+        seq) of the last one known."""
+        order = ("urgent", "seq")
+        query = Query(equal={"busy": 1}, order=order, after=after, limit=limit)
+        return await self._select(NAME, query)
+
+    async def changed(self, limit: int = 256) -> list[Row]:
+        """Return open runs, at most so many of each version, that began under
+        a version of their workflow that is not the one there is now."""
+        found: list[Row] = []
+        every = Query(order=("workflow", "definition"), limit=10_000)
+        for row in await self._select(DEFINITIONS, every):
+            if not self._versions.knows(row["workflow"], row["definition"]):
+                pinned = {"workflow": row["workflow"], "definition": row["definition"]}
+                query = Query(equal=pinned, order=("seq",), limit=limit)
+                found += await self._select(NAME, query)
         return found
 
-    async def keep_up(self) -> None:
-        """Take in what was written, so that less is left to the next engine."""
+    async def due(self, after: Due | None, limit: int) -> Sequence[Due]:
+        """Return the next timers of open runs beyond a place, soonest
+        first."""
+        order = ("due_ms", "run", "position")
+        rows = await self._select(TIMERS, Query(order=order, after=after, limit=limit))
+        return [(row["due_ms"], row["run"], row["position"]) for row in rows]
+
+    def lag(self, event: Event) -> None:
+        """Hear that something was appended: begin to follow, once the reading
+        is behind by much."""
+        if self._tail is not None and len(self._tail) >= BEHIND_MAX and self._behind is None:
+            self._behind = asyncio.get_running_loop().create_task(self._catch_up())
+            self._behind.add_done_callback(self._caught_up)
+
+    async def _catch_up(self) -> None:
         if self._readings is not None:
-            size = await self._store.size()
-            if size != self._seen:
-                self._seen = await self._readings.follow(NAME)
+            await self._readings.follow(NAME)
 
+    def _caught_up(self, done: asyncio.Task[None]) -> None:
+        self._behind = None
+        if not done.cancelled() and isinstance(done.exception(), Exception):
+            return  # a reading that is behind costs only time
 
-def _single(position: Any) -> bool:
-    """Whether a position is in the first branch of a run."""
-    return isinstance(position, str) and "." not in position
+    async def keep_up(self) -> None:
+        """Take in what was written, so that less is left to the next engine
+        and to those who list runs."""
+        if self._readings is not None and self._behind is None:
+            await self._readings.follow(*self._names)
+
+    def close(self) -> None:
+        """Stop following."""
+        if self._behind is not None:
+            self._behind.cancel()

@@ -272,6 +272,21 @@ class RebuildReport(msgspec.Struct, kw_only=True):
     tables: dict[str, str]
 
 
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a table: rows whose columns `equal` these values, in an order
+    that tells any two rows apart, beyond the place `after`.
+
+    Swift where an index begins with the columns of `equal` and goes on with
+    those of `order`. Rows that hold null in a column of `order` are left out.
+    """
+
+    order: tuple[str, ...]
+    equal: Mapping[str, Any] = {}
+    after: tuple[Any, ...] | None = None
+    descending: bool = False
+    limit: int = 100
+
+
 class ReadingSet(Protocol):
     """The projections of a ledger (`projection.Readings`)."""
 
@@ -292,6 +307,12 @@ class ReadingSet(Protocol):
 
     async def rows(self, projection: str, table: str | None = None) -> list[dict[str, Any]]:
         """Return a table as of the newest event, in the order of its key."""
+        ...
+
+    async def select(
+        self, projection: str, query: Query, table: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return a page of a table as of the newest event."""
         ...
 
     async def follow(self, *names: str) -> int:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agentsquad.kernel.errors import BugError, SquadError
 from agentsquad.kernel.event import Event, NewEvent
@@ -41,7 +41,7 @@ from agentsquad.runtime.ledger.contract import (
 from agentsquad.runtime.ledger.draft import Drafter
 from agentsquad.runtime.ledger.header import leaf_of
 from agentsquad.runtime.ledger.merkle import HASH_SIZE, TILE_WIDTH, TileNodes, root_at
-from agentsquad.runtime.ledger.placing import Append, Holder, Placing
+from agentsquad.runtime.ledger.placing import Append, Holder, Placing, sealed
 from agentsquad.runtime.ledger.reading import Reader
 from agentsquad.runtime.ledger.tenure import Pushing
 from agentsquad.runtime.ledger.tree import GrowingTree
@@ -71,6 +71,7 @@ class EventLog:
         self._scheduled = False
         self._refusal: SquadError | None = None
         self._waiters: set[asyncio.Future[None]] = set()
+        self._listeners: list[Callable[[list[Event]], None]] = []
         self.commits = 0
         # The note is read first: others may append between the two reads, and
         # the head must not seem to be behind it.
@@ -180,7 +181,21 @@ class EventLog:
             else:
                 append.future.set_exception(_own(error_of_append))
         if failure is None:
+            if self._listeners:
+                self._tell([append for append in kept if append.failure is None])
             self._announce()
+
+    def hear(self, listener: Callable[[list[Event]], None]) -> None:
+        """Have the events of every commit of this process told, in order,
+        personal values sealed as `read_sealed` gives them.
+        """
+        self._listeners.append(listener)
+
+    def _tell(self, appends: list[Append]) -> None:
+        events = [event for append in appends for event in sealed(append)]
+        if events:
+            for listener in self._listeners:
+                listener(events)
 
     def _commit(self, appends: list[Append], placing: Placing | None) -> None:
         volume = self._volume

@@ -257,6 +257,16 @@ class Placing:
             leaves.append(leaf)
 
 
+def sealed(append: Append) -> list[Event]:
+    """Return what an append wrote, personal values as they are stored."""
+    return [
+        msgspec.structs.replace(event, payload=msgspec.json.decode(draft.payload))
+        if draft.event.personal
+        else event
+        for draft, event in zip(append.drafts, append.result, strict=True)
+    ]
+
+
 def _caused(draft: Draft, moved: Mapping[int, int]) -> Draft:
     """Return a draft whose cause is named by its new place."""
     cause = moved.get(draft.event.cause or 0, draft.event.cause)

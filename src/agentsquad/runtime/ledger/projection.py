@@ -8,6 +8,7 @@ than its own: what it holds is a function of the events up to its position.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from agentsquad.kernel.event import Event
 from agentsquad.kernel.hashing import digest_bytes
 from agentsquad.runtime.ledger.contract import (
     LostError,
+    Query,
     ReadingDiffersError,
     RebuildReport,
     RecordStore,
@@ -24,6 +26,7 @@ from agentsquad.runtime.ledger.contract import (
 from agentsquad.runtime.ledger.merkle import TileNodes, root_at
 
 BATCH = 500
+TAIL_MAX = 4096
 
 Row = dict[str, Any]
 Fold = Callable[["Tables", Event], None]
@@ -32,12 +35,14 @@ Fold = Callable[["Tables", Event], None]
 class Table(msgspec.Struct, frozen=True):
     """A table: its name, the columns of its key, and the others.
 
-    Every value is JSON; rows are found by their whole key.
+    Every value is JSON; rows are found by their whole key, or in the order of
+    an index. What a column of an index holds is text, a whole number or null.
     """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
 
 
 class Projection(msgspec.Struct, frozen=True):
@@ -105,6 +110,10 @@ class ReadingStore(Tables, Protocol):
         """Return all rows of a table in the order of its key."""
         ...
 
+    def select(self, table: Table, query: Query) -> list[Row]:
+        """Return a page of a table."""
+        ...
+
     def fresh(self) -> ReadingStore:
         """Return an empty store in memory, to build beside this one."""
         ...
@@ -112,6 +121,41 @@ class ReadingStore(Tables, Protocol):
     def close(self) -> None:
         """Let go of files."""
         ...
+
+
+class Tail:
+    """What this process appended lately and a projection has not folded yet, so
+    that it need not be read again; gives up where it grows too long or another
+    process wrote in between.
+    """
+
+    def __init__(self, types: Sequence[str] | None) -> None:
+        self._types = None if types is None else frozenset(types)
+        self._after = self._upto = 0
+        self._events: list[Event] = []
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def hear(self, events: Sequence[Event]) -> None:
+        """Take in what one commit wrote."""
+        if events[0].seq != self._upto + 1 or len(self._events) > TAIL_MAX:
+            self._after = events[0].seq - 1
+            self._events.clear()
+        types = self._types
+        self._events += events if types is None else [e for e in events if e.type in types]
+        self._upto = events[-1].seq
+
+    def take(self, start: int, until: int) -> list[Event] | None:
+        """Return what is beyond `start` and forget it; None if that is not all
+        there.
+        """
+        if start < self._after or until > self._upto:
+            return None
+        found = [event for event in self._events if start < event.seq <= until]
+        self._events = [event for event in self._events if event.seq > until]
+        self._after = until
+        return found
 
 
 class Readings:
@@ -127,10 +171,24 @@ class Readings:
         self._open = opened
         self._store: ReadingStore | None = None
         self._projections = {projection.name: projection for projection in projections}
+        self._tails: dict[str, Tail] = {}
+        self._folding = asyncio.Lock()
 
     def add(self, *projections: Projection) -> None:
         """Offer more projections; they are built when first asked for."""
         self._projections.update((projection.name, projection) for projection in projections)
+
+    def attend(self, projection: str) -> Tail | None:
+        """Have what this process appends kept for a projection until it is
+        followed; None where the log does not tell.
+        """
+        hear = getattr(self._log, "hear", None)
+        if hear is None:
+            return None
+        if projection not in self._tails:
+            tail = self._tails[projection] = Tail(self._projections[projection].types)
+            hear(tail.hear)
+        return self._tails[projection]
 
     @property
     def names(self) -> list[str]:
@@ -142,6 +200,12 @@ class Readings:
         await self.follow(projection)
         tables = {t.name: t for t in self._projections[projection].tables}
         return self._stored().rows(tables[table or projection])
+
+    async def select(self, projection: str, query: Query, table: str | None = None) -> list[Row]:
+        """Return a page of a table as of the newest event."""
+        await self.follow(projection)
+        tables = {t.name: t for t in self._projections[projection].tables}
+        return self._stored().select(tables[table or projection], query)
 
     async def follow(self, *names: str) -> int:
         """Take in what was appended; return the log's size then."""
@@ -215,16 +279,30 @@ class Readings:
     async def _fold(self, store: ReadingStore, projection: Projection, until: int) -> None:
         start = await self._start(store, projection)
         while start < until:
+            async with self._folding:
+                after = await self._fold_batch(store, projection, start, until)
+            start = await self._start(store, projection) if after is None else after
+            if start < until:
+                await asyncio.sleep(0)  # others go on while much is read
+
+    async def _fold_batch(
+        self, store: ReadingStore, projection: Projection, start: int, until: int
+    ) -> int | None:
+        """Fold what comes next and return how far that went; None if another
+        process was faster.
+        """
+        tail = self._tails.get(projection.name) if store is self._store else None
+        events = tail.take(start, until) if tail is not None else None
+        after = until
+        if events is None:
             events = await self._log.read_sealed(after=start, limit=BATCH, types=projection.types)
             events = [event for event in events if event.seq <= until]
-            for event in events:
-                projection.fold(store, event)
-            after = events[-1].seq if len(events) == BATCH else until
-            position = Position(projection.version, after, await self._root(after))
-            if store.commit(projection.name, position, start=start):
-                start = after
-            else:
-                start = await self._start(store, projection)
+            if len(events) == BATCH:
+                after = events[-1].seq
+        for event in events:
+            projection.fold(store, event)
+        position = Position(projection.version, after, await self._root(after))
+        return after if store.commit(projection.name, position, start=start) else None
 
     async def _start(self, store: ReadingStore, projection: Projection) -> int:
         """Return where to continue, after making the tables if need be."""

@@ -91,12 +91,18 @@ STREAMS = Projection(
 )
 RUNS = Projection(
     "runs",
-    2,
+    3,
     (
         Table(
             "runs",
             ("id",),
             ("workflow", "status", "started", "ended", "parent", "waits", "cost"),
+            (
+                ("started", "id"),
+                ("parent", "started", "id"),
+                ("parent", "status", "started", "id"),
+                ("parent", "workflow", "started", "id"),
+            ),
         ),
     ),
     fold_run,

@@ -153,7 +153,7 @@ async def test_an_edited_row_is_found_by_the_check_and_healed_by_a_rebuild(tmp_p
     good = await ledger.readings.rebuild()
     ledger.readings.close()
     connection = apsw.Connection(str(tmp_path / "ledger.readings.db"))
-    connection.execute("UPDATE runs SET status = '\"failed\"' WHERE id = '\"a\"'")
+    connection.execute("UPDATE runs SET status = 'failed' WHERE id = 'a'")
     connection.close()
     with pytest.raises(IntegrityError) as caught:
         await ledger.readings.check()

@@ -1,24 +1,26 @@
 """Readings in SQLite: the tables of projections, in a file that may be deleted
 at any time.
 
-Every column holds JSON text, so that a row comes back exactly as it was put.
-A damaged file is not repaired but dropped: everything in it can be folded
+Every column holds JSON text, so that a row comes back exactly as it was put;
+columns of an index hold the value itself, so that they are in its order. A
+damaged file is not repaired but dropped: everything in it can be folded
 again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import apsw
 import msgspec
 
-from agentsquad.kernel.errors import IntegrityError
+from agentsquad.kernel.errors import BugError, IntegrityError
 from agentsquad.runtime.ledger.adapters import database
 from agentsquad.runtime.ledger.adapters.disk import SYSTEM
-from agentsquad.runtime.ledger.contract import DamagedError
+from agentsquad.runtime.ledger.contract import DamagedError, Query
 from agentsquad.runtime.ledger.disk import Disk
 from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
 from agentsquad.runtime.ledger.projection import Position, Projection, Row, Table
@@ -80,13 +82,22 @@ class SqliteReadingStore:
         self.position(projection.name)
         with self._transaction():
             for table in projection.tables:
-                columns = ", ".join(f'"{name}" TEXT' for name in (*table.key, *table.columns))
+                plain = _plain(table)
+                columns = ", ".join(
+                    f'"{name}" {"ANY" if name in plain else "TEXT"}'
+                    for name in (*table.key, *table.columns)
+                )
                 key = ", ".join(f'"{name}"' for name in table.key)
                 self._db.execute(f'DROP TABLE IF EXISTS "{table.name}"')
                 self._db.execute(
                     f'CREATE TABLE "{table.name}" ({columns}, PRIMARY KEY ({key}))'
                     " STRICT, WITHOUT ROWID"
                 )
+                for number, index in enumerate(table.indexes):
+                    order = ", ".join(f'"{name}"' for name in index)
+                    self._db.execute(
+                        f'CREATE INDEX "{table.name} {number}" ON "{table.name}" ({order})'
+                    )
                 self._know(table)
             tables = _encode(projection.tables).decode()
             self._db.execute(
@@ -104,7 +115,7 @@ class SqliteReadingStore:
         where = " AND ".join(f'"{name}" = ?' for name in spec.key)
         with database.translated(self._path):
             found = self._db.execute(
-                f'SELECT * FROM "{table}" WHERE {where}', [_text(part) for part in key]
+                f'SELECT * FROM "{table}" WHERE {where}', _stored(spec, spec.key, key)
             ).get
         return None if found is None else _row(spec, found)
 
@@ -156,6 +167,26 @@ class SqliteReadingStore:
             found = self._db.execute(f'SELECT * FROM "{table.name}" ORDER BY {order}')
             return [_row(table, row) for row in found]
 
+    def select(self, table: Table, query: Query) -> list[Row]:
+        """Return a page of a table."""
+        where = [f'"{name}" IS ?' for name in query.equal]
+        bounds = _stored(table, tuple(query.equal), tuple(query.equal.values()))
+        order = ", ".join(f'"{name}"' for name in query.order)
+        if query.after is not None:
+            marks = ", ".join("?" * len(query.order))
+            where.append(f"({order}) {'<' if query.descending else '>'} ({marks})")
+            bounds += _stored(table, query.order, query.after)
+        where += [f'"{name}" IS NOT NULL' for name in query.order if name in table.columns]
+        way = " DESC" if query.descending else ""
+        sort = ", ".join(f'"{name}"{way}' for name in query.order)
+        with database.translated(self._path):
+            found = self._db.execute(
+                f'SELECT * FROM "{table.name}" WHERE {" AND ".join(where) or "1"}'
+                f" ORDER BY {sort} LIMIT ?",
+                (*bounds, query.limit),
+            )
+            return [_row(table, row) for row in found]
+
     def fresh(self) -> SqliteReadingStore:
         """Return an empty store in memory."""
         return SqliteReadingStore(":memory:")
@@ -174,11 +205,15 @@ class SqliteReadingStore:
         where = " AND ".join(f'"{name}" = ?' for name in table.key)
         self._db.executemany(
             f'INSERT OR REPLACE INTO "{table.name}" VALUES ({marks})',
-            [[_text(row.get(n)) for n in names] for row in changes.values() if row is not None],
+            [
+                _stored(table, names, [row.get(n) for n in names])
+                for row in changes.values()
+                if row is not None
+            ],
         )
         self._db.executemany(
             f'DELETE FROM "{table.name}" WHERE {where}',
-            [[_text(part) for part in key] for key, row in changes.items() if row is None],
+            [_stored(table, table.key, key) for key, row in changes.items() if row is None],
         )
 
 
@@ -199,14 +234,35 @@ def _open(path: str, disk: Disk) -> apsw.Connection:
     return connection
 
 
-def _text(value: Any) -> str:
-    return _encode(value).decode()
+@lru_cache(maxsize=256)
+def _plain(table: Table) -> frozenset[str]:
+    """Return the columns that are in an index."""
+    return frozenset(name for index in table.indexes for name in index)
 
 
-def _row(table: Table, found: tuple[Any, ...]) -> Row:
+def _stored(table: Table, names: Sequence[str], values: Sequence[Any]) -> list[Any]:
+    """Return values of columns as they are kept."""
+    plain = _plain(table)
+    return [
+        _indexed(value) if name in plain else _encode(value).decode()
+        for name, value in zip(names, values, strict=True)
+    ]
+
+
+def _indexed(value: Any) -> str | int | None:
+    if value is None or type(value) in (str, int):
+        return value  # type: ignore[no-any-return]
+    raise BugError(f"a column of an index holds a {type(value).__name__}")
+
+
+def _row(table: Table, found: Sequence[Any]) -> Row:
     names = (*table.key, *table.columns)
+    plain = _plain(table)
     try:
-        return {name: _decode(text) for name, text in zip(names, found, strict=True)}
+        return {
+            name: value if name in plain else _decode(value)
+            for name, value in zip(names, found, strict=True)
+        }
     except (TypeError, ValueError, msgspec.DecodeError) as error:
         raise DamagedError(
             f"a row of the reading {table.name} is not as it was written",

@@ -37,6 +37,7 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.runtime.policy.plugin import plugin as policy
     from agentsquad.runtime.resilience.plugin import plugin as resilience
     from agentsquad.runtime.temporal.plugin import plugin as temporal
+    from agentsquad.runtime.transactions.plugin import plugin as transactions
     from agentsquad.solutions.purchase_to_pay.plugin import plugin as purchase_to_pay
     from agentsquad.trust.attestation.plugin import plugin as attestation
     from agentsquad.workforce.agents.plugin import plugin as agents
@@ -50,6 +51,7 @@ def plugins() -> tuple[Plugin, ...]:
         control,
         net,
         determinism,
+        transactions,
         temporal,
         agents,
         explain,

@@ -116,3 +116,21 @@ class ModelAppraiser:
         if model.provider in ("rules", "local"):
             return None
         return Quote(*model.ceiling(value))
+
+
+class Databases:
+    """The databases that were applied and where they are
+    (`DatabaseSource`)."""
+
+    def __init__(self, store: EventStore, environment: Mapping[str, str]) -> None:
+        self._store = store
+        self._environment = environment
+
+    async def databases(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the spec of every Database, by name."""
+        found = await listed(self._store, "Database")
+        return {one["metadata"]["name"]: one["spec"] for one in found}
+
+    def variable(self, name: str) -> str | None:
+        """Return a variable of the environment."""
+        return self._environment.get(name)

@@ -29,7 +29,7 @@ from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.control.contract import Shipped
 from agentsquad.runtime.control.guards import StoredGuards
 from agentsquad.runtime.control.manifests import StoredManifests
-from agentsquad.runtime.engine.contract import Engine, Lease, Manifests
+from agentsquad.runtime.engine.contract import Engine, Lease, Manifests, Several, Stopping
 from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.interceptors import STANDARD
@@ -39,9 +39,11 @@ from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 from agentsquad.runtime.resilience.contract import Appraiser, Board, GuardSource
 from agentsquad.runtime.resilience.guard import Guards
 from agentsquad.runtime.temporal.contract import RunWorker
+from agentsquad.runtime.transactions.contract import Participants
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 
 SQLITE = "sqlite:///"
+SHARED = ("postgresql:", "postgres:")  # stores that several processes may serve
 # These have answers without a store.
 SHIPPED = (
     "resources.get", "models.list", "schedules.list", "chaos.run", "trials.test", "trials.batch",
@@ -88,6 +90,7 @@ class Squad:
         ports.provide(
             Guards, lambda: Guards(ports.get(GuardSource), self.world.store, self.world.clock)
         )
+        ports.provide(Participants, self._participants)
         ports.provide(Manifests, lambda: StoredManifests(self.world.store))
         ports.provide(Ledger, lambda: self.ledger)
         ports.provide(Shelf, lambda: Shelf(self.world.store, shipped_agents))
@@ -97,6 +100,9 @@ class Squad:
         ports.provide(ModelCatalogue, lambda: ports.get(Models))
         if settings.store.startswith("sqlite:") and settings.engine == "embedded":
             ports.provide(Lease, lambda: engine.file_lease(settings.home / "engine.lock"))
+        self._several = settings.store.startswith(SHARED) and settings.engine == "embedded"
+        ports.provide(Several, lambda: Several(self._several))
+        ports.provide(Stopping, engine.system_stopping)
 
     @property
     def ledger(self) -> Any:
@@ -106,7 +112,14 @@ class Squad:
                 self._need_store()
             from agentsquad.runtime.ledger.plugin import open_ledger
 
-            ledger = open_ledger(self.settings.store, self.world.clock, self.world.entropy)
+            settings = self.settings
+            ledger = open_ledger(
+                settings.store,
+                self.world.clock,
+                self.world.entropy,
+                home=str(settings.home),
+                keys=settings.environment.get("SQUAD_KEYS"),
+            )
             self.ports.put(Ledger, ledger)
             self._closers.append(ledger.close)
         return self.ports.get(Ledger)
@@ -153,32 +166,49 @@ class Squad:
         )
         return build_models(providing)
 
+    def _participants(self) -> Participants:
+        from agentsquad.assembly.resources import Databases
+        from agentsquad.runtime.transactions.plugin import Declared
+
+        return Declared(Databases(self.world.store, self.settings.environment))
+
     def _admission(self) -> Admission:
         world = self.world
         tuning = tuning_of(self.settings.environment)
         return Admission(world.clock, world.entropy, tuning, self.ports.get(Board))
 
     def _engine(self) -> Any:
-        from agentsquad.runtime.engine.shell import EmbeddedEngine
-
-        return EmbeddedEngine(self.world)
-
-    @property
-    def actor(self) -> Actor:
-        """Who asks when nothing else says so."""
         from agentsquad.runtime.temporal import plugin as temporal
 
         if not temporal.embedded(self.settings.engine):
             return temporal.open_engine(self.world, self.settings.engine)
-        return self.settings.actor
+        from agentsquad.runtime.engine.shell import EmbeddedEngine
 
-    async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
-        """Call one action as a surface does and return its typed output."""
+        if self._several:
+            from agentsquad.runtime.engine.shared import SharedEngine, TenureLease
+
+            tenure = self.ledger.tenure
+            self.ports.put(Lease, TenureLease(tenure))
+            return SharedEngine(
+                self.world,
+                tenure,
+                lambda: EmbeddedEngine(self.world),
+                ttl_ms=self.settings.lease_ms,
+            )
+        return EmbeddedEngine(self.world)
+
     def _worker(self) -> RunWorker:
         from agentsquad.runtime.temporal import plugin as temporal
 
         return temporal.open_worker(self.world, self.settings.engine)
 
+    @property
+    def actor(self) -> Actor:
+        """Who asks when nothing else says so."""
+        return self.settings.actor
+
+    async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
+        """Call one action as a surface does and return its typed output."""
         found = self.registry.action(action)
         if action in (*SHIPPED, *LISTS, *METERED) and self.unkept:
             return await self._aside(action, value, actor)

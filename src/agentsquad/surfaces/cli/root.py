@@ -22,7 +22,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),
     "Try": ("check", "test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),
     "Files": ("edi",),
-    "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects"),
+    "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects", "transactions"),
     "Models and agents": ("models", "apply", "get", "delete", "explain"),
     "This program": ("completion", "version"),
 }

@@ -38,6 +38,7 @@ GROUPS = {
     "policy": "Check, test, show and ask policy.",
     "receipt": "Check signed reports.",
     "runs": "List and show runs; cancel and signal them.",
+    "transactions": "List and end changes that several databases promised.",
     "schedule": "Show and run what starts by itself.",
 }
 

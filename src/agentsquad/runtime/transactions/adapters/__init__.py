@@ -1,0 +1,2 @@
+"""The databases a transaction goes over. Reached only through the room's
+plugin."""

@@ -81,6 +81,7 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int | None = None
     waits: bool = False
     attempt: int = 0
+    racing: bool = False  # neither it nor what is below it may change the world
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from agentsquad.kernel.errors import (
     DeniedError,
     IntegrityError,
     InvalidError,
+    LimitError,
 )
 from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Plugin
@@ -426,6 +427,42 @@ class StepDeadlineError(DeadlineError):
     code = "step.deadline"
 
 
+class ScopeDeadlineError(StepDeadlineError):
+    """What stands in a scope took longer than it may."""
+
+    code = "scope.deadline"
+
+
+class RacingEffectError(DeniedError):
+    """A branch that races others may not change the world."""
+
+    code = "race.effect"
+
+
+class RaceLostError(ConflictError):
+    """No branch of a race gave a good answer."""
+
+    code = "race.no_answer"
+
+
+class NoProgressError(ConflictError):
+    """A loop came back to where it was, or got no better for too long."""
+
+    code = "loop.no_progress"
+
+
+class LoopLimitError(LimitError):
+    """A loop took as many turns as it may and is not done."""
+
+    code = "loop.limit"
+
+
+class DepthError(LimitError):
+    """Too many runs stand below one another."""
+
+    code = "run.depth"
+
+
 class ApprovalStaleError(DeniedError):
     """What was approved is not what is about to be done."""
 
@@ -537,6 +574,16 @@ class Nudging(Protocol):
         ...
 
 
+class Several:
+    """Whether several processes may serve the store: true or not."""
+
+    def __init__(self, several: bool) -> None:
+        self._several = several
+
+    def __bool__(self) -> bool:
+        return self._several
+
+
 class Stopping(Protocol):
     """How a process that serves hears that it is to end."""
 
@@ -551,6 +598,7 @@ class CancelSignal(BaseException):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
+        self.scope: Any = None  # what is cancelled, the run or a part of it
         super().__init__(reason)
 
 

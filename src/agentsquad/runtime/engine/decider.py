@@ -45,7 +45,7 @@ from agentsquad.runtime.engine.flow import plain as plain
 from agentsquad.runtime.engine.inbound.contract import ChangeRetiredError
 from agentsquad.runtime.engine.inbound.hands import HAND, Hands
 from agentsquad.runtime.engine.scheduler import Scheduler
-from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, TOLD, evolve
+from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, TOLD, evolve, pass_by
 
 NOTES = ("effect.planned", "approval.requested", "timer.set", "signal.waiting")
 CHANGED = "the code changed under an open run, or it reads something outside its context"
@@ -66,13 +66,14 @@ class Instance(Hands):
     """
 
     def __init__(self, run: str, workflow: Workflow, registry: Registry) -> None:
-        super().__init__(run, registry, Scheduler(self._on_end))
+        super().__init__(run, registry, Scheduler(self, self._on_end))
         self.workflow = workflow
         self.end: End | None = None
         self.stopped: CancelSignal | None = None
-        self.leaving: frozenset[str] = frozenset()  # asked for before the stop, to be ended still
-        self._gone: set[str] = set()  # what comes of these positions is of no interest any more
-        self._consumed: dict[str, int] = {}
+        self.leaving: set[str] = set()  # not wanted any more, to be ended still
+        self.why: dict[str, str] = {}  # it is not wanted
+        self.halts: list[str] = []  # positions not wanted any more that nobody has looked at yet
+        self._over: list[str] = []  # positions whose result has come just now
         self._ending: tuple[Any, BaseException | None] | None = None
         self._prepare()
 
@@ -85,10 +86,14 @@ class Instance(Hands):
         kind = event.type
         if kind in RESOLVING:
             position = event.payload["position"]
-            known = position in state.resolved
-            evolve(state, event)
-            if not known:
+            if position in self.commands:
+                evolve(state, event)
                 self._resolve(position, event)
+            elif self.passed(position):
+                pass_by(state, event)  # of what is over nothing is kept
+            else:
+                evolve(state, event)
+                self._check(position, event)
         else:
             evolve(state, event)
             if kind == "run.started":
@@ -104,6 +109,29 @@ class Instance(Hands):
             elif kind in TOLD:
                 self._told(kind, event)
         self._scheduler.run()
+        if self._over:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget what is known of finished steps, but for effects that a saga
+        may undo."""
+        state = self.state
+        for position in self._over:
+            state.resolved.pop(position, None)
+            state.requests.pop(position, None)
+            self.leaving.discard(position)
+            self.why.pop(position, None)
+            if position not in self.undoable:
+                state.effects.pop(position, None)
+        self._over.clear()
+
+    def passed(self, position: str) -> bool:
+        """Whether the code has gone on from a position."""
+        if position == DEADLINE:
+            return self.limited
+        if position.startswith(HAND):
+            return True
+        return self._scheduler.passed(position)
 
     def _told(self, kind: str, event: Event) -> None:
         if kind == "update.accepted":
@@ -114,14 +142,18 @@ class Instance(Hands):
             self._escalated(event)
         elif kind == "intervention.made":
             self._intervened(event)
-        elif event.payload["position"] not in self._gone:
-            self._check(event.payload["position"], event)
+        else:
+            position = event.payload["position"]
+            if position in self.commands or not self.passed(position):
+                self._check(position, event)
 
     def _noted(self, position: str, event: Event) -> None:
         if position.startswith(HAND):
             return
         waits = event.type in ("timer.set", "signal.waiting")
-        if position in self._gone or (waits and position not in self.commands):
+        if position not in self.commands and (waits or self.passed(position)):
+            self.state.timers.pop(position, None)
+            self._over.append(position)
             return  # what is noted came a moment before it was written down
         self._check(position, event)
 
@@ -135,6 +167,7 @@ class Instance(Hands):
         value = self.state.input
         if self.workflow.input is not Any:
             value = msgspec.convert(value, self.workflow.input, strict=False)
+        self._scheduler.root.racing = bool((self.state.parent or {}).get("racing"))
         coro = self.workflow.fn(self, value)
         limit = self.state.timeout_ms or self.workflow.timeout_ms
         if limit is not None:
@@ -142,12 +175,14 @@ class Instance(Hands):
         self._scheduler.spawn(coro)  # type: ignore[arg-type]
 
     def _resolve(self, position: str, event: Event) -> None:
-        if position in self._gone or position.startswith(HAND):
-            return
         command = self._check(position, event)
         del self.commands[position]
+        self._over.append(position)
         if position == DEADLINE:
             self._stop(DeadlineSignal("the run took longer than it may"))
+            return
+        if position in self.limits:
+            self.limits.pop(position).expire()
             return
         value: Any = None
         error: BaseException | None = None
@@ -292,45 +327,56 @@ class Instance(Hands):
                 event = self._take(name)
                 if event is not None:
                     del self.commands[position]
-                    self._gone.add(position)  # its timer may fire a moment later
+                    self._over.append(position)
                     self.state.timers.pop(position, None)
                     self._scheduler.wake(position, self._payload(name, event))
                 return
 
     def _take(self, name: str) -> Event | None:
-        used = self._consumed.get(name, 0)
-        box = self.state.mailbox.get(name, [])
-        if used >= len(box):
+        box = self.state.mailbox.get(name)
+        if not box:
             return None
-        self._consumed[name] = used + 1
-        return box[used]
+        event = box.pop(0)
+        if event.payload.get("key") is not None:
+            self.state.keys.add((name, event.payload["key"]))
+        return event
 
     def _stop(self, why: CancelSignal) -> None:
         """Throw into everything that waits, once; what was asked for is not
-        wanted any more.
-
-        Effects and child runs that were asked for are brought to an end first,
-        since they may have happened already and must be known to be undone.
-        """
+        wanted any more."""
         if self.end is not None or self._ending is not None or self.stopped is not None:
             return
         self.stopped = why
-        kept = {p: c for p, c in self.commands.items() if self._leaves(c)}
-        self._gone |= self.commands.keys() - kept.keys()
-        self.leaving = frozenset(kept)
-        self.commands.clear()
-        self.commands.update(kept)
-        self.state.timers.clear()
-        self.state.incidents.clear()
-        self._scheduler.interrupt(why, kept)
+        self.drop(DEADLINE)
+        self._scheduler.cancel(self._scheduler.root, why)
 
-    def _leaves(self, command: Command) -> bool:
-        if command.position in self.state.incidents:
+    def drop(self, position: str) -> None:
+        """Want nothing any more of what was asked for at a position."""
+        if self.commands.pop(position, None) is not None:
+            self.state.timers.pop(position, None)
+            self.halts.append(position)
+            self._over.append(position)
+
+    def keeps(self, position: str) -> bool:
+        """Whether what was asked for there is brought to an end first: effects
+        and child runs, since they may have happened already and must be known
+        to be undone."""
+        command = self.commands.get(position)
+        if position in self.state.incidents:
             return False  # nothing of it is under way
         if isinstance(command, Call):
             action = self.registry.actions.get(command.action)
             return action is not None and action.spec.effect.outward
         return isinstance(command, (Child, Reply))
+
+    def halted(self, position: str, signal: CancelSignal, *, kept: bool) -> None:
+        """Hear that a step is not wanted any more."""
+        if kept:
+            self.leaving.add(position)
+            self.why[position] = signal.reason
+            self.halts.append(position)
+        else:
+            self.drop(position)
 
     def _on_end(self, value: Any, error: BaseException | None) -> None:
         if self._hold(value, error):
@@ -348,7 +394,7 @@ class Instance(Hands):
     async def _undo(self) -> list[dict[str, Any]]:
         report: list[dict[str, Any]] = []
         for saga in reversed(self.sagas):
-            report += await saga.undo()
+            report += await (saga.undo() if self.only is None else saga.undo(only=self.only))
         return report
 
     def _end_of(self, value: Any, error: BaseException | None, undone: Mapping[str, Any]) -> End:

@@ -8,22 +8,41 @@ a command there and waits for the event that answers it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any
 
 import msgspec
 
 from agentsquad.kernel.action import RetryPolicy
+from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.engine.branches import Promise, Stream, race
 from agentsquad.runtime.engine.command import Call, Child, Command, Sleep
-from agentsquad.runtime.engine.contract import Approval, OnFailure
+from agentsquad.runtime.engine.contract import (
+    Approval,
+    DepthError,
+    OnFailure,
+    RacingEffectError,
+)
+from agentsquad.runtime.engine.ground import Expiring
+from agentsquad.runtime.engine.looping import Bounds, loop
 from agentsquad.runtime.engine.saga import Saga
 from agentsquad.runtime.engine.scheduler import Join, Latch, Scheduler, Task, Wait
+from agentsquad.runtime.engine.scopes import CancelScope, shield
 from agentsquad.runtime.engine.state import RunState
 
 DECIDE = "policy.decide"
 QUERY = "policy.query"
+DEPTH_MAX = 32  # runs below one another
 DEADLINE = "deadline"  # the position of a run's own time limit
 _write = msgspec.json.Encoder().encode
 _read = msgspec.json.Decoder().decode
@@ -38,6 +57,9 @@ class Flow:
         self.commands: dict[str, Command] = {}
         self.asked: list[str] = []  # positions of commands nobody has looked at yet
         self.sagas: list[Saga] = []
+        self.undoable: set[str] = set()  # positions of effects that a saga may undo
+        self.limits: dict[str, Expiring] = {}  # by the position of their timer
+        self.limited = False  # whether the run has a time limit
         self._scheduler = scheduler
         self._draws = 0
         self.looked = 0  # how long the journal was when the code last asked for the time
@@ -75,16 +97,33 @@ class Flow:
         draw = hashlib.sha256(f"{self.state.run}/{self._draws}".encode()).digest()
         return int.from_bytes(draw[:7], "big") / (1 << 56)
 
-    def _position(self) -> str:
+    def drop(self, position: str) -> None:
+        """Want nothing any more of what was asked for at a position."""
+        raise NotImplementedError
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What runs the branches."""
+        return self._scheduler
+
+    @property
+    def task(self) -> Task:
+        """The branch that runs now."""
         task = self._scheduler.current
         assert task is not None, "a workflow context is used outside its workflow"
-        return task.next_position()
+        return task
+
+    def _position(self) -> str:
+        return self.task.next_position()
 
     def peek_position(self) -> str:
         """Return the position the current task's next step will have."""
-        task = self._scheduler.current
-        assert task is not None, "a workflow context is used outside its workflow"
-        return f"{task.path}{task.counter + 1}"
+        return self.task.peek()
+
+    def ask(self, command: Command) -> None:
+        """Leave a command at its position."""
+        self.asked.append(command.position)
+        self.commands[command.position] = command
 
     async def call(  # noqa: PLR0913 - keyword options
         self,
@@ -101,7 +140,10 @@ class Flow:
     ) -> Any:
         """Call an action and return its output; `undoes` names the position it
         compensates."""
-        position = self._position()
+        task = self.task
+        position = task.next_position()
+        if task.scope.racing:
+            self._refuse_in_race(action)
         self.asked.append(position)
         self.commands[position] = Call(
             position=position,
@@ -116,6 +158,18 @@ class Flow:
             waits=self._waits(on_failure),
         )
         return await Wait(position)
+
+    def _refuse_in_race(self, action: str) -> None:
+        """Raise for an action that changes the world: one of several branches
+        that race, or a run below it, may turn out never to have been wanted."""
+        found = self.registry.actions.get(action)
+        if found is not None and found.spec.effect.outward:
+            self.task.mark()
+            raise RacingEffectError(
+                f"{action} changes the world, and this branch races others",
+                hint="let the branches only find out, and act on the answer after the race",
+                details={"action": action, "effect": found.spec.effect.value},
+            )
 
     async def agent(
         self, name: str, value: Any, *, task: str | None = None, timeout_ms: int | None = None
@@ -152,6 +206,13 @@ class Flow:
         on_failure: OnFailure | None = None,
     ) -> Any:
         """Run another workflow as a child."""
+        depth = self.state.run.count("/") + 1
+        if depth > DEPTH_MAX:
+            raise DepthError(
+                f"{workflow} would be the {depth}th run below one another",
+                hint="a workflow that starts itself needs an end; a loop needs no child runs",
+                details={"workflow": workflow, "depth": depth, "limit": DEPTH_MAX},
+            )
         position = self._position()
         self.asked.append(position)
         self.commands[position] = Child(
@@ -162,6 +223,7 @@ class Flow:
             key=key,
             timeout_ms=timeout_ms,
             waits=self._waits(on_failure),
+            racing=self.task.scope.racing,
         )
         output = await Wait(position)
         target = self.registry.workflows.get(workflow)
@@ -187,17 +249,90 @@ class Flow:
         limit: int,
         size: int | None = None,
     ) -> list[Any]:
-        path = self._position()
-        group = Join(iter(members), len(members) if size is None else size)  # type: ignore[arg-type]
-        while limit and self._scheduler.start_next(group, path):
+        task = self.task
+        path = task.next_position()
+        number = len(members) if size is None else size  # type: ignore[arg-type]
+        group = Join(self._scheduler, task, path, iter(members), number)
+        while limit and group.start_next():
             limit -= 1
         return await group  # type: ignore[no-any-return]
 
+    # --- branches that are taken as they come, or never
+
+    def stream(
+        self,
+        fn: Callable[[Any], Awaitable[Any]],
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        limit: int = 8,
+        ordered: bool = True,
+    ) -> Stream:
+        """Run `fn` over items, at most `limit` at once, and give the results
+        one by one: `async for result in ctx.stream(…)`."""
+        return Stream(self, fn, items, limit=limit, ordered=ordered)
+
+    def pipeline(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        *stages: Callable[[Any], Awaitable[Any]],
+        limit: int | Sequence[int] = 8,
+    ) -> Stream:
+        """Send items through stages, each of which works on at most `limit` at
+        once; give the results one by one, in order."""
+        limits = [limit] * len(stages) if isinstance(limit, int) else list(limit)
+        if not stages or len(limits) != len(stages):
+            raise InvalidError(
+                f"{len(stages)} stages and {len(limits)} limits",
+                code="flow.pipeline",
+                hint="give ctx.pipeline(items, stage, …) stages, and one limit or one for each",
+            )
+        for stage, most in zip(stages, limits, strict=True):
+            items = Stream(self, stage, items, limit=most)
+        assert isinstance(items, Stream)
+        return items
+
+    async def race(
+        self, *branches: Awaitable[Any], good: Callable[[Any], bool] | None = None
+    ) -> Any:
+        """Run branches side by side and return the first good answer; the
+        others are cancelled, and none of them could change the world."""
+        return await race(self, branches, good)
+
+    def eager(self, branch: Awaitable[Any]) -> Promise:
+        """Begin a branch now, to be awaited later."""
+        return Promise(self, branch, begun=True)
+
+    def lazy(self, branch: Awaitable[Any]) -> Promise:
+        """Return a branch that begins when it is first awaited."""
+        return Promise(self, branch, begun=False)
+
+    def scope(self, *, timeout_ms: int | None = None) -> CancelScope:
+        """Return a part of the run that can be cancelled as a whole:
+        `async with ctx.scope(timeout_ms=…) as scope:`."""
+        return CancelScope(self, timeout_ms=timeout_ms)
+
+    async def shield(self, branch: Awaitable[Any]) -> Any:
+        """Bring something to its end, whatever is cancelled around it."""
+        return await shield(self, branch)
+
+    async def loop(
+        self,
+        step: Callable[[Any], Awaitable[Any]],
+        value: Any,
+        *,
+        until: Callable[[Any], bool],
+        limit: int = 100,
+        score: Callable[[Any], float] | None = None,
+        patience: int = 3,
+    ) -> Any:
+        """Repeat a step on its own result until it will do."""
+        return await loop(step, value, until, Bounds(limit=limit, score=score, patience=patience))
+
     def deadline(self, duration_ms: int) -> None:
         """Fail the run if it still goes on after this time."""
+        self.limited = True
         due = self.now_ms() + duration_ms
-        self.asked.append(DEADLINE)
-        self.commands[DEADLINE] = Sleep(position=DEADLINE, due_ms=due, name="deadline")
+        self.ask(Sleep(position=DEADLINE, due_ms=due, name="deadline"))
 
     def latch(self) -> Latch:
         """Return a latch that branches of this run can wait at for one

@@ -76,6 +76,8 @@ class Performer:
 
     async def _wait_for(self, drive: Drive, kind: str, position: str, body: dict[str, Any]) -> None:
         state = drive.instance.state
+        if position not in drive.instance.commands:
+            return  # it is over before it was noted
         if position not in state.requests:
             body |= _company(drive.instance, position)
             await self._router.append(drive, (kind, {"position": position, **body}))
@@ -143,9 +145,10 @@ class Performer:
         body["ms"] = round(self._world.clock.monotonic_ms() - step.started_ms, 3)
         # What would cost to do again is not risked on what follows.
         drive.firm |= outward or bool(step.usage) or body["ms"] > SLOW_MS
-        if command.position in state.resolved:
+        if command.position not in drive.instance.commands:
             return
-        if failed and drive.instance.stopped is None:
+        gone = command.position in drive.instance.leaving
+        if failed and not gone and drive.instance.stopped is None:
             kind, body = opened(kind, body)
         if step.undoes is not None and "output" in body:
             undone = {**step.undoes, "by": command.position}
@@ -194,6 +197,8 @@ class Performer:
         if command.attempt:
             drive.settling.discard(command.position)
         parent |= _company(drive.instance, command.position)
+        if command.racing:
+            parent["racing"] = True
         actor = state.actor
         if command.workflow == "agent-turn":
             actor = f"agent:{command.input['agent']}"
@@ -222,11 +227,10 @@ class Performer:
 
     async def _stop_child(self, drive: Drive, command: Child, child: str) -> None:
         """Ask the child of a stopped run to stop; its end ends the step."""
-        stopped = drive.instance.stopped
-        assert stopped is not None
+        reason = drive.instance.why[command.position]
         try:
             state = drive.instance.state
-            await self._tell(child, "run.cancel_requested", {"reason": stopped.reason}, state.actor)
+            await self._tell(child, "run.cancel_requested", {"reason": reason}, state.actor)
         except MissingError:
             body = {"workflow": command.workflow, "input": command.input, "child": child}
             await self._never_begun(drive, command, body)
@@ -241,7 +245,8 @@ class Performer:
 
     async def child_ended(self, drive: Drive, command: Child, child: str, outcome: Outcome) -> None:
         """Give the parent's step the outcome of its child run, once."""
-        if command.position not in drive.settling:
+        open_ = command.position in drive.instance.commands
+        if open_ and command.position not in drive.settling:
             drive.settling.add(command.position)
             await self._router.append(drive, ended_child(command, child, outcome))
 

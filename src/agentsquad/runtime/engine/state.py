@@ -91,6 +91,7 @@ class RunState(msgspec.Struct, kw_only=True):
     retries: dict[str, Event] = {}  # what last had a step tried again
     changes: tuple[str, ...] = ()
     mailbox: dict[str, list[Event]] = {}
+    keys: set[tuple[str, str]] = set()  # of signals that were taken
     cancel: Event | None = None
     output: Any = None
     error: Any = None
@@ -99,9 +100,7 @@ class RunState(msgspec.Struct, kw_only=True):
 def evolve(state: RunState, event: Event) -> None:
     """Fold one event into the state, in place; events must come in `stream_seq`
     order."""
-    state.version = event.stream_seq
-    state.last_seq = event.seq
-    state.now_ms = max(state.now_ms, millis(event.at))
+    pass_by(state, event)
     body = event.payload or {}
     kind = event.type
     if kind in RESOLVING:
@@ -141,7 +140,10 @@ def evolve(state: RunState, event: Event) -> None:
     elif kind == "signal.received":
         box = state.mailbox.setdefault(body["name"], [])
         key = body.get("key")
-        if key is None or all(one.payload.get("key") != key for one in box):
+        if key is None or (
+            (body["name"], key) not in state.keys
+            and all(one.payload.get("key") != key for one in box)
+        ):
             box.append(event)
     elif kind == "run.cancel_requested":
         state.cancel = event
@@ -175,6 +177,13 @@ def _told(state: RunState, kind: str, event: Event) -> None:
         position = body["position"]
         if state.incidents.pop(position, None) is not None:
             state.retries[position] = event
+
+
+def pass_by(state: RunState, event: Event) -> None:
+    """Take the place and the time of an event and nothing else."""
+    state.version = event.stream_seq
+    state.last_seq = event.seq
+    state.now_ms = max(state.now_ms, millis(event.at))
 
 
 def _move(state: RunState, status: str, event: Event) -> None:

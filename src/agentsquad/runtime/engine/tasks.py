@@ -15,9 +15,10 @@ from agentsquad.runtime.engine.command import Child, Command
 from agentsquad.runtime.engine.contract import Outcome
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.perform import Performer, ended_child
-from agentsquad.runtime.engine.router import CATCH_UP, Router, ours
+from agentsquad.runtime.engine.router import Router, ours
 
 END = "end"  # the name of the task that ends a run
+ISSUED_MAX = 64  # positions remembered beyond those that are open
 UNSAVED_MAX = 64  # events a run may be ahead of the disk
 CLOSING_PASSES = 20
 
@@ -44,11 +45,14 @@ class Tasks:
                 drive.issued.add(END)
                 self._start(drive, END, None, chain)
             return
-        if instance.stopped is not None and not drive.stopped:
+        if instance.halts:
             self._halt(drive)
         if instance.again:  # a person had these tried once more
             drive.issued.difference_update(instance.again)
             instance.again.clear()
+        if len(drive.issued) > ISSUED_MAX + 2 * len(instance.commands):
+            drive.issued &= instance.commands.keys()
+            drive.settling &= instance.commands.keys()
         asked, instance.asked = instance.asked, []
         fresh = dict.fromkeys(p for p in asked if p in instance.commands and p not in drive.issued)
         for position in fresh:
@@ -58,18 +62,20 @@ class Tasks:
 
     @staticmethod
     def _halt(drive: Drive) -> None:
-        """Let go of what a stopped run asked for, except effects that may have
-        left; what it must still end is issued once more."""
-        drive.stopped = True
+        """Let go of what is not wanted any more, except effects that may have
+        left; what must still be ended is issued once more."""
+        instance = drive.instance
+        halts, instance.halts = instance.halts, []
         own = asyncio.current_task()
-        for position, task in drive.tasks.items():
-            begun = position in drive.instance.state.effects or position.startswith(CATCH_UP)
-            if not begun and task is not own:
+        effects = instance.state.effects
+        for position in halts:
+            task = drive.tasks.get(position)
+            if task is not None and position not in effects and task is not own:
                 task.cancel()
+            if position not in effects:
                 drive.issued.discard(position)
-        again = drive.instance.leaving - drive.instance.state.effects.keys()
-        drive.issued -= again
-        drive.instance.asked += sorted(again)
+        again = [p for p in halts if p in instance.leaving and p not in effects]
+        instance.asked += sorted(again)
 
     def _start(self, drive: Drive, name: str, command: Command | None, chain: bool) -> None:
         if chain:

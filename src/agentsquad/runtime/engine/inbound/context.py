@@ -178,6 +178,7 @@ class Inbound(Flow):
         position = self._position()
         early = self._take(name)
         if early is not None:
+            self.task.mark()
             return self._payload(name, early)
         now = self.now_ms() if timeout_ms is not None or escalate else 0
         due = None if timeout_ms is None else now + timeout_ms

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from agentsquad.kernel import hashing
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.policy import Decision
@@ -22,6 +20,7 @@ from agentsquad.runtime.engine.contract import (
     ApprovalRequiredError,
     ApprovalStaleError,
 )
+from agentsquad.runtime.engine.flow import plain
 from agentsquad.runtime.engine.inbound.ladder import wake
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def request(run: str, ask: Ask, policy_revision: str) -> dict[str, Any]:
         "expires_ms": ask.expires_ms,
     }
     if ask.escalate:
-        body["escalate"] = msgspec.to_builtins(ask.escalate)
+        body["escalate"] = plain(ask.escalate)
         body["wake_ms"] = wake(ask.escalate, 0, ask.expires_ms)
     body["binding"] = binding(body)
     return body

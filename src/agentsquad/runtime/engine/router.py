@@ -28,6 +28,7 @@ from agentsquad.runtime.engine.contract import NonDeterministicError, Outcome, W
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.drive import Drive
+from agentsquad.runtime.engine.inbound.hands import standing_still
 from agentsquad.runtime.engine.state import END_EVENTS, millis
 from agentsquad.runtime.engine.versions import (
     ADOPTED,
@@ -42,6 +43,7 @@ from agentsquad.runtime.engine.versions import (
 ENDED_MAX = 2048  # runs that ended lately, whose outcome is told without reading the log
 OUTCOME_SIZE_MAX = 2048  # bytes; larger ones are read from the log
 CATCH_UP = "catch-up-"  # the name of a task that is no step
+HANDED, HANDED_RUN = "engine/handed", "run.handed"  # for the process that drives runs
 
 _encode = msgspec.json.Encoder().encode
 
@@ -85,16 +87,8 @@ class Router:
     ) -> None:
         """Start a run unless it is there already; `saved` of its drive tells
         when that is certain."""
-        above = self.drives.get(parent["run"]) if parent else None
-        version = await self.versions.newest(name, above.version if above else None)
-        workflow = version.workflow
-        if workflow.input is not Any:
-            try:
-                msgspec.convert(value, workflow.input, strict=False)
-            except msgspec.ValidationError as error:
-                raise InvalidError(f"input of {name}: {error}", code="run.input") from error
-        started = self._started(run, version, value, actor, parent)
-        drive = Drive(Instance(run, workflow, version.world.registry), version)
+        version, started = await self._opening(run, name, value, actor, parent)
+        drive = Drive(Instance(run, version.workflow, version.world.registry), version)
         fresh = {started.stream: 0}
         try:
             if self._placing() is not None and self._write(drive, [started], expect=fresh):
@@ -105,6 +99,28 @@ class Router:
             return
         self.drives[run] = drive
         self.accept(drive, events)
+
+    async def submit(self, run: str, name: str, value: Any, *, actor: str) -> None:
+        """Write that a run starts, for the process that drives runs to hear;
+        nothing if it is there already."""
+        _, started = await self._opening(run, name, value, actor, None)
+        told = NewEvent(stream=HANDED, type=HANDED_RUN, payload={"run": run}, actor=actor)
+        with contextlib.suppress(ConflictError):
+            await self.world.store.append([started, told], expect={started.stream: 0})
+
+    async def _opening(
+        self, run: str, name: str, value: Any, actor: str, parent: dict[str, Any] | None
+    ) -> tuple[Version, NewEvent]:
+        """Return the version a new run takes, and its first event."""
+        above = self.drives.get(parent["run"]) if parent else None
+        version = await self.versions.newest(name, above.version if above else None)
+        workflow = version.workflow
+        if workflow.input is not Any:
+            try:
+                msgspec.convert(value, workflow.input, strict=False)
+            except msgspec.ValidationError as error:
+                raise InvalidError(f"input of {name}: {error}", code="run.input") from error
+        return version, self._started(run, version, value, actor, parent)
 
     def _started(
         self, run: str, version: Version, value: Any, actor: str, parent: dict[str, Any] | None
@@ -120,6 +136,7 @@ class Router:
                 "policy": version.world.policy.revision,
                 "parent": parent,
                 "timeout_ms": (parent or {}).get("timeout_ms"),
+                **_changes(version.workflow),
             },
             actor=actor,
             correlation=run.partition("/")[0],
@@ -398,10 +415,11 @@ class Router:
                 error=body.get("error"),
             )
         drive = self.drives.get(run)
+        still = standing_still(events)
         busy = drive is not None and any(
-            isinstance(c, Call) for c in drive.instance.commands.values()
+            isinstance(c, Call) and p not in still for p, c in drive.instance.commands.items()
         )
-        return Outcome(run=run, status="running" if busy else "waiting")
+        return Outcome(run=run, status="running" if busy else "incident" if still else "waiting")
 
 
 class Note:
@@ -434,6 +452,12 @@ class Note:
     def settled(self, error: SquadError | None, events: list[Event]) -> None:
         """Pass on how it ended."""
         self._router.settled(self._drive, error, stood=self._stood)
+
+
+def _changes(workflow: Workflow) -> dict[str, list[str]]:
+    """Return what a run that begins now knows of changes of its workflow."""
+    known = [*workflow.changes, *(c for c in workflow.retired if c not in workflow.changes)]
+    return {"changes": known} if known else {}
 
 
 def ours(error: BaseException | None) -> SquadError:

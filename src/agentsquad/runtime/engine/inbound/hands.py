@@ -12,6 +12,7 @@ never passed over by hand.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -19,8 +20,17 @@ import msgspec
 from agentsquad.kernel.event import Event
 from agentsquad.runtime.engine.command import Call, Child
 from agentsquad.runtime.engine.contract import CancelSignal, OnFailure
+from agentsquad.runtime.engine.flow import DEADLINE
 from agentsquad.runtime.engine.inbound.context import Inbound
 
+# What ends an incident; without a step of its own it ends all.
+CLEARING = (
+    "intervention.made",
+    "step.completed",
+    "step.failed",
+    "timer.fired",
+    "run.cancel_requested",
+)
 HAND = "intervention."  # how the positions of what people ask to do by hand begin
 
 
@@ -72,6 +82,22 @@ class Hands(Inbound):
             for position, command in self.commands.items()
             if isinstance(command, (Call, Child))
         )
+
+
+def standing_still(journal: Iterable[Event]) -> set[str]:
+    """Return the positions of a run that wait for somebody to intervene."""
+    still: set[str] = set()
+    for event in journal:
+        kind = event.type
+        if kind == "incident.opened":
+            still.add(event.payload["position"])
+        elif kind in CLEARING and still:
+            position = (event.payload or {}).get("position")
+            if position in still:
+                still.discard(position)
+            elif kind == "run.cancel_requested" or position in (None, DEADLINE):
+                still.clear()
+    return still
 
 
 def opened(kind: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -9,11 +9,11 @@ passes here.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar, cast
 
 from agentsquad.kernel import hashing
-from agentsquad.kernel.action import Action, RetryPolicy
+from agentsquad.kernel.action import Action, ActionSpec, RetryPolicy
 from agentsquad.kernel.actor import SYSTEM, Actor
 from agentsquad.kernel.errors import DeniedError, UnsupportedError
 from agentsquad.kernel.event import Event
@@ -193,35 +193,48 @@ Proceed = Callable[[Step], Awaitable[Any]]
 Interceptor = Callable[["World", Step, Proceed], Awaitable[Any]]
 
 
+def only(serves: Callable[[ActionSpec], bool]) -> Callable[[Interceptor], Interceptor]:
+    """Say which actions an interceptor is for; the path of others is made
+    without it. What it says must follow from the spec alone."""
+
+    def mark(interceptor: Interceptor) -> Interceptor:
+        interceptor.__dict__["serves"] = serves
+        return interceptor
+
+    return mark
+
+
 class CallPath:
-    """The list of interceptors, folded once into one call."""
+    """The list of interceptors, folded into one call for each action: those
+    that cannot apply to it are left out, the others keep their order."""
 
     def __init__(self, world: World, interceptors: Sequence[Interceptor]) -> None:
         self.world = world
         self.interceptors = tuple(interceptors)
-        self._enter = self._fold(0)
+        self._paths: dict[Action, Proceed] = {}
 
-    def _fold(self, index: int) -> Proceed:
-        interceptor = self.interceptors[index]
+    def _fold(self, action: Action) -> Proceed:
         world = self.world
-        if index + 1 == len(self.interceptors):
 
-            async def last(step: Step) -> Any:
-                raise AssertionError("the last interceptor executes")
+        async def last(step: Step) -> Any:
+            raise AssertionError("the last interceptor executes")
 
-            following: Proceed = last
-        else:
-            following = self._fold(index + 1)
-
-        def enter(step: Step) -> Awaitable[Any]:
-            return interceptor(world, step, following)
-
-        return enter
+        following: Proceed = last
+        for interceptor in reversed(self.interceptors):
+            serves = getattr(interceptor, "serves", None)
+            if serves is None or serves(action.spec):
+                following = partial(_enter, interceptor, world, following)
+        self._paths[action] = following
+        return following
 
     async def run(self, step: Step) -> Any:
         """Take a step through the door and return its output, typed."""
         step.started_ms = self.world.clock.monotonic_ms()
-        return await self._enter(step)
+        return await (self._paths.get(step.action) or self._fold(step.action))(step)
+
+
+def _enter(interceptor: Interceptor, world: World, proceed: Proceed, step: Step) -> Awaitable[Any]:
+    return interceptor(world, step, proceed)
 
 
 class StepContext:

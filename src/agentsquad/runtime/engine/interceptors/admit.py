@@ -15,19 +15,18 @@ from typing import Any
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.money import Money
 from agentsquad.runtime.engine.contract import HaltedError
-from agentsquad.runtime.engine.door import Proceed, Step, World
+from agentsquad.runtime.engine.door import Proceed, Step, World, only
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.resilience.budget import Request
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 from agentsquad.runtime.resilience.contract import Appraiser, Quote
 
 
+@only(lambda spec: spec.effect is not Effect.PURE)
 async def admit(world: World, step: Step, proceed: Proceed) -> Any:
     """Refuse while halted; reserve what the call may cost, settle what it
     did."""
     spec = step.action.spec
-    if spec.effect is Effect.PURE:
-        return await proceed(step)
     left = step.effect is not None and step.effect.status != "planned"
     if spec.effect.outward and step.run is not None and not left:
         await refuse_halted(world, step)  # what has left already must be found out about

@@ -14,17 +14,18 @@ from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import DeniedError
 from agentsquad.kernel.policy import Decision, Question
 from agentsquad.runtime.engine import approval as approvals
-from agentsquad.runtime.engine.door import Proceed, Step, World
+from agentsquad.runtime.engine.door import Proceed, Step, World, only
 
 ASKING = ("policy.decide", "policy.query")  # these are the question itself
 
 
+@only(lambda spec: spec.effect is not Effect.PURE and spec.name not in ASKING)
 async def authorize(world: World, step: Step, proceed: Proceed) -> Any:
     """Let the call pass only if policy allows it and every obligation is
     met."""
     spec = step.action.spec
     sent = step.effect is not None and step.effect.status != "planned"
-    if spec.effect is Effect.PURE or sent or spec.name in ASKING:
+    if sent:
         return await proceed(step)
     decision = ask(world, step)
     step.decision = decision
@@ -46,10 +47,11 @@ async def authorize(world: World, step: Step, proceed: Proceed) -> Any:
 
 def ask(world: World, step: Step) -> Decision:
     """Ask policy about one step."""
+    spec = step.action.spec
     facts = dict(step.facts)
     if step.run is not None:
         facts.setdefault("run", step.run)
-    if step.action.spec.effect.outward:  # what was given, whatever a workflow claims
+    if spec.effect.outward:  # what was given, whatever a workflow claims
         facts["approvals"] = [
             {"approver": given.approver, "position": given.position} for given in step.approvals
         ]
@@ -57,8 +59,8 @@ def ask(world: World, step: Step) -> Decision:
         Question(
             actor=str(step.actor),
             roles=step.actor.roles,
-            action=step.action.name,
-            effect=step.action.spec.effect.value,
+            action=spec.name,
+            effect=spec.effect.value,
             input=step.input,
             facts=facts,
         )

@@ -24,7 +24,7 @@ from agentsquad.kernel.errors import (
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.runtime.engine.contract import EffectAmbiguousError
 from agentsquad.runtime.engine.decider import plain
-from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World
+from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World, only
 from agentsquad.runtime.engine.interceptors.admit import refuse_halted
 from agentsquad.runtime.engine.state import EffectState
 
@@ -44,9 +44,10 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     output: Any = None
 
 
+@only(lambda spec: spec.effect.outward)
 async def effect(world: World, step: Step, proceed: Proceed) -> Any:
-    """Take an outward call through the ledger; other calls pass."""
-    if not step.action.spec.effect.outward or step.run is None:
+    """Take an outward call of a run through the ledger."""
+    if step.run is None:
         return await proceed(step)
     state = step.effect
     if state is None:

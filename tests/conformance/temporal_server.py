@@ -3,12 +3,15 @@ program, on free ports of 127.0.0.1 with its state in a temporary file."""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import functools
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,7 +62,7 @@ class TemporalServer:
             ],
             stdout=log,
             stderr=log,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads hold locks here
+            preexec_fn=_die_with_parent,
         )
         log.close()
         self.ready()
@@ -84,3 +87,18 @@ class TemporalServer:
             self._process.send_signal(number)
             self._process.wait(30)
             self._process = None
+
+
+@functools.cache
+def shared() -> TemporalServer:
+    """The server of this test session; it ends with it."""
+    folder = Path(tempfile.mkdtemp(prefix="squad-temporal-"))
+    server = TemporalServer(folder)
+
+    def end() -> None:
+        server.stop(signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    server.start()
+    return server

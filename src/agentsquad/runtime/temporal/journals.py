@@ -21,7 +21,7 @@ from agentsquad.runtime.engine.contract import Outcome
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.router import Router
-from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
+from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING
 from agentsquad.runtime.engine.versions import Versions
 
 KEPT_MAX = 1024  # runs kept in memory; another is made from its journal again
@@ -135,15 +135,15 @@ class Journals(Router):
     async def standing(self, run: str) -> Outcome:
         """Return how a run stands, as far as its journal implies it."""
         found = await self.outcome(run)
-        if found.status not in ("waiting", "running"):
+        if found.status in ENDED:
             return found
         try:
             drive = await self.fresh(run)
         except SquadError:
-            return Outcome(run=run, status="waiting")
+            return found  # it cannot go on
         if drive is None:
             return await self.outcome(run)
-        return Outcome(run=run, status="running" if at_work(drive) else "waiting")
+        return Outcome(run=run, status="running") if at_work(drive) else found
 
 
 def at_work(drive: Drive) -> bool:

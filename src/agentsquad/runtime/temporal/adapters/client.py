@@ -198,7 +198,7 @@ class Cluster:
         return True
 
     async def check_own(self, run: str) -> None:
-        """Raise OtherLogError if the namespace drives a run of this id for
+        """Raise OtherLogError if the namespace now drives a run of this id for
         another log."""
         try:
             found = await self.client.get_workflow_handle(run).describe()
@@ -207,7 +207,7 @@ class Cluster:
                 return
             raise _ours(self.address, error) from error
         memo = await found.memo()
-        if memo.get("log") not in (None, self.log):
+        if found.close_time is None and memo.get("log") not in (None, self.log):
             raise OtherLogError(
                 f"namespace {self.address.namespace!r} drives run {run} of another log",
                 hint="give each store a namespace of its own",

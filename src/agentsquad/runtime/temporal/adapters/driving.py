@@ -95,7 +95,6 @@ class DrivenRun:
         self._held: list[str] = []
         self._told = 1
         self._looked = 0
-        self._halted = False
         self._closed = False
         self._cancelled = False
         self._failure: str | None = None
@@ -188,7 +187,7 @@ class DrivenRun:
         if instance.ended or instance.end is not None:
             self._spawn("end", self._end())
             return
-        if instance.stopped is not None and not self._halted:
+        if instance.halts:
             self._halt(instance)
         instance.again.clear()
         asked, instance.asked = instance.asked, []
@@ -202,15 +201,17 @@ class DrivenRun:
             self._spawn(position, self._carry(instance, position, command))
 
     def _halt(self, instance: Instance) -> None:
-        """Let go of what a stopped run asked for. A call that may change the
+        """Let go of what is not wanted any more. A call that may change the
         world is not taken back: it has perhaps left, and what became of it is
         awaited."""
-        self._halted = True
-        for position in [p for p in self._tasks if p not in NAMES]:
+        halts, instance.halts = instance.halts, []
+        for position in halts:
+            task = self._tasks.get(position)
             if position not in instance.leaving:
-                self._tasks[position].cancel()
-        begun = self._tasks.keys() | instance.state.effects.keys()
-        instance.asked += sorted(instance.leaving - begun)
+                if task is not None:
+                    task.cancel()
+            elif task is None and position not in instance.state.effects:
+                instance.asked.append(position)  # to be ended
 
     def _full(self) -> bool:
         """Whether Temporal's history is so long that nothing new is begun in
@@ -253,10 +254,10 @@ class DrivenRun:
         self._tasks[name] = asyncio.create_task(watched())
 
     async def _carry(self, instance: Instance, position: str, command: Command) -> None:
-        if isinstance(command, Call) and not self._pure(command):
+        if isinstance(command, Call) and not self._quick(command):
             await self._take(await self._remote(position, command))
             return
-        stopped = instance.stopped
+        left = position in instance.leaving
         await self._take(await self._local("perform", position))
         if position not in instance.commands:
             return
@@ -264,16 +265,20 @@ class DrivenRun:
             await self._sleep(instance, position)
         if not isinstance(command, Child):
             return
-        if instance.stopped is None:
+        if position not in instance.leaving:
             await self._begin_child(child_id(self._claim.run, command))
-        if instance.stopped is not stopped and position in instance.commands:
-            # The run stopped meanwhile: now the child is asked to stop as well.
+        if position in instance.leaving and not left and position in instance.commands:
+            # It became unwanted meanwhile: now the child is asked to stop.
             await self._take(await self._local("perform", position))
 
-    def _pure(self, command: Call) -> bool:
+    def _quick(self, command: Call) -> bool:
+        """Whether a call is done at once, without asking Temporal who does it:
+        it changes nothing outside, and waits for nobody."""
         assert self._instance is not None
         action = self._instance.registry.actions.get(command.action)
-        return action is None or action.spec.effect is Effect.PURE
+        if action is None or action.spec.effect is Effect.PURE:
+            return True
+        return not action.is_async and not action.spec.effect.outward
 
     async def _sleep(self, instance: Instance, position: str) -> None:
         """Wait until a wait's time has come, if it has one, and say so."""

@@ -26,10 +26,10 @@ from agentsquad.runtime.engine.door import CallPath, Step, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.ids import keyed_id
 from agentsquad.runtime.engine.inbound.contract import UpdateAnswer
-from agentsquad.runtime.engine.inbound.telling import Telling
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.engine.resolving import Told
 from agentsquad.runtime.engine.state import ENDED
+from agentsquad.runtime.engine.telling import Telling
 from agentsquad.runtime.engine.versions import Versions
 from agentsquad.runtime.temporal.adapters.client import Cluster, fingerprint
 from agentsquad.runtime.temporal.adapters.recovery import OpenRuns, recover
@@ -62,7 +62,7 @@ class TemporalEngine(Answers):
         self.journals = Journals(world, self.versions)
         self.outside = Passing(self.journals, self._nudge)
         self.telling = Telling(self.journals, self.outside)
-        self.runs = OpenRuns(world)
+        self.runs = OpenRuns(world.store)
         self._made: Cluster | None = None
         self._ends: dict[str, asyncio.Task[None]] = {}
         self._checked_ms = 0.0
@@ -239,6 +239,10 @@ class TemporalEngine(Answers):
 
     # --- coming back, leaving
 
+    async def own(self) -> None:
+        """Leave it to the workers: any number of processes may ask for
+        runs."""
+
     async def recover(self, *, wait: bool = True) -> list[str]:
         """Have every open run driven, and return them; without `wait` that is
         left to the workers."""
@@ -247,7 +251,7 @@ class TemporalEngine(Answers):
 
     async def open_runs(self) -> list[str]:
         """Return the runs that have not ended, parents before children."""
-        return await self.runs.read()
+        return list(await self.runs.read())
 
     async def close(self) -> None:
         """Let go of what is waited for; the workers go on."""

@@ -7,42 +7,54 @@ goes on from the log.
 
 from __future__ import annotations
 
-from agentsquad.runtime.engine.door import World
+from agentsquad.kernel.ports import EventStore
+from agentsquad.runtime.engine.outside import TOLD
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.temporal.adapters.client import Cluster
 
-OPENING = ("run.started", *END_EVENTS)
+TYPES = ("run.started", *END_EVENTS, *TOLD)
 BATCH = 5000
 
 
 class OpenRuns:
-    """The runs of a log that have not ended, followed from where it last
-    read."""
+    """The runs of a log that have not ended, and what each was last told,
+    followed from where it last read."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
         self._after = 0
-        self._open: dict[str, None] = {}
+        self._open: dict[str, int] = {}
 
-    async def read(self) -> list[str]:
-        """Return them, parents before children."""
-        store = self._world.store
-        while batch := await store.read(after=self._after, limit=BATCH, types=OPENING):
+    async def read(self) -> dict[str, int]:
+        """Return the `stream_seq` of what each was last told from outside, 0 if
+        nothing; parents before children."""
+        while batch := await self._store.read(after=self._after, limit=BATCH, types=TYPES):
             for event in batch:
                 run = event.stream.removeprefix("run/")
                 if event.type == "run.started":
-                    self._open[run] = None
-                else:
+                    self._open[run] = 0
+                elif event.type in END_EVENTS:
                     self._open.pop(run, None)
+                elif run in self._open:
+                    self._open[run] = event.stream_seq
             self._after = batch[-1].seq
-        return list(self._open)
+        return dict(self._open)
+
+    async def last_told(self, run: str, told: int) -> bool:
+        """Whether what a run was told is the last it knows. Whoever drives it
+        writes at the end of a journal that he has read, so what stands before
+        has been heard."""
+        return len(await self._store.read_stream(f"run/{run}", after=told - 1)) == 1
 
 
 async def recover(cluster: Cluster, runs: OpenRuns) -> list[str]:
-    """Return the open runs, each of them driven."""
+    """Return the open runs, each of them driven, and told what it may not have
+    heard."""
     found = await runs.read()
     driven = await cluster.driven() if found else set()
-    for run in found:
+    for run, told in found.items():
         if run not in driven:
             await cluster.launch(run)
-    return found
+        elif told and await runs.last_told(run, told):
+            await cluster.nudge(run, "told")
+    return list(found)

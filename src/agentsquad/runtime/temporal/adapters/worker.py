@@ -54,7 +54,7 @@ class TemporalWorker:
         self.world = world
         self.address = address
         self.hands: Hands | None = None
-        self._runs = OpenRuns(world)
+        self._runs = OpenRuns(world.store)
         self._ran: dict[tuple[str, int], Version] = {}
         self._followed: dict[str, int] = {}
         self._seen = 0

@@ -84,6 +84,7 @@ class Squad:
         ports.provide(RunWorker, self._worker)
         ports.provide(Admission, self._admission)
         ports.provide(Board, lambda: engine.board(settings.home, settings.store))
+        ports.provide(Pulses, lambda: engine.pulses(settings.home, settings.store))
         ports.provide(BudgetKeeper, lambda: BudgetKeeper(self.world.store))
         ports.provide(Appraiser, lambda: ModelAppraiser(lambda: ports.get(Models)))
         ports.provide(GuardSource, lambda: StoredGuards(self.world.store))

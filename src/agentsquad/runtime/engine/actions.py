@@ -13,13 +13,15 @@ from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import EventStore
-from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Manifests, Outcome
+from agentsquad.runtime.engine.door import Step, World
 from agentsquad.runtime.engine.gate import STREAM
 from agentsquad.runtime.engine.ids import keyed_id
+from agentsquad.runtime.engine.inbound.contract import Beat, Pulses
 from agentsquad.runtime.engine.resolving import resolution
 from agentsquad.runtime.engine.state import ENDED
+from agentsquad.runtime.engine.versions import Version, fits, pins, versions_of
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.resilience.budget import Limit
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
@@ -59,38 +61,41 @@ async def start(ctx: Context, value: StartInput) -> Outcome:
     """Start a workflow; the same input folder or key continues the run already
     there."""
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
-    name, expected, manifest = await _workflow(ctx, value.workflow)
-    body, key = runs.read_input(value.input, expected)
+    name, version, manifest = await _workflow(ctx, value.workflow)
+    body, key = runs.read_input(value.input, Any if manifest else version.workflow.input)
     await engine.recover(wait=False)
     if manifest is not None:
         body = {**manifest, "input": body}
-    key = value.key or await _key(ctx, name, body) or key
+    key = value.key or await _key(ctx, version, body) or key
     if value.budget is not None:
         key = key or ctx.token(16).hex()
         await _limit(ctx, keyed_id(name, key), value.budget)
     run = await engine.start(name, body, key=key, actor=str(ctx.actor))
     if not value.wait:
         return await engine.outcome(run)
-    auto = _auto(ctx, name) if value.auto else None
+    auto = _auto(version) if value.auto else None
     until = "ended" if value.wait_for_people else "asked"
     return await runs.watch(ctx, engine, run, until=until, auto=auto)
 
 
-def _auto(ctx: Context, name: str) -> str:
-    rule = ctx.port(Registry).workflow(name).auto
+def _auto(version: Version) -> str:
+    name, rule = version.workflow.name, version.workflow.auto
     if rule is None:
         raise InvalidError(
             f"{name} has no rule that answers for people",
             code="run.auto",
             hint="leave --auto out and answer with squad inbox, approve and reject",
         )
-    return str(rule)
+    return rule
 
 
-async def _key(ctx: Context, name: str, body: Any) -> str | None:
+async def _key(ctx: Context, version: Version, body: Any) -> str | None:
     """Return the key that a workflow gives to an input, if it gives one."""
-    key_by = ctx.port(Registry).workflow(name).key_by
-    return None if key_by is None else str(await ctx.call(key_by, body))
+    key_by = version.workflow.key_by
+    if key_by is None:
+        return None
+    action = version.world.registry.action(key_by)
+    return str(await version.home.path.run(Step(action, body, actor=ctx.actor)))
 
 
 async def _limit(ctx: Context, run: str, text: str) -> None:
@@ -108,17 +113,19 @@ async def _limit(ctx: Context, run: str, text: str) -> None:
     await ctx.port(BudgetKeeper).set(limit, actor=str(ctx.actor))
 
 
-async def _workflow(ctx: Context, name: str) -> tuple[str, Any, dict[str, Any] | None]:
-    """Return (workflow, its input type, what a manifest adds) for a name."""
-    registry = ctx.port(Registry)
-    if name not in registry.workflows:
+async def _workflow(ctx: Context, name: str) -> tuple[str, Version, dict[str, Any] | None]:
+    """Return (workflow, the version of it that is newest, what a manifest adds)
+    for a name."""
+    versions = versions_of(ctx.port(World))
+    await versions.refresh()
+    if not versions.offers(name):
         found = await ctx.port(Manifests).wrap(name, None)  # type: ignore[type-abstract]
         if found is not None:
-            return found[0], Any, found[1]
-    return name, registry.workflow(name).input, None
+            return found[0], await versions.newest(found[0]), found[1]
+    return name, await versions.newest(name), None
 
 
-Standing = Literal["running", "waiting", "completed", "failed", "cancelled"]
+Standing = Literal["running", "waiting", "incident", "completed", "failed", "cancelled"]
 
 
 class ListInput(msgspec.Struct, kw_only=True):
@@ -204,7 +211,8 @@ class RunInput(msgspec.Struct, kw_only=True):
 
 
 class RunView(msgspec.Struct, kw_only=True):
-    """A run and its steps."""
+    """A run and its steps; `at_work` are those under way that show that they
+    live."""
 
     id: str
     workflow: str
@@ -218,6 +226,7 @@ class RunView(msgspec.Struct, kw_only=True):
     cost: dict[str, str]
     steps: list[runs.StepLine]
     children: list[str]
+    at_work: list[Beat] = []
 
 
 @action("runs.show", effect=Effect.READ, cli=("runs", "show"), positional=("run",))
@@ -248,7 +257,15 @@ async def show(ctx: Context, value: RunInput) -> RunView:
         cost={c: runs.decimal(m) for c, m in sorted(cost.items())},
         steps=runs.steps(events),
         children=children,
+        at_work=[] if summary.status in ENDED else _beats(ctx, run),
     )
+
+
+def _beats(ctx: Context, run: str) -> list[Beat]:
+    """Return the last signs of life of a run's steps under way."""
+    ports = ctx.port(World).ports
+    found: list[Beat] = ports.get(Pulses).of(run) if ports.has(Pulses) else []
+    return found
 
 
 class StopInput(msgspec.Struct, kw_only=True):
@@ -273,6 +290,7 @@ class SignalInput(msgspec.Struct, kw_only=True):
     run: Annotated[str, described("id of the run")]
     name: Annotated[str, described("name of the signal")]
     payload: Annotated[str, described("JSON", '{"ok": true}')] = "null"
+    key: Annotated[str | None, described("the same key a second time changes nothing")] = None
 
 
 @action(
@@ -286,7 +304,8 @@ async def signal(ctx: Context, value: SignalInput) -> Outcome:
     """Send a signal to a waiting run."""
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
     run = await runs.find(ctx.port(EventStore), value.run)  # type: ignore[type-abstract]
-    await engine.signal(run, value.name, runs.parse_json(value.payload), actor=str(ctx.actor))
+    payload = runs.parse_json(value.payload)
+    await engine.signal(run, value.name, payload, actor=str(ctx.actor), key=value.key)
     return await engine.outcome(run)
 
 
@@ -367,16 +386,25 @@ async def recover(ctx: Context, value: RecoverInput) -> Recovered:
 
 @action("runs.adopt", effect=Effect.WRITE, cli=("runs", "adopt"), positional=("run",))
 async def adopt(ctx: Context, value: StopInput) -> Outcome:
-    """Continue a pinned run, and its children, under the definitions installed
-    now."""
+    """Continue a pinned run, and its children, under the newest versions of
+    their workflows."""
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
-    registry = ctx.port(Registry)
+    versions = versions_of(ctx.port(World))
+    await versions.refresh()
     run = await runs.find(store, value.run)
     for summary in await runs.summaries(store, run):
         if summary.status in ENDED:
             continue
-        workflow = registry.workflow(summary.workflow)
-        body = {"definition": workflow.digest, "reason": value.reason}
+        version = await versions.newest(summary.workflow)
+        events = await store.read_stream(f"run/{summary.run}")
+        pin = pins(events)[-1]
+        body = {"definition": version.workflow.digest, "was": pin.definition}
+        if pin.manifest is not None:
+            body["manifest"] = pin.manifest
+            pin = msgspec.structs.replace(pin, definition=version.workflow.digest)
+            version = await versions.pinned(summary.run, pin)
+        fits(summary.run, events, version)
+        body["reason"] = value.reason
         await _note(store, summary.run, ("run.adopted", body), actor=str(ctx.actor))
     return await ctx.port(Engine).outcome(run)  # type: ignore[type-abstract]
 

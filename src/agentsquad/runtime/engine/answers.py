@@ -16,11 +16,11 @@ from agentsquad.kernel.policy import PolicyEngine, Question
 from agentsquad.runtime.engine.contract import InboxItem
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.inbound.contract import UpdateAnswer
-from agentsquad.runtime.engine.inbound.intervening import Wish, allowed, asked
-from agentsquad.runtime.engine.inbound.telling import Telling
+from agentsquad.runtime.engine.intervening import Wish, allowed, asked
 from agentsquad.runtime.engine.outside import Outside, refuse_ended
 from agentsquad.runtime.engine.questions import Open, Questions, inbox_item
 from agentsquad.runtime.engine.resolving import Told
+from agentsquad.runtime.engine.telling import Telling
 
 
 class Answers:
@@ -101,6 +101,9 @@ class Answers:
             f"no open question {text!r}", code="approval.missing", hint="squad inbox lists them"
         )
 
+    async def own(self) -> None:
+        """Drive the runs from here, where that takes anything."""
+
     # --- telling and asking runs
 
     async def query(self, run_id: str, name: str, value: Any = None) -> Any:
@@ -151,10 +154,14 @@ class Answers:
                 for event in journal
                 if event.type == "approval.requested" and event.payload["position"] == item.position
             )
+            if any(
+                event.type in ("approval.given", "approval.refused")
+                and event.payload["position"] == item.position
+                for event in journal
+            ):
+                raise ConflictError(f"{item.id} is answered", code="approval.answered")
             copy = await self.telling.copy(item.run, journal)
             try:
-                if item.position in copy.state.resolved:
-                    raise ConflictError(f"{item.id} is answered", code="approval.answered")
                 return allowed(request, answer, copy, policy)
             finally:
                 copy.release()

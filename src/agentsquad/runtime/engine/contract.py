@@ -377,6 +377,15 @@ class Engine(Protocol):
         """Have a run take an update; the same key gives the same answer."""
         ...
 
+    async def intervene(self, wish: Any, *, actor: str) -> InboxItem:
+        """Ask for something to be done by hand (`inbound.intervening.Wish`);
+        another person must approve it."""
+        ...
+
+    async def own(self) -> None:
+        """Become the process that drives the runs, or raise EngineBusyError."""
+        ...
+
     async def inbox(self, run_id: str | None = None) -> list[InboxItem]:
         """Return the questions that wait, oldest first."""
         ...

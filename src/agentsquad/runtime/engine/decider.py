@@ -42,8 +42,8 @@ from agentsquad.runtime.engine.flow import DEADLINE as DEADLINE
 from agentsquad.runtime.engine.flow import DECIDE as DECIDE
 from agentsquad.runtime.engine.flow import QUERY as QUERY
 from agentsquad.runtime.engine.flow import plain as plain
+from agentsquad.runtime.engine.hands import HAND, Hands
 from agentsquad.runtime.engine.inbound.contract import ChangeRetiredError
-from agentsquad.runtime.engine.inbound.hands import HAND, Hands
 from agentsquad.runtime.engine.scheduler import Scheduler
 from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, TOLD, evolve, pass_by
 

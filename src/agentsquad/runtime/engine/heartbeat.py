@@ -11,15 +11,12 @@ retry, and with a place for it a crash.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.runtime.engine.inbound.contract import Beat, Pulses, SilentError
-
-if TYPE_CHECKING:
-    from agentsquad.runtime.engine.door import Step, World
 
 DETAIL_SIZE_MAX = 16_384  # bytes
 _write = msgspec.json.Encoder().encode
@@ -28,9 +25,12 @@ _read = msgspec.json.Decoder().decode
 
 class Heart:
     """The beats of one step, over all its tries; `before` is what was said last
-    before this try."""
+    before this try.
 
-    def __init__(self, world: World, step: Step) -> None:
+    The door makes it, of its own `World` and `Step`, which are not named here.
+    """
+
+    def __init__(self, world: Any, step: Any) -> None:
         self._clock = world.clock
         self._step = step
         self._pulses: Pulses | None = None
@@ -46,11 +46,12 @@ class Heart:
             self.before = self.detail = None if last is None else last.detail
 
     @classmethod
-    def of(cls, world: World, step: Step) -> Heart:
+    def of(cls, world: Any, step: Any) -> Heart:
         """Return the step's, made when it is needed first."""
-        if step.beat is None:
-            step.beat = cls(world, step)
-        return step.beat
+        heart: Heart | None = step.beat
+        if heart is None:
+            heart = step.beat = cls(world, step)
+        return heart
 
     def beat(self, detail: Any) -> None:
         """Show that the action lives; from any thread."""
@@ -84,7 +85,7 @@ class Heart:
             if not guard.expired():
                 guard.reschedule(self._loop.time() + spec.heartbeat_ms / 1000)
 
-    async def watch(self, world: World, context: Any, limit_ms: int | None) -> Any:
+    async def watch(self, context: Any, limit_ms: int | None) -> Any:
         """Carry out one try of the action, stopped when it falls silent."""
         action = self._step.action
         silence = action.spec.heartbeat_ms

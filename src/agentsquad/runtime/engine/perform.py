@@ -26,7 +26,7 @@ from agentsquad.runtime.engine.contract import EffectAmbiguousError, Outcome
 from agentsquad.runtime.engine.decider import DEADLINE, DECIDE, QUERY, Instance, plain
 from agentsquad.runtime.engine.door import CallPath, Step, World
 from agentsquad.runtime.engine.drive import Drive
-from agentsquad.runtime.engine.inbound.hands import opened
+from agentsquad.runtime.engine.hands import opened
 from agentsquad.runtime.engine.inbound.ladder import wake
 from agentsquad.runtime.engine.interceptors.execute import left
 from agentsquad.runtime.engine.parking import child_id

@@ -6,17 +6,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.engine import actions, asking, status
+from agentsquad.runtime.engine import actions, asking, desk, status
 from agentsquad.runtime.engine.adapters.board import FileBoard, NoBoard
 from agentsquad.runtime.engine.adapters.lease import FileLease
+from agentsquad.runtime.engine.adapters.pulses import FilePulses, MemoryPulses
 from agentsquad.runtime.engine.adapters.system import SystemClock, SystemEntropy
 from agentsquad.runtime.engine.contract import Lease
+from agentsquad.runtime.engine.inbound.contract import Pulses
 from agentsquad.runtime.resilience.contract import Board
 
 _OPERATORS = """package engine.operators
 
 actions := {
 	"runs.*", "approvals.approve", "approvals.reject", "effects.resolve", "control.*",
+	"interventions.make",
 	"schedules.run", "log.erase", "readings.rebuild", "engine.status",
 }
 
@@ -35,6 +38,11 @@ deny contains {"clause": "engine.approvals.person", "reason": "only a person can
 
 deny contains {"clause": "engine.approvals.segregation", "reason": "nobody answers himself"} if {
 	input.actor == input.facts.requester
+}
+
+allow contains {"clause": "engine.approvals.intervention", "reason": "by hand, and by two"} if {
+	input.input.action in {"runs.retry", "runs.skip", "runs.patch", "runs.fail", "runs.compensate"}
+	startswith(input.actor, "person:")
 }
 
 allow contains {"clause": "engine.approvals.proceed", "reason": "a step of a manifest"} if {
@@ -63,6 +71,7 @@ plugin = Plugin(
         status.status,
         asking.decide,
         asking.query,
+        *desk.ACTIONS,
     ),
 )
 
@@ -80,6 +89,14 @@ def system_entropy() -> SystemEntropy:
 def board(home: Path, store: str) -> Board:
     """Return where an engine shows its load: beside a store of files."""
     return FileBoard(home / "engine.load") if store.startswith("sqlite:") else NoBoard()
+
+
+def pulses(home: Path, store: str) -> Pulses:
+    """Return where steps under way show that they live: beside a store of
+    files."""
+    if store.startswith("sqlite:"):
+        return FilePulses(home / "engine.pulses")
+    return MemoryPulses()
 
 
 def file_lease(path: Path) -> Lease:

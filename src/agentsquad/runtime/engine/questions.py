@@ -16,7 +16,7 @@ from agentsquad.kernel.event import Event
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import InboxItem
 from agentsquad.runtime.engine.flow import DEADLINE
-from agentsquad.runtime.engine.inbound.hands import HAND
+from agentsquad.runtime.engine.hands import HAND
 from agentsquad.runtime.engine.state import END_EVENTS
 
 TYPES = (

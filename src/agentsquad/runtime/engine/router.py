@@ -28,7 +28,7 @@ from agentsquad.runtime.engine.contract import NonDeterministicError, Outcome, W
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.drive import Drive
-from agentsquad.runtime.engine.inbound.hands import standing_still
+from agentsquad.runtime.engine.hands import standing_still
 from agentsquad.runtime.engine.state import END_EVENTS, millis
 from agentsquad.runtime.engine.versions import (
     ADOPTED,

@@ -25,7 +25,6 @@ from agentsquad.runtime.engine.door import CallPath, Interceptor, Step, World
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.ids import keyed_id
-from agentsquad.runtime.engine.inbound.telling import Telling
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.engine.outside import Outside
 from agentsquad.runtime.engine.parking import Parking
@@ -35,6 +34,7 @@ from agentsquad.runtime.engine.resolving import Told
 from agentsquad.runtime.engine.router import Router, Watcher
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.tasks import Tasks
+from agentsquad.runtime.engine.telling import Telling
 from agentsquad.runtime.engine.timers import Timers
 from agentsquad.runtime.engine.versions import Versions
 from agentsquad.runtime.engine.waiting import Waiting

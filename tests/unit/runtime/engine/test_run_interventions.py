@@ -20,7 +20,7 @@ from agentsquad.kernel.policy import Decision, Question
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine.contract import InboxItem, workflow
-from agentsquad.runtime.engine.inbound.intervening import Wish
+from agentsquad.runtime.engine.intervening import Wish
 from agentsquad.testing import TestSquad
 from agentsquad.testing.clock import settle
 from agentsquad.testing.world import AllowAll

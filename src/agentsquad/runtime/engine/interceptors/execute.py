@@ -35,7 +35,7 @@ async def execute(world: World, step: Step, proceed: Proceed) -> Any:
         if not action.is_async:
             return action.fn(context, step.value)
         if action.spec.heartbeat_ms is not None:
-            return await Heart.of(world, step).watch(world, context, limit)
+            return await Heart.of(world, step).watch(context, limit)
         if limit is None:
             return await action.fn(context, step.value)
         async with asyncio.timeout(limit / 1000):

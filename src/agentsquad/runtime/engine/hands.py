@@ -21,7 +21,7 @@ from agentsquad.kernel.event import Event
 from agentsquad.runtime.engine.command import Call, Child
 from agentsquad.runtime.engine.contract import CancelSignal, OnFailure
 from agentsquad.runtime.engine.flow import DEADLINE
-from agentsquad.runtime.engine.inbound.context import Inbound
+from agentsquad.runtime.engine.listening import Inbound
 
 # What ends an incident; without a step of its own it ends all.
 CLEARING = (

@@ -29,17 +29,17 @@ from agentsquad.runtime.engine.contract import (
 )
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.flow import plain
-from agentsquad.runtime.engine.inbound.context import BUILT_IN, UPDATE
 from agentsquad.runtime.engine.inbound.contract import (
     SignalPayloadError,
     SignalUnknownError,
     UpdateAnswer,
     UpdateKeyError,
 )
-from agentsquad.runtime.engine.inbound.standing import built_in, status
+from agentsquad.runtime.engine.listening import BUILT_IN, UPDATE
 from agentsquad.runtime.engine.outside import Outside, refuse_ended
 from agentsquad.runtime.engine.resolving import Told
 from agentsquad.runtime.engine.router import Router
+from agentsquad.runtime.engine.standing import built_in, status
 from agentsquad.runtime.engine.state import END_EVENTS
 
 LOOK_MS = 100  # how soon an answer another process gives is seen

@@ -26,12 +26,12 @@ from agentsquad.runtime.engine.command import Ask, Call, Child, Command, Sleep, 
 from agentsquad.runtime.engine.contract import ApprovalStaleError
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.flow import plain
+from agentsquad.runtime.engine.hands import HAND
 from agentsquad.runtime.engine.inbound.contract import (
     InterventionDeniedError,
     InterventionError,
     Means,
 )
-from agentsquad.runtime.engine.inbound.hands import HAND
 from agentsquad.runtime.engine.outside import refuse_ended
 from agentsquad.runtime.engine.resolving import Told
 

@@ -144,7 +144,8 @@ class Stream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.close()
+        if not isinstance(error, GeneratorExit):  # the run has not left the memory
+            await self.close()
 
     async def close(self) -> None:
         """Stop what runs and take no more; effects are brought to an end."""
@@ -200,7 +201,7 @@ class Stream:
         self._running += 1
         self._begun += 1
         index = self._first + self._begun - 1
-        self._flow.scheduler.add(coroutine(branch), self._crew, index)
+        self._flow.scheduler.add(branch, self._crew, index)
 
     def _fail(self, error: BaseException) -> None:
         """Have an error raised after all that was begun before."""
@@ -255,7 +256,7 @@ class Promise(Beside):
             )
         branch, self._branch = self._branch, None
         self._begun = True
-        self.flow.scheduler.add(coroutine(branch), self, 0)
+        self.flow.scheduler.add(branch, self, 0)
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._get().__await__()
@@ -337,7 +338,7 @@ async def race(
             close(branch)
         raise
     for index, branch in enumerate(branches):
-        flow.scheduler.add(coroutine(branch), found, index)
+        flow.scheduler.add(branch, found, index)
     await found.ended()
     if found.won is not None:
         return found.won[0]
@@ -354,16 +355,6 @@ async def race(
             ]
         },
     ) from (failures[0] if failures else None)
-
-
-def coroutine(branch: Any) -> Any:
-    """Return what a task can run: a coroutine as it is, else one that awaits
-    it."""
-    return branch if hasattr(branch, "send") else _awaiting(branch)
-
-
-async def _awaiting(branch: Awaitable[Any]) -> Any:
-    return await branch
 
 
 def close(branch: Any) -> None:

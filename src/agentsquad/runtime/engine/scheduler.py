@@ -13,7 +13,7 @@ kept but how far it went (`past`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any, Protocol
 
 from agentsquad.runtime.engine.contract import CancelSignal, ForeignAwaitError
@@ -313,13 +313,11 @@ class Scheduler:
         places."""
         return sorted(self.tasks.values(), key=lambda one: order(one.path))
 
-    def add(
-        self, coro: Coroutine[Any, Any, Any], group: Group, index: int, scope: Scope | None = None
-    ) -> Task:
+    def add(self, branch: Awaitable[Any], group: Group, index: int) -> Task:
         """Begin a member of a group."""
         group.live += 1
         path = f"{group.path}.{index}."
-        return self._begin(Task(coro, path, group, index, scope or group.scope))
+        return self._begin(Task(_coroutine(branch), path, group, index, group.scope))
 
     def _begin(self, task: Task) -> Task:
         self.tasks[task.path] = task
@@ -504,6 +502,16 @@ class Scheduler:
         self.waiting.clear()
         self._ready.clear()
         self._on_end = _nobody
+
+
+def _coroutine(branch: Any) -> Any:
+    """Return what a task can run: a coroutine as it is, else one that awaits
+    it."""
+    return branch if hasattr(branch, "send") else _awaiting(branch)
+
+
+async def _awaiting(branch: Awaitable[Any]) -> Any:
+    return await branch
 
 
 def _waits_at(task: Task, number: int) -> bool:

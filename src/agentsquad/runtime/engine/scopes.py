@@ -73,6 +73,8 @@ class CancelScope:
     ) -> bool:
         scope = self._scope
         assert scope is not None
+        if isinstance(error, GeneratorExit):  # the run left the memory
+            return False
         other = await _leave(self._flow, scope, error)
         if self._flow.limits.pop(self._timer, None) is not None:
             self._flow.drop(self._timer)
@@ -105,7 +107,7 @@ async def shield(flow: Ground, branch: Awaitable[Any]) -> Any:
     error: BaseException | None = None
     try:
         result = await branch
-    except BaseException as came:  # noqa: BLE001 - raised again below
+    except (Exception, CancelSignal) as came:  # noqa: BLE001 - raised again below
         error = came
     error = await _leave(flow, scope, error) or error
     if error is not None:
@@ -133,6 +135,8 @@ async def _leave(flow: Ground, scope: Scope, error: BaseException | None) -> Bas
     assert scope.outer is not None
     task.scope = scope.outer
     if task.owed is not None and task.owed.scope is scope:
+        # What ends with an error while it is stopped ends because of that.
+        other = other or (None if error is None else task.owed)
         task.owed = None
     if scope.missed is not None:
         _tell(task, scope.missed)

@@ -35,6 +35,8 @@ class Tasks:
         """Start every command that is not under way yet; `chain` leaves a
         single one to the caller's task."""
         instance = drive.instance
+        if instance.halts:
+            self._halt(drive)
         if instance.ended:
             self._tell_above(drive)
             if not drive.unsaved:

@@ -30,6 +30,7 @@ from agentsquad.runtime.control.contract import Shipped
 from agentsquad.runtime.control.guards import StoredGuards
 from agentsquad.runtime.control.manifests import StoredManifests
 from agentsquad.runtime.engine.contract import Engine, Lease, Manifests, Several, Stopping
+from agentsquad.runtime.engine.inbound.contract import Pulses
 from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.interceptors import STANDARD

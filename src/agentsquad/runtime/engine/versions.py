@@ -111,6 +111,13 @@ class Versions:
             return True
         return self._deployments is not None and self._deployments.knows(definition)
 
+    def offers(self, workflow: str) -> bool:
+        """Whether a run of this name could begin, by code."""
+        deployed = self._deployments
+        return workflow in self._world.registry.workflows or (
+            deployed is not None and deployed.newest(workflow) is not None
+        )
+
     async def newest(self, name: str, beside: Version | None = None) -> Version:
         """Return what a run of this name that begins now runs under;
         MissingError names the nearest workflow."""
@@ -186,12 +193,28 @@ class Versions:
 
     async def _revised(self, workflow: Workflow, name: str, manifest: str) -> Version:
         manifests: Manifests = self._world.ports.get(Manifests)
+        changes = await manifests.revision(name, manifest)
+        return Version(revised(workflow, changes), self.installed, manifest)
 
-        async def fn(ctx: Any, value: Any) -> Any:
-            return await workflow.fn(ctx, msgspec.structs.replace(value, **changes))
 
-        changes: Mapping[str, Any] = await manifests.revision(name, manifest)
-        return Version(msgspec.structs.replace(workflow, fn=fn), self.installed, manifest)
+def fits(run: str, events: Sequence[Event], version: Version) -> None:
+    """See that a journal is one that a version would have written;
+    NonDeterministicError says where it is not."""
+    from agentsquad.runtime.engine.decider import Instance
+
+    instance = Instance(run, version.workflow, version.world.registry)
+    for event in events:
+        instance.apply(event)
+
+
+def revised(workflow: Workflow, changes: Mapping[str, Any]) -> Workflow:
+    """Return the interpreter of manifests as it runs another revision than the
+    one in the input of the run."""
+
+    async def fn(ctx: Any, value: Any) -> Any:
+        return await workflow.fn(ctx, msgspec.structs.replace(value, **changes))
+
+    return msgspec.structs.replace(workflow, fn=fn)
 
 
 def changed(run: str, pin: Pin, current: Workflow) -> DefinitionChangedError:

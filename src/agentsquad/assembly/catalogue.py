@@ -28,6 +28,7 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.integrations.formats.plugin import plugin as formats
     from agentsquad.operations.chaos.plugin import plugin as chaos
     from agentsquad.operations.consistency.plugin import plugin as consistency
+    from agentsquad.operations.deployment.plugin import plugin as deployment
     from agentsquad.operations.trials.plugin import plugin as trials
     from agentsquad.runtime.control.net.plugin import plugin as net
     from agentsquad.runtime.control.plugin import plugin as control
@@ -62,6 +63,7 @@ def plugins() -> tuple[Plugin, ...]:
         models,
         chaos,
         consistency,
+        deployment,
         trials,
         purchase_to_pay,
     )

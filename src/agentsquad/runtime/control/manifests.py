@@ -3,6 +3,7 @@ workflows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -13,8 +14,9 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import MissingError
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry, nearest
+from agentsquad.runtime.control.contract import APPLIED
 from agentsquad.runtime.control.interpret import NAME, spec_digest
-from agentsquad.runtime.control.resource import find, listed
+from agentsquad.runtime.control.resource import find, listed, stream_of
 
 KIND = "AgentWorkflow"
 
@@ -31,8 +33,32 @@ class StoredManifests:
             resource = await find(self._store, KIND, name)
         except MissingError:
             return None
+        from agentsquad.runtime.control.net.gate import refuse_stuck  # loaded late
+
+        refuse_stuck(resource)
         spec = resource["spec"]
         return NAME, {"name": name, "spec": spec, "digest": spec_digest(spec), "input": value}
+
+    async def revision(self, name: str, digest: str) -> Mapping[str, Any]:
+        """Return what of its input a run takes from another revision."""
+        spec = (await revisions(self._store, name)).get(digest)
+        if spec is None:
+            raise MissingError(
+                f"revision {digest} of {name} is not in the log",
+                code="workflow.revision",
+                hint=f"squad deploy the manifest of {name} again",
+            )
+        return {"spec": spec, "digest": digest}
+
+
+async def revisions(store: EventStore, name: str) -> dict[str, dict[str, Any]]:
+    """Return every spec that was ever applied under a name, by its digest."""
+    found = {}
+    for event in await store.read_stream(stream_of(KIND, name)):
+        if event.type == APPLIED and event.payload is not None:
+            spec = event.payload["resource"]["spec"]
+            found[spec_digest(spec)] = spec
+    return found
 
 
 class FindInput(msgspec.Struct, kw_only=True):

@@ -39,7 +39,7 @@ TOLD = (
     "update.accepted",
     "intervention.made",
 )
-DEPLOYED = ("deployment.made", "deployment.retired")  # new runs may take other versions
+DEPLOYED = ("version.deployed", "version.retired")  # new runs may take other versions
 HEARD = (*TOLD, *DEPLOYED, HANDED_RUN)
 SETTLE_S = 1.0  # after work, when nothing is heard
 POLL_MS = 100  # how soon an answer given in another process is seen

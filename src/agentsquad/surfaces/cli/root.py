@@ -16,9 +16,9 @@ from agentsquad.surfaces.gateway.operation import Operation
 INTRODUCTION = "Agent Squad: work done by AI agents and people, on one verifiable log."
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Run": ("demo", "run", "resume", "worker", "schedule"),
+    "Run": ("demo", "run", "resume", "worker", "schedule", "deploy", "deployments"),
     "People": ("inbox", "approve", "reject"),
-    "Look": ("runs", "engine", "log", "cost", "why"),
+    "Look": ("runs", "engine", "pools", "log", "cost", "why"),
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),
     "Try": ("check", "test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),
     "Files": ("edi",),

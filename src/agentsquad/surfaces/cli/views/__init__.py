@@ -12,6 +12,7 @@ from agentsquad.surfaces.cli.layout import Page
 from agentsquad.surfaces.cli.views import (
     chaos,
     consistency,
+    deployments,
     drift,
     edi,
     general,
@@ -39,6 +40,7 @@ VIEWS = {
     **policy.VIEWS,
     **edi.VIEWS,
     **consistency.VIEWS,
+    **deployments.VIEWS,
     **schedules.VIEWS,
     **trials.VIEWS,
     **chaos.VIEWS,

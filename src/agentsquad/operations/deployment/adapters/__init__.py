@@ -1,0 +1,1 @@
+"""Where deployments touch the machine: files, and Python's import system."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from agentsquad.kernel.actor import Actor
+from agentsquad.kernel.errors import InvalidError
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     local_model: str | None = None
     debug: bool = False
+    lease_ms: int = 6_000
     environment: Mapping[str, str] = {}
 
     @property
@@ -50,8 +52,16 @@ def read(environment: Mapping[str, str] | None = None, *, home: str | None = Non
         user=env.get("SQUAD_USER") or _login(),
         local_model=env.get("SQUAD_LOCAL_MODEL"),
         debug=env.get("SQUAD_DEBUG", "") not in ("", "0", "off"),
+        lease_ms=_positive(env, "SQUAD_LEASE_MS", 6_000),
         environment=env,
     )
+
+
+def _positive(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise InvalidError(f"{name} is {text!r}, not a number from 1", code="settings.number")
+    return int(text)
 
 
 def _login() -> str:

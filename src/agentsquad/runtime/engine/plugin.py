@@ -10,8 +10,12 @@ from agentsquad.runtime.engine import actions, asking, desk, status
 from agentsquad.runtime.engine.adapters.board import FileBoard, NoBoard
 from agentsquad.runtime.engine.adapters.lease import FileLease
 from agentsquad.runtime.engine.adapters.pulses import FilePulses, MemoryPulses
-from agentsquad.runtime.engine.adapters.system import SystemClock, SystemEntropy
-from agentsquad.runtime.engine.contract import Lease
+from agentsquad.runtime.engine.adapters.system import (
+    SystemClock,
+    SystemEntropy,
+    SystemStopping,
+)
+from agentsquad.runtime.engine.contract import Lease, Stopping
 from agentsquad.runtime.engine.inbound.contract import Pulses
 from agentsquad.runtime.resilience.contract import Board
 
@@ -20,7 +24,7 @@ _OPERATORS = """package engine.operators
 actions := {
 	"runs.*", "approvals.approve", "approvals.reject", "effects.resolve", "control.*",
 	"interventions.make",
-	"schedules.run", "log.erase", "readings.rebuild", "engine.status",
+	"schedules.run", "log.erase", "readings.rebuild", "engine.status", "engine.run",
 }
 
 person if startswith(input.actor, "person:")
@@ -69,6 +73,7 @@ plugin = Plugin(
         actions.halt,
         actions.lift,
         status.status,
+        status.serve,
         asking.decide,
         asking.query,
         *desk.ACTIONS,
@@ -84,6 +89,11 @@ def system_clock() -> SystemClock:
 def system_entropy() -> SystemEntropy:
     """Return the machine's chance."""
     return SystemEntropy()
+
+
+def system_stopping() -> Stopping:
+    """Return how this process hears that it is to end."""
+    return SystemStopping()
 
 
 def board(home: Path, store: str) -> Board:

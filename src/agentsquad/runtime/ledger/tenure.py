@@ -83,6 +83,11 @@ class Tenure(Protocol):
         """Return the processes that hold it or stand by."""
         ...
 
+    def warn(self, alarm: Callable[[], None]) -> None:
+        """Call `alarm` when a write was refused because another has taken
+        over."""
+        ...
+
     def listen(self, heard: Callable[[str], None]) -> Callable[[], None]:
         """Call `heard` with `told` when a process without the token wrote, and
         with `lease` when it was given back; return how to stop."""

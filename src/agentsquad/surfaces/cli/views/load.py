@@ -1,18 +1,37 @@
-"""The load of an engine: what is at work, what waits, and what was refused."""
+"""The load of an engine: what is at work, what waits, what was refused, and who
+drives."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from agentsquad.surfaces.cli.cell import took, when
-from agentsquad.surfaces.cli.layout import Page
+from agentsquad.surfaces.cli.layout import Column, Page
 
 
 def status(plain: Any, page: Page) -> None:
     """Lay out how an engine stands."""
     if not plain["running"]:
         page.line("no engine drives the runs of this store now; squad run and resume start one")
-        return
+    elif plain["seen"] is not None:
+        _load(plain, page)
+    if plain["processes"]:
+        page.pairs([("token", str(plain["token"]))])
+        page.table(
+            [Column("process"), Column("does"), Column("since"), Column("heard of")],
+            [
+                (
+                    f"{one['host']}/{one['pid']}",
+                    "drives" if one["drives"] else "stands by",
+                    when(one["since"]),
+                    f"{one['seen_s']:g} s ago",
+                )
+                for one in plain["processes"]
+            ],
+        )
+
+
+def _load(plain: Any, page: Page) -> None:
     more = "; more come than can be begun" if plain["overloaded"] else ""
     page.pairs(
         [
@@ -26,4 +45,10 @@ def status(plain: Any, page: Page) -> None:
     )
 
 
-VIEWS = {"engine.status": status}
+def served(plain: Any, page: Page) -> None:
+    """Say why a process ended, and whether it drove until then."""
+    did = "drove the runs" if plain["drove"] else "stood by"
+    page.line(f"ended ({plain['why']}): it {did} of this store")
+
+
+VIEWS = {"engine.status": status, "engine.run": served}

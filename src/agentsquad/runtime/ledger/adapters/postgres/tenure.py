@@ -79,6 +79,7 @@ class Fence:
         self._host = socket.gethostname()
         self._id = f"{self._host}/{os.getpid()}/{uuid.uuid4().hex[:6]}"
         self._held: int | None = None
+        self._alarm: Callable[[], None] = lambda: None
         self._ear = Ear(wire)
 
     @property
@@ -92,7 +93,10 @@ class Fence:
         return self._id
 
     def lost(self, token: int) -> FencedError:
-        """Return the error for a write that came too late."""
+        """Return the error for a write that came too late, and raise the
+        alarm.
+        """
+        self._alarm()
         return FencedError(
             f"another process drives the runs now (token {token}, this one had {self._held})",
             hint="nothing was written; this process stops driving and stands by",
@@ -129,6 +133,10 @@ class Fence:
             ]
         with suppress(SquadError):  # it ends by itself in time
             self._wire.ask(*commands)
+
+    def warn(self, alarm: Callable[[], None]) -> None:
+        """Call `alarm` when a write was refused."""
+        self._alarm = alarm
 
     def forget(self) -> None:
         """Write without the token again."""
@@ -184,6 +192,7 @@ class Ear:
         self._wire = wire
         self._listeners: dict[object, tuple[Callable[[str], None], frozenset[str]]] = {}
         self._link: Any = None
+        self._socket = -1  # a connection that is lost no longer knows
         self._loop: asyncio.AbstractEventLoop | None = None
         self._known: frozenset[str] = frozenset()
         self._again: asyncio.Task[None] | None = None
@@ -227,7 +236,8 @@ class Ear:
             return
         self._link, self._known = link, frozenset()
         assert self._loop is not None
-        self._loop.add_reader(link.socket, self._hear)
+        self._socket = link.socket
+        self._loop.add_reader(self._socket, self._hear)
         self._tune()
 
     def _tune(self) -> None:
@@ -281,14 +291,13 @@ class Ear:
             link = await asyncio.to_thread(self._connect)
         self._again = None
         self._open(link)
-        self._tell({LOG, TOLD, LEASE})
+        self._tell({LOG, TOLD, LEASE})  # it may have missed some
 
     def _let_go(self) -> None:
         link, self._link = self._link, None
         if link is None:
             return
         if self._loop is not None and not self._loop.is_closed():
-            with suppress(OSError, ValueError, Error):
-                self._loop.remove_reader(link.socket)
+            self._loop.remove_reader(self._socket)
         with suppress(Error):
             link.finish()

@@ -34,7 +34,7 @@ from agentsquad.runtime.ledger.contract import (
     UnreachableError,
 )
 
-ANSWER_S = 15.0
+ANSWER_S = 8.0
 PATIENCE_S = 10.0  # how long a server may be away, as while it restarts, before callers are told
 PAUSE_S = 0.05
 # What a stopped process may hold others up for; then its transaction is ended.

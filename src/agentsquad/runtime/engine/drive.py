@@ -7,6 +7,7 @@ them, and `saved` waits until there are none.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from agentsquad.kernel.errors import SquadError
 from agentsquad.runtime.engine.command import Command
@@ -32,6 +33,7 @@ class Drive:
         "moved",
         "next",
         "outward",
+        "queue",
         "settling",
         "stopped",
         "stream",
@@ -51,13 +53,14 @@ class Drive:
         self.stopped = False
         self.next: tuple[str, Command | None] | None = None
         self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.queue: deque[str] = deque()  # positions of commands that wait for a place
         self.outward = 0
         self.unsaved = 0
         self.firm = False
         self.told = False  # its end, to the run above
         self.lost: SquadError | None = None
         self._noted = 0
-        self._savers: list[tuple[int, asyncio.Future[None]]] = []
+        self._savers: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def note(self) -> None:
         """Count events that are known now and not on the disk yet."""
@@ -82,7 +85,7 @@ class Drive:
             self.firm = False
         there = self._noted - self.unsaved
         while self._savers and self._savers[0][0] <= there:
-            _, future = self._savers.pop(0)
+            _, future = self._savers.popleft()
             if future.done():
                 continue
             if self.lost is None:

@@ -8,6 +8,7 @@ for.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from agentsquad.runtime.engine.router import Router, ours
 
 END = "end"  # the name of the task that ends a run
 ISSUED_MAX = 64  # positions remembered beyond those that are open
+WIDE = 256  # steps of one run under way at once; more wait for a place
 UNSAVED_MAX = 64  # events a run may be ahead of the disk
 CLOSING_PASSES = 20
 
@@ -59,8 +61,11 @@ class Tasks:
         fresh = dict.fromkeys(p for p in asked if p in instance.commands and p not in drive.issued)
         for position in fresh:
             drive.issued.add(position)
-            command = instance.commands[position]
-            self._start(drive, position, command, chain and len(fresh) == 1)
+            if len(drive.tasks) < WIDE:
+                command = instance.commands[position]
+                self._start(drive, position, command, chain and len(fresh) == 1)
+            else:
+                drive.queue.append(position)
 
     @staticmethod
     def _halt(drive: Drive) -> None:
@@ -68,6 +73,9 @@ class Tasks:
         left; what must still be ended is issued once more."""
         instance = drive.instance
         halts, instance.halts = instance.halts, []
+        if drive.queue:
+            unwanted = set(halts)
+            drive.queue = deque(p for p in drive.queue if p not in unwanted)
         own = asyncio.current_task()
         effects = instance.state.effects
         for position in halts:
@@ -90,6 +98,11 @@ class Tasks:
             if done.cancelled():
                 for held in [name for name, task in drive.tasks.items() if task is done]:
                     del drive.tasks[held]
+                if self._router.drives.get(drive.instance.run_id) is drive:
+                    self._queued(drive)
+                    if drive.next is not None:
+                        following, drive.next = drive.next, None
+                        self._start(drive, *following, False)
                 return
             error = done.exception()
             if error is not None:
@@ -120,9 +133,20 @@ class Tasks:
             if outward and drive.moved and not drive.outward:
                 self._router.move(drive)
             if drive.next is None:
+                self._queued(drive)
+            if drive.next is None:
                 return
             (name, command), drive.next = drive.next, None
             drive.tasks[name] = task
+
+    @staticmethod
+    def _queued(drive: Drive) -> None:
+        """Let the next command that waits for a place be what follows."""
+        while drive.queue and drive.next is None:
+            position = drive.queue.popleft()
+            command = drive.instance.commands.get(position)
+            if command is not None and position in drive.issued:
+                drive.next = (position, command)
 
     async def _finish(self, drive: Drive) -> None:
         end = drive.instance.end
@@ -174,6 +198,8 @@ class Tasks:
     async def close(self) -> None:
         """Drop whatever is under way; the log knows where to go on."""
         drives = self._router.drives
+        for drive in drives.values():
+            drive.queue.clear()
         tasks = [t for d in drives.values() for t in d.tasks.values()]
         tasks += self._router.background
         for task in tasks:

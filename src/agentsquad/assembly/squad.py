@@ -29,16 +29,25 @@ from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.control.contract import Shipped
 from agentsquad.runtime.control.guards import StoredGuards
 from agentsquad.runtime.control.manifests import StoredManifests
-from agentsquad.runtime.engine.contract import Engine, Lease, Manifests, Several, Stopping
-from agentsquad.runtime.engine.inbound.contract import Pulses
+from agentsquad.runtime.control.pools import StoredPools
+from agentsquad.runtime.engine.contract import (
+    Deployments,
+    Engine,
+    Lease,
+    Manifests,
+    Several,
+    Stopping,
+)
 from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
 from agentsquad.runtime.engine.gate import Gate
+from agentsquad.runtime.engine.inbound.contract import Pulses
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.resilience.admission import Admission, tuning_of
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 from agentsquad.runtime.resilience.contract import Appraiser, Board, GuardSource
 from agentsquad.runtime.resilience.guard import Guards
+from agentsquad.runtime.resilience.pools import Pools
 from agentsquad.runtime.temporal.contract import RunWorker
 from agentsquad.runtime.transactions.contract import Participants
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
@@ -92,7 +101,9 @@ class Squad:
         ports.provide(
             Guards, lambda: Guards(ports.get(GuardSource), self.world.store, self.world.clock)
         )
+        ports.provide(Pools, lambda: Pools(StoredPools(self.world.store), self.world.clock))
         ports.provide(Participants, self._participants)
+        ports.provide(Deployments, self._deployments)
         ports.provide(Manifests, lambda: StoredManifests(self.world.store))
         ports.provide(Ledger, lambda: self.ledger)
         ports.provide(Shelf, lambda: Shelf(self.world.store, shipped_agents))
@@ -153,6 +164,11 @@ class Squad:
 
         return SealingStore(self.ledger.store, self.registry, self.world.entropy)
 
+    def _deployments(self) -> Any:
+        from agentsquad.operations.deployment.plugin import stored_deployments
+
+        return stored_deployments(self.world.store, self.world.blobs)
+
     def _policy(self) -> PolicyEngine:
         from agentsquad.runtime.policy.plugin import load_policy
 
@@ -177,7 +193,9 @@ class Squad:
     def _admission(self) -> Admission:
         world = self.world
         tuning = tuning_of(self.settings.environment)
-        return Admission(world.clock, world.entropy, tuning, self.ports.get(Board))
+        admission = Admission(world.clock, world.entropy, tuning, self.ports.get(Board))
+        admission.pools = lambda: self.ports.get(Pools).snapshot() if self.ports.made(Pools) else ()
+        return admission
 
     def _engine(self) -> Any:
         from agentsquad.runtime.temporal import plugin as temporal

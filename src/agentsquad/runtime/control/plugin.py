@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.control import actions, guards
+from agentsquad.runtime.control import actions, guards, pools
 from agentsquad.runtime.control.adapters.cel import CelExpressions
 from agentsquad.runtime.control.adapters.files import FileSource
 from agentsquad.runtime.control.contract import Expressions, Shipped, TextSource
@@ -51,7 +51,7 @@ plugin = Plugin(
         list_schedules,
         run_schedules,
     ),
-    kinds=(agent_workflow(CelExpressions()), guards.KIND),
+    kinds=(agent_workflow(CelExpressions()), guards.KIND, pools.KIND),
     workflows=(manifest_workflow(CelExpressions()),),
     policies={"control/operators.rego": _OPERATORS},
     ports={TextSource: file_source, Expressions: cel_expressions, Shipped: nothing_shipped},

@@ -124,6 +124,7 @@ class Step:
         "key",
         "name",
         "notes",
+        "placed",
         "position",
         "retry",
         "run",
@@ -133,6 +134,7 @@ class Step:
         "undoes",
         "usage",
         "value",
+        "workflow",
     )
 
     def __init__(
@@ -162,6 +164,8 @@ class Step:
         self.attempts = 0
         self.usage: list[dict[str, Any]] = []
         self.guard: Guard | None = None
+        self.workflow = ""
+        self.placed = False  # whether it is part of a step that has a place already
         self.notes: dict[str, Any] = {}  # what is recorded with its outcome: hedged, fallback
         self.decision: Decision | None = None
         self.effect: EffectState | None = None
@@ -295,6 +299,7 @@ class StepContext:
         inner.facts = facts
         inner.usage = self._step.usage
         inner.deadline_ms = self._step.deadline_ms
+        inner.placed = True
         return await path.run(inner)
 
     def meter(self, **usage: Any) -> None:

@@ -168,6 +168,7 @@ class Performer:
             position=command.position,
             name=command.name,
         )
+        step.workflow = state.workflow
         step.facts = command.facts
         step.approvals = command.approvals
         step.correlation = state.correlation

@@ -26,6 +26,7 @@ from agentsquad.runtime.resilience.contract import (
     Board,
     Load,
     OverloadedError,
+    PoolLoad,
 )
 from agentsquad.runtime.resilience.line import Line, Tide, Waiting
 
@@ -115,6 +116,7 @@ class Admission:
         self._admitted = 0
         self._refused = 0
         self._at_work: Callable[[], int] | None = None
+        self.pools: Callable[[], tuple[PoolLoad, ...]] = tuple
 
     @property
     def bound(self) -> bool:
@@ -208,6 +210,7 @@ class Admission:
             refused=self._refused,
             overloaded=self._tide.high,
             at_ms=self.clock.now_ms(),
+            pools=self.pools(),
         )
 
     def close(self) -> None:

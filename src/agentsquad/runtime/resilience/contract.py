@@ -76,6 +76,28 @@ class BudgetRunEndedError(ConflictError):
     code = "budget.run_ended"
 
 
+class PoolNodeLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """What is used of one node and what it has: places, thousandths of
+    processors, bytes, graphics processors; null is without end."""
+
+    name: str
+    used: tuple[int, ...]
+    has: tuple[int | None, ...]
+
+
+class PoolLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """How one pool stands; `cost` is what its busy nodes cost, in millionths an
+    hour."""
+
+    name: str
+    busy: int
+    waiting: int
+    stolen: int = 0
+    refused: int = 0
+    cost: int = 0
+    nodes: tuple[PoolNodeLoad, ...] = ()
+
+
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """How much an engine has to do.
 
@@ -93,6 +115,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     overloaded: bool
     at_ms: int
+    pools: tuple[PoolLoad, ...] = ()
 
 
 class Board(Protocol):
@@ -147,3 +170,15 @@ class BulkheadFullError(LimitError):
     """All places of a bulkhead are taken."""
 
     code = "bulkhead.full"
+
+
+class PoolFullError(LimitError):
+    """A pool has no place for a step now."""
+
+    code = "pool.full"
+
+
+class PoolNeedError(InvalidError):
+    """A step needs more than a pool could ever give."""
+
+    code = "pool.need"

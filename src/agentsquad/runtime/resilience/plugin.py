@@ -6,6 +6,7 @@ from __future__ import annotations
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.resilience.actions import set_budget, show_budgets
 from agentsquad.runtime.resilience.breakers import close_breaker, list_breakers, open_breaker
+from agentsquad.runtime.resilience.pooled import list_pools
 from agentsquad.runtime.resilience.release import release_budgets
 
 _OPERATORS = """package budget.operators
@@ -35,6 +36,7 @@ plugin = Plugin(
         list_breakers,
         open_breaker,
         close_breaker,
+        list_pools,
     ),
     policies={"budget/operators.rego": _OPERATORS, "breaker/operators.rego": _BREAKERS},
 )

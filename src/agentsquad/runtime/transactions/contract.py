@@ -1,7 +1,7 @@
 """What others may know of transactions: statements, participants and errors.
 
 Event payloads, each in the stream `transaction/<key>`:
-    transaction.begun    key, run, position, parts: [{database, gid}], at_ms,
+    transaction.opened   key, run, position, parts: [{database, gid}], at_ms,
                          timeout_ms
     transaction.decided  commit (bool), output or reason
     transaction.ended    nothing: every participant did what was decided
@@ -24,7 +24,7 @@ from agentsquad.kernel.errors import (
 )
 
 STREAM = "transaction/"
-BEGUN = "transaction.begun"
+BEGUN = "transaction.opened"
 DECIDED = "transaction.decided"
 DONE = "transaction.ended"
 TYPES = (BEGUN, DECIDED, DONE)

@@ -9,12 +9,14 @@ from agentsquad.runtime.engine.interceptors.authorize import authorize
 from agentsquad.runtime.engine.interceptors.effect import effect
 from agentsquad.runtime.engine.interceptors.execute import execute
 from agentsquad.runtime.engine.interceptors.guard import guard
+from agentsquad.runtime.engine.interceptors.place import place
 from agentsquad.runtime.engine.interceptors.retry import retry
 from agentsquad.runtime.engine.interceptors.validate import validate
 
 STANDARD: tuple[Interceptor, ...] = (
     validate,
     authorize,
+    place,
     guard,
     admit,
     effect,

@@ -51,4 +51,18 @@ def served(plain: Any, page: Page) -> None:
     page.line(f"ended ({plain['why']}): it {did} of this store")
 
 
-VIEWS = {"engine.status": status, "engine.run": served}
+def pools(plain: Any, page: Page) -> None:
+    """Lay out the places of every pool."""
+    if not plain["items"]:
+        page.line("no pools; squad explain pool says how to declare one")
+        return
+    fields = ("pool", "node", "slots", "cpu", "memory", "gpu", "busy", "waiting", "refused")
+    page.table(
+        [Column(name) for name in fields],
+        [tuple(str(one[name]) for name in fields) for one in plain["items"]],
+    )
+    if not plain["running"]:
+        page.line("no engine drives the runs of this store now", "dim")
+
+
+VIEWS = {"pools.list": pools, "engine.status": status, "engine.run": served}

@@ -25,7 +25,7 @@ from agentsquad.kernel.errors import InvalidError, SquadError, UnavailableError
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.determinism.fork import Forker
 from agentsquad.runtime.determinism.replay import replay
-from agentsquad.runtime.engine.contract import TransitionError, workflow
+from agentsquad.runtime.engine.contract import ScopeDeadlineError, TransitionError, workflow
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.ids import keyed_id
 from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
@@ -151,7 +151,114 @@ async def interpret(ctx: Any, saga: Any, node: list[Any]) -> Any:
             return await interpret(ctx, saga, value)
         except SquadError as error:
             return error.code
+    if kind in BESIDE:
+        return await BESIDE[kind](ctx, saga, value)
     return ctx.random()
+
+
+async def streamed(ctx: Any, saga: Any, value: Any) -> Any:
+    """Take results one by one; those out of order sorted."""
+    what, items, limit, ordered = value
+    found = ctx.stream(
+        lambda n: interpret(ctx, saga, [what, n]), iter(items), limit=limit, ordered=ordered
+    )
+    results = [one async for one in found]
+    return results if ordered else sorted(results)
+
+
+async def piped(ctx: Any, saga: Any, value: Any) -> Any:
+    """Send items through two stages, the second of which changes the world."""
+    items, limit = value
+
+    async def one(n: int) -> int:
+        return int(await interpret(ctx, saga, ["read", n]))
+
+    async def two(n: int) -> int:
+        return int(await interpret(ctx, saga, ["saga", n]))
+
+    return await ctx.pipeline(items, one, two, limit=limit)
+
+
+async def begun(ctx: Any, saga: Any, value: Any) -> Any:
+    """Begin something, do something else, and await it twice."""
+    branch = ctx.eager(interpret(ctx, saga, value))
+    other = await interpret(ctx, saga, ["read", 1])
+    return [other, await branch, await branch]
+
+
+async def deferred(ctx: Any, saga: Any, value: Any) -> Any:
+    """Await something twice at once that begins then; leave another."""
+    branch = ctx.lazy(lambda: interpret(ctx, saga, value))
+    ctx.lazy(lambda: interpret(ctx, saga, ["effect", 1]))
+    return await ctx.parallel(branch, branch)
+
+
+async def limited(ctx: Any, saga: Any, value: Any) -> Any:
+    """Wait for nothing until the time is over, beside something shielded."""
+    wait_ms, inner = value
+    found: list[Any] = []
+
+    async def kept() -> None:
+        found.append(await interpret(ctx, saga, inner))
+
+    try:
+        async with ctx.scope(timeout_ms=wait_ms):
+            await ctx.parallel(ctx.shield(kept()), ctx.signal("never"))
+    except ScopeDeadlineError as error:
+        found.append(error.code)
+    return found
+
+
+async def looped(ctx: Any, saga: Any, value: int) -> Any:
+    """Double until it is large; nothing comes of nothing."""
+
+    async def step(n: int) -> int:
+        return int(await interpret(ctx, saga, ["pure", n]))
+
+    return await ctx.loop(step, value, until=lambda n: n > 50, limit=20)
+
+
+async def partly(ctx: Any, saga: Any, value: list[int]) -> Any:
+    """Undo one of two things, asked for twice at once, and keep the other."""
+    own = ctx.saga()
+    for index, n in enumerate(value):
+        await own.call("world.do", N(n), name=f"thing {index}")
+    reports = await ctx.parallel(own.undo(only=["thing 0"]), own.undo(only=["thing 0"]))
+    return [[line["undone"] for line in report] for report in reports]
+
+
+BESIDE = {
+    "stream": streamed,
+    "pipe": piped,
+    "eager": begun,
+    "lazy": deferred,
+    "limited": limited,
+    "loop": looped,
+    "part": partly,
+}
+
+
+async def race(ctx: Any, saga: Any, value: Any) -> Any:
+    """Take whatever comes first; what it is depends on who is fast."""
+    branches = [interpret(ctx, saga, one) for one in value]
+    return await ctx.race(*branches)
+
+
+async def cut(ctx: Any, saga: Any, value: Any) -> Any:
+    """Stop something wherever it is when the time is over."""
+    async with ctx.scope(timeout_ms=value[0]):
+        return await interpret(ctx, saga, value[1])
+
+
+async def left(ctx: Any, saga: Any, value: Any) -> Any:
+    """Take one result of a stream and leave the rest."""
+    what, items, limit = value
+    async for one in ctx.stream(lambda n: interpret(ctx, saga, [what, n]), items, limit=limit):
+        return one
+
+
+LOOSE = {"race": race, "cut": cut, "left": left}
+BESIDE |= LOOSE
 
 
 @workflow("program")
@@ -162,6 +269,9 @@ async def program(ctx, value: list) -> Any:
 PLUGIN = Plugin(name="programs", actions=(double, look, do, undo, known), workflows=(program,))
 
 numbers = st.integers(0, 13)
+items = st.lists(numbers, max_size=5)
+lucky = st.lists(st.integers(0, 12), max_size=5)  # what fails stops the rest of a stream
+limits = st.integers(1, 3)
 leaves = st.one_of(
     *(st.tuples(st.just(kind), numbers) for kind in ("pure", "read", "effect", "saga", "ask")),
     st.tuples(st.just("sleep"), st.integers(0, 40_000)),
@@ -170,17 +280,39 @@ leaves = st.one_of(
     st.tuples(st.just("random"), st.none()),
     st.tuples(
         st.just("map"),
-        st.tuples(st.sampled_from(sorted(CALLS)), st.lists(numbers, max_size=5), st.integers(1, 3)),
+        st.tuples(st.sampled_from(sorted(CALLS)), items, limits),
     ),
+    st.tuples(
+        st.just("stream"),
+        st.tuples(st.sampled_from(["pure", "read", "effect"]), lucky, limits, st.booleans()),
+    ),
+    st.tuples(st.just("pipe"), st.tuples(lucky, limits)),
+    st.tuples(st.just("loop"), st.integers(0, 12)),
+    st.tuples(st.just("part"), st.lists(st.integers(0, 12), min_size=2, max_size=2)),
 )
-programs = st.recursive(
-    leaves,
-    lambda inner: st.one_of(
+
+
+def grown(inner: Any) -> Any:
+    return st.one_of(
         st.tuples(st.sampled_from(["seq", "par"]), st.lists(inner, min_size=1, max_size=4)),
-        st.tuples(st.sampled_from(["child", "try"]), inner),
-    ),
-    max_leaves=8,
-)
+        st.tuples(st.sampled_from(["child", "try", "eager", "lazy"]), inner),
+        st.tuples(st.just("limited"), st.tuples(st.integers(1, 40_000), inner)),
+    )
+
+
+def loosened(inner: Any) -> Any:
+    return st.one_of(
+        grown(inner),
+        st.tuples(st.just("race"), st.lists(inner, min_size=1, max_size=3)),
+        st.tuples(st.just("cut"), st.tuples(st.integers(1, 60_000), inner)),
+        st.tuples(
+            st.just("left"), st.tuples(st.sampled_from(["read", "effect", "saga"]), items, limits)
+        ),
+    )
+
+
+programs = st.recursive(leaves, grown, max_leaves=8)
+loose = st.recursive(leaves, loosened, max_leaves=8)
 rhythms = st.lists(st.integers(0, 9), min_size=1, max_size=6)
 schedules = st.lists(st.builds(Fuse, st.integers(1, 12), st.booleans()), max_size=5)
 
@@ -219,6 +351,31 @@ def test_crashes_rhythms_and_repeated_deliveries_change_nothing(
         assert len(story.confirmed) == len(set(story.confirmed))
         assert received == bank
         assert story.verdict == "identical"
+
+    asyncio.run(check())
+
+
+@settings(max_examples=4 * DRAWN)
+@given(loose, rhythms, schedules, st.booleans(), disturbed)
+def test_what_is_cut_short_leaves_nothing_unknown(
+    tree: Any, rhythm: list[int], fuses: Any, twice: bool, options: Any
+):
+    """Which branch is first is nobody's promise. That the run ends, that its
+    journal says so again, and that every effect is known and came once, is."""
+
+    async def check() -> None:
+        s, story, received = await lived(tree, rhythm, fuses, twice=twice, **options)
+        assert story.verdict == "identical"
+        assert len({key for key, _ in received}) == len(received)
+        assert len(story.confirmed) == len(set(story.confirmed)) == len(received)
+        calls = SIDE.calls
+        run = keyed_id("program", crashing.KEY)
+        found = await Forker(s.world).fork(run, [])
+        assert (found.status, found.output) == (story.status, story.output)
+        assert (found.rerun, found.suppressed) == (0, [])
+        assert SIDE.calls == calls
+        for name, _ in await s.ledger.store.streams("run/"):
+            assert (await s.ledger.store.read_stream(name))[-1].type in END_EVENTS
 
     asyncio.run(check())
 

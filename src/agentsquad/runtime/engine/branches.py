@@ -20,6 +20,9 @@ from agentsquad.runtime.engine.ground import Ground
 from agentsquad.runtime.engine.scheduler import Group, Latch, Scope
 
 
+Branch = Awaitable[Any] | Callable[[], Awaitable[Any]]
+
+
 class Beside(Group):
     """A group that goes on beside the code that began it."""
 
@@ -228,12 +231,16 @@ class Stream:
 
 
 class Promise(Beside):
-    """A branch whose answer is awaited later, once or often; it is done
-    once."""
+    """A branch whose answer is awaited later, once or often; it is done once.
+
+    The branch is a coroutine or a function that makes one; a run that leaves
+    the memory while it waits drops a coroutine that never began, of which
+    Python warns.
+    """
 
     __slots__ = ("_answer", "_begun", "_branch", "_taken")
 
-    def __init__(self, flow: Ground, branch: Awaitable[Any], *, begun: bool) -> None:
+    def __init__(self, flow: Ground, branch: Branch, *, begun: bool) -> None:
         self._branch: Any = branch
         try:
             super().__init__(flow)
@@ -256,7 +263,7 @@ class Promise(Beside):
             )
         branch, self._branch = self._branch, None
         self._begun = True
-        self.flow.scheduler.add(branch, self, 0)
+        self.flow.scheduler.add(branch() if callable(branch) else branch, self, 0)
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._get().__await__()

@@ -25,7 +25,7 @@ from agentsquad.kernel.action import RetryPolicy
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Registry
-from agentsquad.runtime.engine.branches import Promise, Stream, race
+from agentsquad.runtime.engine.branches import Branch, Promise, Stream, race
 from agentsquad.runtime.engine.command import Call, Child, Command, Sleep
 from agentsquad.runtime.engine.contract import (
     Approval,
@@ -298,12 +298,14 @@ class Flow:
         others are cancelled, and none of them could change the world."""
         return await race(self, branches, good)
 
-    def eager(self, branch: Awaitable[Any]) -> Promise:
-        """Begin a branch now, to be awaited later."""
+    def eager(self, branch: Branch) -> Promise:
+        """Begin a branch now, to be awaited later; the run, or the scope it was
+        begun in, ends after it."""
         return Promise(self, branch, begun=True)
 
-    def lazy(self, branch: Awaitable[Any]) -> Promise:
-        """Return a branch that begins when it is first awaited."""
+    def lazy(self, branch: Branch) -> Promise:
+        """Return a branch that begins when it is first awaited, and never if
+        nobody does: `ctx.lazy(lambda: ctx.call(…))`."""
         return Promise(self, branch, begun=False)
 
     def scope(self, *, timeout_ms: int | None = None) -> CancelScope:

@@ -310,7 +310,7 @@ async def endless(ctx, value: N) -> int:
     """Many steps, in loops and in branches."""
     total = 0
     for n in range(value.n):
-        total += (await ctx.call("math.double", N(n))).n
+        total += (await ctx.call("math.double", N(100 + n))).n
         if n % 10 == 0:
             seen = await ctx.map(lambda k: ctx.call("net.look", N(k)), range(4), limit=2)
             total += sum(one.n for one in seen)

@@ -21,6 +21,7 @@ from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     CancelledError,
+    FailureError,
     WorkflowAlreadyStartedError,
 )
 from temporalio.worker import (
@@ -111,6 +112,9 @@ class DrivenRun:
                 self._cancelled = True
                 self._spawn("stop", self._stop())
         if self._failure is not None:
+            # While Temporal replays, it finds by itself that this is not what
+            # its history holds, and ends the execution; it must not end twice.
+            await workflow.wait_condition(lambda: not workflow.unsafe.is_replaying())
             raise ApplicationError("the run cannot go on", type=self._failure, non_retryable=True)
         if not self._closed:
             workflow.continue_as_new(args=[Claim(run=claim.run, log=claim.log)])
@@ -127,7 +131,8 @@ class DrivenRun:
     def told(self) -> None:
         """Hear that something was added to the journal from outside."""
         self._told += 1
-        self._spawn("look", self._look())
+        if self._claim.run:  # a signal may come before the run's own code begins
+            self._spawn("look", self._look())
 
     @workflow.query
     def standing(self) -> dict[str, Any]:
@@ -239,8 +244,8 @@ class DrivenRun:
                 await doing
             except asyncio.CancelledError:
                 pass
-            except ActivityError as error:
-                cause = error.cause
+            except FailureError as error:
+                cause = error.cause if isinstance(error, ActivityError) else error
                 if not isinstance(cause, CancelledError):
                     self._failure = getattr(cause, "type", None) or type(cause).__name__
             except SquadError as error:

@@ -14,7 +14,6 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
-from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from agentsquad import __version__
@@ -55,7 +54,7 @@ class TemporalWorker:
         self.address = address
         self.hands: Hands | None = None
         self._runs = OpenRuns(world.store)
-        self._ran: dict[tuple[str, int], Version] = {}
+        self._ran: dict[tuple[str, int], Version | SquadError] = {}
         self._followed: dict[str, int] = {}
         self._seen = 0
         self._late: list[Event] = []
@@ -144,18 +143,20 @@ class TemporalWorker:
         """Load the code that a journal runs under, before the workflow needs
         it."""
         assert self.hands is not None
+        found: Version | SquadError
         try:
-            version = await self.hands.versions.of(claim.run, claim.events)
+            found = await self.hands.versions.of(claim.run, claim.events)
         except SquadError as error:
-            raise ApplicationError(
-                "see the log of the worker", type=error.code, non_retryable=True
-            ) from error
+            found = error
         while len(self._ran) >= KEPT_MAX:
             del self._ran[next(iter(self._ran))]
-        self._ran[claim.run, claim.upto] = version
+        self._ran[claim.run, claim.upto] = found
 
     def _version(self, claim: Claim) -> Version:
-        return self._ran[claim.run, claim.upto]
+        found = self._ran[claim.run, claim.upto]
+        if isinstance(found, SquadError):
+            raise found
+        return found
 
     async def _sign_in(self) -> str:
         """Write down who serves, and return the fingerprint of the log."""

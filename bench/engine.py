@@ -95,7 +95,10 @@ async def engine(work_ms: float = 0.0, place: str | None = None) -> AsyncIterato
         one = str(peers.PAYLOAD["data"])
         size, width = value
         do = lambda n: ctx.call("bench.step", Payload(n, one))  # noqa: E731
-        return len(await ctx.map(do, range(size), limit=width))
+        count = 0
+        async for _ in ctx.stream(do, range(size), limit=width):
+            count += 1
+        return count
 
     @workflow("parked")
     async def parked(ctx: Any, value: Payload) -> Any:

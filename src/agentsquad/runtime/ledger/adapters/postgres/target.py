@@ -67,6 +67,9 @@ def parse(url: str) -> Target:
         )
     try:
         parts = conninfo_to_dict(f"{address}?{urlencode(options)}" if options else address)
+        ports = str(parts.get("port", "")).split(",")
+        if not all(port.isdigit() or not port for port in ports):
+            raise ProgrammingError("a port is a number")
     except ProgrammingError:
         raise UrlInvalidError(
             "the address of the ledger is not one of PostgreSQL",

@@ -168,7 +168,12 @@ class PostgresVolume:
         wire = self._wire
         if wire.inside:
             self.rollback()
-        [_, found] = wire.ask((BEGIN, ()), (_LOCK, ()))
+        try:
+            [_, found] = wire.ask((BEGIN, ()), (_LOCK, ()))
+        except SquadError:
+            wire.inside = wire.connected  # it began, and then was refused
+            self.rollback()
+            raise
         wire.inside = True
         [(size, root, token)] = self._one(found)
         return Head(number(size), root), number(token)

@@ -33,7 +33,7 @@ HEAD = "<!-- Written by tools/reference.py (`make docs`); change the code, not t
 
 # "proceed" ends like the past tense and is not.
 EVENT = re.compile(
-    r"(?!.*proceed$)[a-z][a-z_]*\.(?:[a-z_]*(?:ed|sent|given|held|lost|met)|read_back"
+    r"(?!.*proceed$)[a-z][a-z_]*\.(?:[a-z_]*(?:ed|sent|given|held|lost|met|made)|read_back"
     r"|ambiguous|waiting|set)"
 )
 SETTING = re.compile(r"SQUAD_[A-Z][A-Z0-9_]*[A-Z0-9]")

@@ -30,7 +30,7 @@ LARGE_FUNCTIONS: dict[str, str] = {
     "src/agentsquad/runtime/engine/contract.py:WorkflowContext.call": _CALL,
     "src/agentsquad/runtime/engine/contract.py:workflow": _CALL,
     "src/agentsquad/runtime/engine/flow.py:Flow.call": _CALL,
-    "src/agentsquad/runtime/engine/flow.py:Flow.approve": _CALL,
+    "src/agentsquad/runtime/engine/listening.py:Inbound.approve": _CALL,
 }
 
 # Absolute paths of a desk, and hosts of package registries: neither belongs in

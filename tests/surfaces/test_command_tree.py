@@ -220,7 +220,7 @@ def test_the_program_completes_words_and_keeps_its_store_to_its_owner(tmp_path: 
         ).stdout  # fmt: skip
 
     words = {"_SQUAD_COMPLETE": "bash_complete", "COMP_WORDS": "squad runs s", "COMP_CWORD": "2"}
-    assert run(**words).split() == ["plain,show", "plain,signal"]
+    assert run(**words).split() == ["plain,show", "plain,signal", "plain,skip"]
     assert run("halt", "--reason", "a test")
     store = tmp_path / ".squad"
     assert store.stat().st_mode & 0o777 == 0o700

@@ -29,26 +29,13 @@ from agentsquad.kernel.errors import (
 )
 from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Plugin
+from agentsquad.runtime.engine.inbound.contract import Approval as Approval
+from agentsquad.runtime.engine.inbound.contract import InboxItem as InboxItem
+from agentsquad.runtime.engine.inbound.contract import Outcome as Outcome
 from agentsquad.runtime.engine.inbound.contract import UpdateAnswer
 
 T = TypeVar("T")
 OnFailure = Literal["fail", "wait"]  # what a step does that failed for good
-
-
-class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """A person's answer, bound to exactly what was asked and shown.
-
-    `binding` is the digest of action, arguments, policy revision, evidence, run
-    and position; the effect door computes it again and refuses with `approval-
-    stale` when anything changed.
-    """
-
-    approved: bool
-    approver: str
-    reason: str
-    position: str
-    binding: str
-    expires_ms: int | None = None
 
 
 class WorkflowContext(Protocol):
@@ -174,6 +161,23 @@ class WorkflowContext(Protocol):
         ...
 
 
+class Cron(msgspec.Struct, frozen=True):
+    """When a workflow starts by itself: cron with five fields, or six with
+    seconds first, in an IANA time zone.
+
+    Of due times that nobody saw, and that are not older than `within_ms`, the
+    last is made up for, or all, or none (`missed`). While the run before is
+    open the next begins beside it, is left out, waits, or takes its place
+    (`overlap`).
+    """
+
+    cron: str
+    timezone: str = "UTC"
+    missed: Literal["last", "all", "skip"] = "last"
+    within_ms: int = 86_400_000
+    overlap: Literal["allow", "skip", "queue", "cancel"] = "allow"
+
+
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """A definition: a name, a coroutine function and the digest of what it is
     made of."""
@@ -186,7 +190,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     version: str = "1"
     timeout_ms: int | None = None
-    schedule: str | None = None
+    schedule: str | Cron | None = None
     key_by: str | None = None
     auto: str | None = None
     example: str | None = None
@@ -204,7 +208,7 @@ def workflow(  # noqa: PLR0913 - keyword options
     output: Any = Any,
     version: str = "1",
     timeout_ms: int | None = None,
-    schedule: str | None = None,
+    schedule: str | Cron | None = None,
     key_by: str | None = None,
     auto: str | None = None,
     example: str | None = None,
@@ -302,40 +306,6 @@ def _used(parts: Iterable[Any]) -> set[str]:
     return found
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run stands: `status` is running, waiting, completed, failed,
-    cancelled or pinned."""
-
-    run: str
-    status: str
-    output: Any = None
-    error: Mapping[str, Any] | None = None
-
-
-class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that waits for a person: a question, a signal that does not
-    come, or a step that stands still.
-
-    `level` is how far it was escalated, `since` when it came there.
-    """
-
-    id: str
-    run: str
-    position: str
-    action: str
-    because: str
-    roles: tuple[str, ...]
-    requester: str
-    input: Any
-    evidence: Any
-    binding: str
-    asked: str
-    expires_ms: int | None = None
-    kind: Literal["approval", "signal", "incident", "intervention"] = "approval"
-    level: int = 0
-    since: str | None = None
-
-
 class Engine(Protocol):
     """Starts, continues and answers runs."""
 
@@ -378,7 +348,7 @@ class Engine(Protocol):
         ...
 
     async def intervene(self, wish: Any, *, actor: str) -> InboxItem:
-        """Ask for something to be done by hand (`inbound.intervening.Wish`);
+        """Ask for something to be done by hand (`intervening.Wish`);
         another person must approve it."""
         ...
 

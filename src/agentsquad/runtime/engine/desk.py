@@ -112,7 +112,7 @@ class StepInput(msgspec.Struct, kw_only=True):
 class SkipInput(StepInput, kw_only=True):
     """A step, and what it would have given."""
 
-    output: Annotated[str, described("JSON: what the step gives", '{"receipt": "R-7"}')] = "null"
+    result: Annotated[str, described("JSON: what the step gives", '{"receipt": "R-7"}')] = "null"
 
 
 class PatchInput(StepInput, kw_only=True):
@@ -160,12 +160,12 @@ async def retry(ctx: Context, value: StepInput) -> Asked:
     effect=Effect.WRITE,
     cli=("runs", "skip"),
     positional=("run", "step"),
-    examples=("squad runs skip kooa4lnr33 4 --output '{\"n\": 1}' --reason 'done by phone'",),
+    examples=("squad runs skip kooa4lnr33 4 --result '{\"n\": 1}' --reason 'done by phone'",),
 )
 async def skip(ctx: Context, value: SkipInput) -> Asked:
     """Ask for a step that failed for good, or waits for a time or a signal, to
     be passed over as if it had given this output."""
-    given = {"output": runs.parse_json(value.output)}
+    given = {"output": runs.parse_json(value.result)}
     return await _ask(ctx, value.run, "skip", value.step, value.reason, given)
 
 

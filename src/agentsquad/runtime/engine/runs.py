@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -39,6 +39,9 @@ RUN_EVENTS = (
     "approval.requested",
     "approval.given",
     "approval.refused",
+    "incident.opened",
+    "intervention.made",
+    "run.cancel_requested",
 )
 
 
@@ -53,6 +56,7 @@ class Summary(msgspec.Struct, kw_only=True):
     parent: str | None = None
     cost: dict[str, int] = {}
     waits: int = 0
+    still: frozenset[Any] = frozenset()
 
 
 class StepLine(msgspec.Struct, kw_only=True):
@@ -109,8 +113,23 @@ def fold(summaries: dict[str, Summary], event: Event) -> None:
         summary.waits += 1
     elif event.type in ("approval.given", "approval.refused", "signal.received", "timer.fired"):
         summary.waits = max(0, summary.waits - 1)
+    else:
+        _by_hand(summary, event.type, body)
     for currency, micros in costs(event).items():
         summary.cost[currency] = summary.cost.get(currency, 0) + micros
+
+
+def _by_hand(summary: Summary, kind: str, body: Mapping[str, Any]) -> None:
+    """Keep which steps stand still until somebody intervenes."""
+    position = body.get("position")
+    if kind == "incident.opened":
+        summary.still = summary.still | {position}
+    elif position in summary.still:
+        summary.still = summary.still - {position}
+    elif kind == "run.cancel_requested" or (kind == "intervention.made" and position is None):
+        summary.still = frozenset()
+    elif "intervention" in body:  # a wait that was passed over
+        summary.waits = max(0, summary.waits - 1)
 
 
 async def summaries(store: EventStore, run: str | None = None) -> list[Summary]:
@@ -120,7 +139,9 @@ async def summaries(store: EventStore, run: str | None = None) -> list[Summary]:
     async for event in events_of(store, run):
         fold(found, event)
     for summary in found.values():
-        if summary.status == "running" and summary.waits:
+        if summary.status == "running" and summary.still:
+            summary.status = "incident"
+        elif summary.status == "running" and summary.waits:
             summary.status = "waiting"
     return list(found.values())
 
@@ -205,6 +226,11 @@ def steps(events: Iterable[Event]) -> list[StepLine]:
         "timer.set": "waits",
         "timer.fired": "woke",
         "signal.waiting": "waits",
+        "incident.opened": "incident",
+        "intervention.made": "by hand",
+        "update.accepted": "accepted",
+        "update.completed": "answered",
+        "update.failed": "failed",
     }
     for event in events:
         status = names.get(event.type)
@@ -216,13 +242,22 @@ def steps(events: Iterable[Event]) -> list[StepLine]:
             line = StepLine(position=body["position"], name="", status=status, seq=event.seq)
             lines[body["position"]] = line
         line.name = body.get("name") or body.get("action") or line.name or event.type
-        line.status, line.seq = status, event.seq
+        line.status, line.seq = _told(status, event, body), event.seq
         line.ms = body.get("ms", line.ms)
         line.child = body.get("child", line.child)
         uses = [str(u["model"]) for u in body.get("usage") or () if u.get("model")]
         line.uses = ", ".join(dict.fromkeys(uses)) or line.uses
         line.cost = {c: decimal(m) for c, m in costs(event).items()} or line.cost
     return list(lines.values())
+
+
+def _told(status: str, event: Event, body: Mapping[str, Any]) -> str:
+    """Return how a step stands, and what people did to it."""
+    if event.type == "intervention.made":
+        return {"retry": "again", "patch": "again, patched"}.get(body["means"], "by hand")
+    if "intervention" in body:
+        return "skipped" if event.type == "step.completed" else "given up"
+    return status
 
 
 async def find(store: EventStore, text: str) -> str:
@@ -295,7 +330,7 @@ class Stillness:
             status = (await self._engine.outcome(stream.removeprefix("run/"))).status
             if status in ENDED:
                 self._ended.add(stream)
-            elif status != "waiting":
+            elif status not in ("waiting", "incident"):
                 return False
         return now == before
 
@@ -328,7 +363,8 @@ async def watch(
         ctx.progress(f"{run[:10]}: {outcome.status}, {len(waiting)} questions in the inbox")
         enough = until == "waiting" or (until == "asked" and (waiting or left))
         if enough and await still.reached():
-            return Outcome(run=run, status="waiting")
+            still_status = "incident" if outcome.status == "incident" else "waiting"
+            return Outcome(run=run, status=still_status)
 
 
 async def answer_by_rule(ctx: Context, engine: Engine, item: InboxItem, rule: str) -> bool:
@@ -336,6 +372,8 @@ async def answer_by_rule(ctx: Context, engine: Engine, item: InboxItem, rule: st
 
     False when the rule names nobody: the question then waits for people.
     """
+    if item.kind != "approval":  # what is done by hand is between people
+        return False
     policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
     said = policy.query(rule, question(item))
     if not said or not said.get("approver"):

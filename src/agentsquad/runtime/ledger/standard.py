@@ -16,6 +16,7 @@ RUN_PREFIX = "run/"
 INTERPRETER = "agent-workflow"  # the workflow that carries manifests out
 ENDS = {"run.completed": "completed", "run.failed": "failed", "run.cancelled": "cancelled"}
 WAITS = ("approval.requested", "signal.waiting", "timer.set")
+INCIDENT, INTERVENTION, CANCEL = "incident.opened", "intervention.made", "run.cancel_requested"
 RESUMES = ("approval.given", "approval.refused", "signal.received", "timer.fired")
 
 
@@ -49,6 +50,7 @@ def fold_run(tables: Tables, event: Event) -> None:
             "ended": None,
             "parent": parent.get("run") if isinstance(parent, dict) else parent,
             "waits": 0,
+            "still": [],
             "cost": {},
         }
     if row is None:
@@ -59,10 +61,31 @@ def fold_run(tables: Tables, event: Event) -> None:
         row["waits"] += 1
     elif event.type in RESUMES:
         row["waits"] = max(0, row["waits"] - 1)
+    else:
+        _by_hand(row, event.type, body)
     if row["ended"] is None:
-        row["status"] = "waiting" if row["waits"] else "running"
+        row["status"] = _standing(row)
     row["cost"] = _spent(dict(row["cost"]), body.get("usage"))
     tables.put("runs", row)
+
+
+def _by_hand(row: dict[str, Any], kind: str, body: Mapping[str, Any]) -> None:
+    """Keep which steps of a run stand still until somebody intervenes."""
+    position = body.get("position")
+    if kind == INCIDENT:
+        row["still"] = [*row["still"], position]
+    elif position in row["still"]:
+        row["still"] = [one for one in row["still"] if one != position]
+    elif kind == CANCEL or (kind == INTERVENTION and position is None):
+        row["still"] = []
+    elif "intervention" in body:  # a wait that was passed over
+        row["waits"] = max(0, row["waits"] - 1)
+
+
+def _standing(row: Mapping[str, Any]) -> str:
+    if row["still"]:
+        return "incident"
+    return "waiting" if row["waits"] else "running"
 
 
 def listed_as(started: Mapping[str, Any]) -> Any:
@@ -91,12 +114,12 @@ STREAMS = Projection(
 )
 RUNS = Projection(
     "runs",
-    3,
+    4,
     (
         Table(
             "runs",
             ("id",),
-            ("workflow", "status", "started", "ended", "parent", "waits", "cost"),
+            ("workflow", "status", "started", "ended", "parent", "waits", "still", "cost"),
             (
                 ("started", "id"),
                 ("parent", "started", "id"),
@@ -107,6 +130,6 @@ RUNS = Projection(
     ),
     fold_run,
     ("run.started", *ENDS, *WAITS, *RESUMES, "step.completed", "step.failed",
-     "effect.confirmed", "effect.failed"),
+     "effect.confirmed", "effect.failed", INCIDENT, INTERVENTION, CANCEL),
 )  # fmt: skip
 STANDARD = (RUNS, STREAMS)

@@ -3,6 +3,7 @@ ports, and the errors."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -15,6 +16,32 @@ from agentsquad.kernel.errors import (
     MissingError,
     UnavailableError,
 )
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's answer, bound to exactly what was asked and shown.
+
+    `binding` is the digest of action, arguments, policy revision, evidence, run
+    and position; the effect door computes it again and refuses with `approval-
+    stale` when anything changed.
+    """
+
+    approved: bool
+    approver: str
+    reason: str
+    position: str
+    binding: str
+    expires_ms: int | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run stands: `status` is running, waiting, completed, failed,
+    cancelled or pinned."""
+
+    run: str
+    status: str
+    output: Any = None
+    error: Mapping[str, Any] | None = None
 
 
 class Escalation(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +125,30 @@ class Pulses(Protocol):
     def drop(self, run: str, position: str) -> None:
         """Forget a step that has ended."""
         ...
+
+
+class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that waits for a person: a question, a signal that does not
+    come, or a step that stands still.
+
+    `level` is how far it was escalated, `since` when it came there.
+    """
+
+    id: str
+    run: str
+    position: str
+    action: str
+    because: str
+    roles: tuple[str, ...]
+    requester: str
+    input: Any
+    evidence: Any
+    binding: str
+    asked: str
+    expires_ms: int | None = None
+    kind: Literal["approval", "signal", "incident", "intervention"] = "approval"
+    level: int = 0
+    since: str | None = None
 
 
 Means = Literal["retry", "skip", "patch", "fail", "compensate"]

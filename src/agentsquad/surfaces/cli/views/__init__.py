@@ -18,6 +18,7 @@ from agentsquad.surfaces.cli.views import (
     general,
     load,
     log,
+    messages,
     money,
     nets,
     policy,
@@ -31,6 +32,7 @@ from agentsquad.surfaces.cli.views import (
 
 VIEWS = {
     **runs.VIEWS,
+    **messages.VIEWS,
     **purchase.VIEWS,
     **log.VIEWS,
     **load.VIEWS,

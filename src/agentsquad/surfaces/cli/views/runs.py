@@ -20,10 +20,12 @@ from agentsquad.surfaces.cli.cell import (
     when,
 )
 from agentsquad.surfaces.cli.layout import Column, Page
-from agentsquad.surfaces.cli.views import asked, purchase
+from agentsquad.surfaces.cli.views import asked, messages, purchase
 
 INLINE_MAX = 400
 FOLD_MIN = 4
+ANSWERED = ("approval", "intervention")  # with yes or no
+STANDS = {"incident": "stands still", "signal": "does not come"}
 
 
 def listing(plain: Any, page: Page) -> None:
@@ -88,6 +90,8 @@ def show(plain: Any, page: Page) -> None:
     if plain["steps"]:
         page.title("steps")
         _steps(plain, page)
+    if plain.get("at_work"):
+        messages.at_work(plain["at_work"], page)
     if plain["children"]:
         page.line()
         page.line(f"{len(plain['children'])} child runs; squad runs show {plain['children'][0]}")
@@ -184,7 +188,7 @@ def outcome(plain: Any, page: Page) -> None:
     if plain.get("questions"):
         asked.waiting(plain["questions"], page)
         page.line("squad resume continues the run once they are answered", "dim")
-    elif plain["status"] in ("running", "waiting"):
+    elif plain["status"] in ("running", "waiting", "incident"):
         page.line("squad inbox shows what waits for a person; squad resume continues", "dim")
     else:
         page.line(f"squad runs show {plain['run']}", "dim")
@@ -225,11 +229,19 @@ def inbox(plain: Any, page: Page) -> None:
         if index:
             page.line()
         _question(item, page)
-    page.line()
-    page.line(f"squad approve {items[0]['id']} --reason '…' --as WHO    or: squad reject …", "bold")
+    first = next((item for item in items if item.get("kind", "approval") in ANSWERED), None)
+    if first is not None:
+        page.line()
+        page.line(
+            f"squad approve {first['id']} --reason '…' --as WHO    or: squad reject …", "bold"
+        )
 
 
 def _question(item: Mapping[str, Any], page: Page) -> None:
+    kind = item.get("kind", "approval")
+    if kind in STANDS:
+        _stands(item, kind, page)
+        return
     asked = item["input"] if isinstance(item["input"], Mapping) else {}
     sums = [amount(value) for value in asked.values() if is_money(value)]
     payee = asked.get("payee") or asked.get("vendor")
@@ -241,10 +253,32 @@ def _question(item: Mapping[str, Any], page: Page) -> None:
             ("  because", item["because"]),
             ("  who may", ", ".join(item["roles"]) or "anyone but the requester"),
             ("  asked", f"{when(item['asked'])} by {item['requester']}"),
+            ("  level", f"{item['level']}, since {when(item['since'])}" if item["level"] else ""),
             ("  run", f"{item['run']} step {item['position']}"),
             *(row for name, value in evidence.items() for row in _shown(name, value)),
         ]
     )
+
+
+def _stands(item: Mapping[str, Any], kind: str, page: Page) -> None:
+    """Lay out a step that stands still, or a signal that does not come, and
+    what can be done about it."""
+    run, step = item["run"], item["position"]
+    page.line(f"{item['id']}  {STANDS[kind]}  {item['action']}", "bold")
+    page.pairs(
+        [
+            ("  because", item["because"]),
+            ("  who may", ", ".join(item["roles"])),
+            ("  since", when(item["since"] or item["asked"])),
+            ("  level", str(item["level"]) if item["level"] else ""),
+            ("  input", cut(inline(item["input"]), 300) if kind == "incident" else ""),
+            ("  run", f"{run} step {step}"),
+        ]
+    )
+    if kind == "incident":
+        page.line(f"  squad runs retry {run} {step} --reason '…'    or: skip, patch, fail", "bold")
+    else:
+        page.line(f"  squad runs signal {run} {item['action']} --payload '…'", "bold")
 
 
 def _shown(name: str, value: Any) -> list[tuple[str, str]]:

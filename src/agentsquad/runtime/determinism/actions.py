@@ -26,6 +26,7 @@ from agentsquad.runtime.determinism.fork import Forker
 from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.door import World
+from agentsquad.runtime.engine.versions import versions_of, world_of
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.policy.contract import PolicyCompiler
 from agentsquad.runtime.policy.rulebook import files_of
@@ -48,7 +49,7 @@ async def replay_run(ctx: Context, value: ReplayInput) -> Replay:
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     run = await runs.find(store, value.run)
     blobs = ctx.port(BlobStore)  # type: ignore[type-abstract]
-    return await replay(store, ctx.port(Registry), run, blobs)
+    return await replay(store, ctx.port(Registry), run, blobs, versions_of(ctx.port(World)))
 
 
 class ForkInput(msgspec.Struct, kw_only=True):
@@ -86,7 +87,7 @@ async def fork_run(ctx: Context, value: ForkInput) -> Fork:
     same.
     """
     run = await runs.find(ctx.port(EventStore), value.run)  # type: ignore[type-abstract]
-    forker = Forker(ctx.port(World), people=value.people)
+    forker = Forker(await world_of(ctx.port(World), run), people=value.people)
     return await forker.fork(run, [parse(text) for text in value.set], value.at)
 
 

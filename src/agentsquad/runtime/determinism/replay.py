@@ -22,28 +22,52 @@ from agentsquad.runtime.determinism.contract import Replay
 from agentsquad.runtime.determinism.hermetic import recompute
 from agentsquad.runtime.engine.contract import NonDeterministicError
 from agentsquad.runtime.engine.decider import Instance
+from agentsquad.runtime.engine.versions import Version, Versions
 
 _RANK = {"identical": 0, "compatible": 1, "not_replayable": 2, "diverged": 3}
 
 
 async def replay(
-    store: EventStore, registry: Registry, run: str, blobs: BlobStore | None = None
+    store: EventStore,
+    registry: Registry,
+    run: str,
+    blobs: BlobStore | None = None,
+    versions: Versions | None = None,
 ) -> Replay:
-    """Replay a run and every run below it; the verdict is the worst of all."""
+    """Replay a run and every run below it; the verdict is the worst of all.
+
+    With `versions`, each under the version it ran under, as far as that is
+    there; else under what is in the registry.
+    """
     events = await store.read_stream(f"run/{run}")
     if not events:
         raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list")
     family = {run: events}
     for name, _ in await store.streams(f"run/{run}/"):
         family[name.removeprefix("run/")] = await store.read_stream(name)
-    found = {
-        one: await replay_events(one, journal, registry, blobs) for one, journal in family.items()
-    }
+    found = {}
+    for one, journal in family.items():
+        under = None if versions is None else await ran_under(one, journal, versions)
+        found[one] = await replay_events(one, journal, registry, blobs, under)
     sound = {one: family[one] for one, told in found.items() if not told.exit_code}
     for one, told in found.items():
         if told.verdict != "not_replayable":
             found[one] = contradiction(one, family[one], sound) or told
     return combine(found.pop(run), found.values())
+
+
+async def ran_under(run: str, events: list[Event], versions: Versions) -> Version | None:
+    """Return the version that a run ran under, or what a run would take now;
+    None if there is neither."""
+    if events[0].type != "run.started" or events[0].payload is None:
+        return None
+    try:
+        return await versions.of(run, events)
+    except SquadError:
+        try:
+            return await versions.newest(events[0].payload["workflow"])
+        except SquadError:
+            return None
 
 
 def contradiction(
@@ -100,9 +124,14 @@ def combine(own: Replay, children: Iterable[Replay]) -> Replay:
 
 
 async def replay_events(
-    run: str, events: list[Event], registry: Registry, blobs: BlobStore | None = None
+    run: str,
+    events: list[Event],
+    registry: Registry,
+    blobs: BlobStore | None = None,
+    under: Version | None = None,
 ) -> Replay:
     """Replay one run's own events."""
+    registry = registry if under is None else under.world.registry
     started = events[0].payload or {}
     facts: dict[str, Any] = {
         "run": run,
@@ -112,7 +141,8 @@ async def replay_events(
     missing = incomplete(events)
     if missing is not None:
         return Replay(verdict="not_replayable", event=missing[0], reason=missing[1], **facts)
-    workflow = registry.workflows.get(started["workflow"])
+    named = registry.workflows.get(started["workflow"])
+    workflow = named if under is None else under.workflow
     if workflow is None:
         return Replay(
             verdict="not_replayable",

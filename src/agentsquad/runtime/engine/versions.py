@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from agentsquad.kernel.errors import MissingError
+from agentsquad.kernel.errors import MissingError, SquadError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.registry import Plugin, nearest
 from agentsquad.runtime.engine.contract import (
@@ -234,6 +234,16 @@ def versions_of(world: World) -> Versions:
 
         world.ports.put(Versions, Versions(world, CallPath(world, STANDARD), STANDARD))
     return world.ports.get(Versions)  # type: ignore[no-any-return]
+
+
+async def world_of(world: World, run: str) -> World:
+    """Return the world that a run's own version runs in; the installation,
+    where that version is not there."""
+    events = await world.store.read_stream(f"run/{run}")
+    try:
+        return (await versions_of(world).of(run, events)).world
+    except (SquadError, IndexError, KeyError, TypeError):
+        return world
 
 
 def pins(events: Sequence[Event]) -> list[Pin]:

@@ -15,6 +15,7 @@ from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.determinism.past import load
 from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.door import World
+from agentsquad.runtime.engine.versions import world_of
 from agentsquad.workforce.explain.breaker import BREAKER, why_breaker
 from agentsquad.workforce.explain.contract import DocumentMissingError, Why
 from agentsquad.workforce.explain.why import Inquiry
@@ -60,7 +61,8 @@ async def why(ctx: Context, value: WhyInput) -> Why:
     def tell(text: str, done: int, total: int) -> None:
         ctx.progress(text, done=done, total=total)
 
-    return await Inquiry(ctx.port(World), past, document, tell).answer()
+    world = await world_of(ctx.port(World), past.run)
+    return await Inquiry(world, past, document, tell).answer()
 
 
 async def subject(store: EventStore, text: str) -> tuple[str, str | None]:

@@ -228,11 +228,10 @@ def offered(source: Source, unit: Unit, module: ModuleType) -> Plugin:
         )
     else:
         values = list({id(one): one for one in names.values()}.values())
+        flows = [one for one in values if isinstance(one, Workflow) and _of(unit, one.fn)]
         plugin = Plugin(
-            name=source.name,
-            workflows=tuple(
-                one for one in values if isinstance(one, Workflow) and _of(unit, one.fn)
-            ),
+            name=flows[0].name if len(flows) == 1 else source.name,
+            workflows=tuple(flows),
             actions=tuple(one for one in values if isinstance(one, Action) and _of(unit, one.fn)),
         )
     if not plugin.workflows:

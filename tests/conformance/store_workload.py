@@ -30,11 +30,17 @@ from typing import Any
 from agentsquad.kernel.errors import ConflictError, SquadError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.runtime.engine.adapters.system import SystemClock, SystemEntropy
-from agentsquad.runtime.ledger.contract import BusyError, FullError, PoisonedError
+from agentsquad.runtime.ledger.contract import (
+    BusyError,
+    FullError,
+    LapsedError,
+    PoisonedError,
+    UnreachableError,
+)
 from agentsquad.runtime.ledger.plugin import open_ledger
 
 CELLS, TEXTS = 3, 2
-NO_TRACE = (ConflictError, FullError, BusyError)
+NO_TRACE = (ConflictError, FullError, BusyError, LapsedError, UnreachableError)
 NAMES = {"register": "cells.jsonl", "kv": "texts.jsonl"}
 
 
@@ -178,7 +184,8 @@ async def work(url: str, path: Path, name: str, callers: int, operations: int) -
         chance = random.Random(f"{name}/{number}")
         caller = Caller(tape, f"{name}{number}", ledgers[number % 2].store, chance)
         for _ in range(operations):
-            await caller.act()
+            if not await caller.act():
+                return
             print(flush=True)
 
     await asyncio.gather(*(one(number) for number in range(callers)))
@@ -187,20 +194,28 @@ async def work(url: str, path: Path, name: str, callers: int, operations: int) -
 
 
 def record(
-    folder: Path, *, workers: int = 3, kills: int = 3, callers: int = 3, operations: int = 60
+    folder: Path,
+    *,
+    workers: int = 3,
+    kills: int = 3,
+    callers: int = 3,
+    operations: int = 60,
+    url: str | None = None,
+    disturb: Callable[[int], None] = lambda number: None,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Let processes work on one file at once, kill some, and return what all
+    """Let processes work on one store at once, kill some, and return what all
     saw, by model.
 
     Those that will be killed work until they are; the last worker begins after
-    that, and so sees what they left.
+    that, and so sees what they left. `disturb` is called after each of them was
+    killed, to do to a server what it can stand.
     """
     tapes: list[Path] = []
+    address = url or f"sqlite:///{folder}/ledger.db"
 
     def start(name: str, many: int) -> subprocess.Popen[bytes]:
         tapes.append(folder / f"tape-{name}jsonl")
-        url = f"sqlite:///{folder}/ledger.db"
-        words = [url, str(tapes[-1]), name, str(callers), str(many)]
+        words = [address, str(tapes[-1]), name, str(callers), str(many)]
         worker = subprocess.Popen(
             [sys.executable, __file__, "--worker", *words],
             stdin=subprocess.PIPE,
@@ -224,6 +239,7 @@ def record(
             victim.stdout.readline()
         victim.kill()
         victim.communicate()
+        disturb(number)
     others.append(start("last.", operations))
     for worker in others:
         worker.communicate(b"go\n" if worker is others[-1] else None, timeout=120)
@@ -245,6 +261,7 @@ def main(words: Sequence[str]) -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--url", help="a store elsewhere, postgresql://…; default a file there")
     for option, default in (("workers", 3), ("kills", 3), ("callers", 3), ("operations", 60)):
         parser.add_argument(f"--{option}", type=int, default=default)
     options = vars(parser.parse_args(words))

@@ -43,7 +43,7 @@ def graph_findings(spec: Mapping[str, Any], problem: Problem) -> list[Finding]:
             time_zone(spec["timezone"])
         except InvalidError as error:
             found.append(("/timezone", "an IANA time zone", error.hint or ""))
-    listed = list(_walk(spec["graph"]["nodes"], "/graph/nodes"))
+    listed = list(walk_nodes(spec["graph"]["nodes"], "/graph/nodes"))
     seen: dict[str, str] = {}
     for at, node in listed:
         if node["id"] in seen:
@@ -105,7 +105,8 @@ def _lists(nodes: Sequence[Node], at: str) -> Iterator[tuple[str, Sequence[Node]
             yield from _lists(branch["nodes"], f"{at}/{index}/branch/{choice}/nodes")
 
 
-def _walk(nodes: Sequence[Node], at: str) -> Iterator[tuple[str, Node]]:
+def walk_nodes(nodes: Sequence[Node], at: str) -> Iterator[tuple[str, Node]]:
+    """Yield every node with its pointer, those inside others too."""
     for place, siblings in _lists(nodes, at):
         for index, node in enumerate(siblings):
             yield f"{place}/{index}", node
@@ -174,6 +175,7 @@ def _timing(part: Mapping[str, Any], at: str) -> list[Finding]:
     """Return unreadable durations, and a first delay above the longest."""
     readers = {
         "/timeout": duration_ms,
+        "/schedulePolicy/within": duration_ms,
         "/retryPolicy/initialDelay": duration_ms,
         "/retryPolicy/maxDelay": duration_ms,
         "/approval/expires": duration_ms,

@@ -250,6 +250,21 @@ SCHEMA: Mapping[str, Any] = {
                 "0 */6 * * *",
             ),
             "timezone": text("IANA zone the schedule is in; UTC if absent.", "Europe/Berlin"),
+            "schedulePolicy": record(
+                "What is done about due times that nobody saw, or that come too early.",
+                {
+                    "missed": {
+                        "enum": ["last", "all", "skip"],
+                        "description": "Which missed due times are made up for; last if absent.",
+                    },
+                    "within": text(f"None older than this; {DURATION}; 1d if absent.", "6h"),
+                    "overlap": {
+                        "enum": ["allow", "skip", "queue", "cancel"],
+                        "description": "While the run before is open: begin beside it, leave the "
+                        "due time out, wait, or cancel that run; allow if absent.",
+                    },
+                },
+            ),
             "retryPolicy": {
                 **RETRY_POLICY,
                 "description": "How failed steps are tried again, unless a node says otherwise.",

@@ -13,11 +13,20 @@ from agentsquad.runtime.control.interpret import manifest_workflow
 from agentsquad.runtime.control.kinds import agent_workflow
 from agentsquad.runtime.control.manifests import find_workflow
 from agentsquad.runtime.control.resource import NothingShipped
-from agentsquad.runtime.control.schedules import list_schedules, run_schedules
+from agentsquad.runtime.control.schedules import (
+    backfill,
+    continue_schedule,
+    list_schedules,
+    pause_schedule,
+    run_schedules,
+)
 
 _OPERATORS = """package control.operators
 
-actions := {"resources.apply", "resources.delete"}
+actions := {
+	"resources.apply", "resources.delete",
+	"schedules.pause", "schedules.continue", "schedules.backfill",
+}
 
 allow contains {"clause": "control.operators.person", "reason": "a person sets what should be"} if {
 	startswith(input.actor, "person:")
@@ -50,6 +59,9 @@ plugin = Plugin(
         find_workflow,
         list_schedules,
         run_schedules,
+        pause_schedule,
+        continue_schedule,
+        backfill,
     ),
     kinds=(agent_workflow(CelExpressions()), guards.KIND, pools.KIND),
     workflows=(manifest_workflow(CelExpressions()),),

@@ -20,9 +20,18 @@ def listing(plain: Any, page: Page) -> None:
             Column("cron", keep=True),
             Column("timezone", keep=True, drop=1),
             Column("next (UTC)", keep=True),
+            Column("last (UTC)", drop=2),
+            Column("paused"),
         ],
         [
-            [one["workflow"], one["cron"], one["timezone"], when(one["next"])]
+            [
+                one["workflow"],
+                one["cron"],
+                one["timezone"],
+                when(one["next"]),
+                when(one["last"]) if one["last"] else "",
+                one["paused"],
+            ]
             for one in plain["items"]
         ],
     )
@@ -49,4 +58,4 @@ def started(plain: Any, page: Page) -> None:
     )
 
 
-VIEWS = {"schedules.list": listing, "schedules.run": started}
+VIEWS = {"schedules.list": listing, "schedules.run": started, "schedules.backfill": started}

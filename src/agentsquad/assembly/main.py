@@ -94,9 +94,10 @@ def _leave(code: int) -> None:
     """End now.
 
     The store is closed by then; a local model may still be thinking in a thread
-    of its own, and nobody waits for what it would say.
+    of its own, and nobody waits for what it would say. Temporal's client has
+    threads that Python does not know of and that do not survive its end.
     """
-    if threading.active_count() == 1:
+    if threading.active_count() == 1 and "temporalio" not in sys.modules:
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

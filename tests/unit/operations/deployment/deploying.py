@@ -22,6 +22,7 @@ from agentsquad.runtime.control.contract import Expressions, TextSource
 from agentsquad.runtime.control.manifests import StoredManifests
 from agentsquad.runtime.control.plugin import cel_expressions, file_source
 from agentsquad.runtime.control.plugin import plugin as control
+from agentsquad.runtime.determinism.plugin import plugin as determinism
 from agentsquad.runtime.engine.contract import Deployments, Engine, Manifests
 from agentsquad.runtime.engine.door import Ports, World
 from agentsquad.runtime.engine.plugin import plugin as engine
@@ -39,7 +40,9 @@ class DeploySquad(TestSquad):
     def __init__(self, *plugins: Plugin, store: str = "memory:", **options: Any) -> None:
         own = tuple(one for one in engine.actions if one.name not in ASKING)
         mounted = msgspec.structs.replace(engine, actions=own)
-        super().__init__(mounted, control, deployment, *plugins, store=store, **options)
+        super().__init__(
+            mounted, control, determinism, deployment, *plugins, store=store, **options
+        )
 
     def _engine(self) -> EmbeddedEngine:
         ports = Ports(

@@ -27,10 +27,15 @@ class Effect(str, Enum):
     WRITE = "write"  # changes the world; can be compensated
     IRREVERSIBLE = "irreversible"  # changes the world for good; sent at most once
 
-    @property
-    def outward(self) -> bool:
-        """Whether it must pass the effect ledger."""
-        return self in (Effect.WRITE, Effect.IRREVERSIBLE)
+    outward: bool
+    """Whether it must pass the effect ledger."""
+
+    def __new__(cls, value: str) -> Effect:
+        """Make a member; what it says of itself is looked at for every step."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.outward = value in ("write", "irreversible")
+        return member
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +86,13 @@ class Action:
     """A spec and the function that carries it out: `fn(ctx, input) -> output`,
     sync or async."""
 
-    __slots__ = ("fn", "is_async", "spec")
+    __slots__ = ("effect", "fn", "is_async", "spec")
 
     def __init__(self, spec: ActionSpec, fn: Callable[..., Any]) -> None:
         self.spec = spec
         self.fn = fn
         self.is_async = inspect.iscoroutinefunction(fn)
+        self.effect: str = spec.effect.value
 
     def __repr__(self) -> str:
         return f"<Action {self.spec.name} ({self.spec.effect.value})>"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from agentsquad.kernel import hashing
 from agentsquad.kernel.action import Action, ActionSpec, RetryPolicy
@@ -194,7 +194,15 @@ class Step:
 
 
 Proceed = Callable[[Step], Awaitable[Any]]
-Interceptor = Callable[["World", Step, Proceed], Awaitable[Any]]
+
+
+class Interceptor(Protocol):
+    """What a call passes on its way; it lets it go on by `proceed`."""
+
+    def __call__(self, world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
+        """Take the call, and return what awaits its output."""
+        ...
+
 
 
 def only(serves: Callable[[ActionSpec], bool]) -> Callable[[Interceptor], Interceptor]:
@@ -227,7 +235,7 @@ class CallPath:
         for interceptor in reversed(self.interceptors):
             serves = getattr(interceptor, "serves", None)
             if serves is None or serves(action.spec):
-                following = partial(_enter, interceptor, world, following)
+                following = partial(interceptor, world, proceed=following)
         self._paths[action] = following
         return following
 
@@ -235,10 +243,6 @@ class CallPath:
         """Take a step through the door and return its output, typed."""
         step.started_ms = self.world.clock.monotonic_ms()
         return await (self._paths.get(step.action) or self._fold(step.action))(step)
-
-
-def _enter(interceptor: Interceptor, world: World, proceed: Proceed, step: Step) -> Awaitable[Any]:
-    return interceptor(world, step, proceed)
 
 
 class StepContext:

@@ -34,6 +34,7 @@ class Drive:
         "next",
         "outward",
         "queue",
+        "run",
         "settling",
         "stopped",
         "stream",
@@ -47,7 +48,8 @@ class Drive:
         self.instance = instance
         self.version = version
         self.moved = False
-        self.stream = f"run/{instance.run_id}"
+        self.run = instance.run_id
+        self.stream = f"run/{self.run}"
         self.issued: set[str] = set()
         self.settling: set[str] = set()
         self.stopped = False

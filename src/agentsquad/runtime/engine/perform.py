@@ -130,7 +130,7 @@ class Performer:
         failed = command.waits and "error" in body
         if kind == "step.completed" or kind == "step.failed" or failed:
             body["action"] = command.action
-            body["effect"] = step.action.spec.effect.value
+            body["effect"] = step.action.effect
             body["input"] = command.input
             if step.decision is not None:
                 body["decision"] = plain(step.decision)
@@ -156,7 +156,8 @@ class Performer:
                 drive, ("effect.compensated", undone), (kind, body), chain=True
             )
             return
-        await self._router.append(drive, (kind, body), chain=True)
+        if not self._router.note(drive, (kind, body), chain=True):
+            await self._router.append(drive, (kind, body), chain=True)
 
     def _step(self, drive: Drive, command: Call) -> Step:
         state = drive.instance.state

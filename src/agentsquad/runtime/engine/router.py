@@ -91,7 +91,7 @@ class Router:
         drive = Drive(Instance(run, version.workflow, version.world.registry), version)
         fresh = {started.stream: 0}
         try:
-            if self._placing() is not None and self._write(drive, [started], expect=fresh):
+            if self._write(drive, [started], expect=fresh):
                 return
             events = await self.world.store.append([started], expect=fresh)
         except ConflictError:
@@ -247,7 +247,7 @@ class Router:
         these events came to nothing, the run would be made anew from its
         journal, and such a call cannot be.
         """
-        if drive.outward or self._placing() is None:
+        if drive.outward:
             return False
         return self._write(drive, self._new(drive, told), chain=chain)
 
@@ -274,8 +274,11 @@ class Router:
         expect: dict[str, int] | None = None,
         chain: bool = False,
     ) -> bool:
+        """Give events their place and feed them back; False where that is not
+        possible."""
         place = self._placing()
-        assert place is not None
+        if place is None:
+            return False
         note = Note(self, drive)
         placed = place(new, holder=note, expect=expect)
         if placed is None:
@@ -288,8 +291,8 @@ class Router:
     def settled(self, drive: Drive, error: SquadError | None, *, stood: bool) -> None:
         """Hear what the commit made of events of a run; not `stood`: the run
         went on from another place or time than is recorded."""
-        run = drive.instance.run_id
-        if self.drives.get(run) is drive:
+        run = drive.run
+        if (error is not None or not stood) and self.drives.get(run) is drive:
             if isinstance(error, ConflictError) or not (stood or drive.instance.ended):
                 self._reload(drive)
             elif error is not None:
@@ -328,21 +331,21 @@ class Router:
         """Apply events that follow on the instance's last one, and carry out
         what it then asks; `chain` leaves a single next step to the caller's
         task."""
-        instance = drive.instance
-        there = self.drives.setdefault(instance.run_id, drive)
+        instance, state = drive.instance, drive.instance.state
+        there = self.drives.setdefault(drive.run, drive)
         if there is not drive:  # it was let go of and has been loaded again since
             self._later(self.catch_up(there), there)
             return
         for event in events:
-            if event.stream_seq <= instance.state.version:
-                continue
-            if event.stream_seq != instance.state.version + 1:
+            if event.stream_seq != state.version + 1:
+                if event.stream_seq <= state.version:
+                    continue
                 self._later(self.catch_up(drive), drive)
                 return
             try:
                 instance.apply(event)
             except SquadError as error:
-                self.stick(instance.run_id, error)
+                self.stick(drive.run, error)
                 return
             for watcher in self.watchers:
                 watcher(event)

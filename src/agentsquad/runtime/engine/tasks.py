@@ -58,6 +58,12 @@ class Tasks:
             drive.issued &= instance.commands.keys()
             drive.settling &= instance.commands.keys()
         asked, instance.asked = instance.asked, []
+        if len(asked) == 1:
+            position = asked[0]
+            if position in instance.commands and position not in drive.issued:
+                drive.issued.add(position)
+                self._start(drive, position, instance.commands[position], chain)
+            return
         fresh = dict.fromkeys(p for p in asked if p in instance.commands and p not in drive.issued)
         for position in fresh:
             drive.issued.add(position)

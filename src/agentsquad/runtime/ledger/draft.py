@@ -22,6 +22,7 @@ from agentsquad.runtime.ledger.header import quote
 from agentsquad.runtime.ledger.sealing import MARK, SALT_SIZE, SEALED, seal
 
 NAME_LENGTH_MAX = 512
+NAMES_MAX = 4096  # names of streams, types, actors that are kept as they are written
 PAYLOAD_SIZE_MAX = 16 * 1024 * 1024
 _POOL_SIZE = 256 * SALT_SIZE
 _COUNT_END = 2**53
@@ -50,12 +51,20 @@ class Drafter:
         self._keyring = keyring
         self._pool = b""
         self._used = 0
+        self._names: dict[tuple[str, str, str, str | None], tuple[str, str, str, str]] = {}
 
     def draft(self, event: NewEvent) -> Draft:
         """Return the draft of an event; InvalidError says what is wrong with
         it.
         """
-        names = _checked(event)
+        called = (event.stream, event.type, event.actor, event.correlation)
+        names = self._names.get(called)
+        if names is None:
+            names = _named(*called)
+            if len(self._names) >= NAMES_MAX:
+                self._names.clear()
+            self._names[called] = names
+        _check(event)
         plain, read = dumps_and_read(event.payload)
         payload = plain
         if event.personal:
@@ -78,21 +87,26 @@ class Drafter:
         return Draft(event, self._pool[start:end], payload, read, names)
 
 
-def _checked(event: NewEvent) -> tuple[str, str, str, str]:
-    """Return stream, type, actor and correlation as canonical JSON;
-    EventInvalidError when the event cannot be written.
+def _named(
+    stream: str, kind: str, actor: str, correlation: str | None
+) -> tuple[str, str, str, str]:
+    """Return them as canonical JSON; EventInvalidError when one cannot be
+    written.
     """
     try:
-        names = _name(event.stream), _name(event.type), _name(event.actor)
+        names = _name(stream), _name(kind), _name(actor)
     except (TypeError, ValueError):
         raise EventInvalidError(
-            f"stream {event.stream!r:.80}, type {event.type!r:.80} and actor {event.actor!r:.80}"
-            " must be names",
+            f"stream {stream!r:.80}, type {kind!r:.80} and actor {actor!r:.80} must be names",
             hint=f"give each 1 to {NAME_LENGTH_MAX} characters",
         ) from None
-    correlation = event.correlation
     if correlation is not None and not isinstance(correlation, str):
         raise EventInvalidError("the correlation must be a string or null")
+    return *names, "null" if correlation is None else quote(correlation)
+
+
+def _check(event: NewEvent) -> None:
+    """Raise EventInvalidError when what is no name cannot be written."""
     if not isinstance(event.payload, (dict, Mapping)):
         raise EventInvalidError(
             f"the payload of {event.type!r} is {type(event.payload).__name__}, not an object"
@@ -104,7 +118,6 @@ def _checked(event: NewEvent) -> tuple[str, str, str, str]:
         raise EventInvalidError(
             f"version {event.version!r} and cause {event.cause!r} must be whole numbers from 1"
         )
-    return *names, "null" if correlation is None else quote(correlation)
 
 
 @lru_cache(maxsize=2048)
@@ -112,4 +125,4 @@ def _name(text: str) -> str:
     """Return a name as canonical JSON; ValueError when it is none."""
     if not (isinstance(text, str) and 0 < len(text) <= NAME_LENGTH_MAX and "\0" not in text):
         raise ValueError(text)
-    return dumps(text).decode()
+    return quote(text)

@@ -40,6 +40,8 @@ def quote(text: str) -> str:
     """Return a text as canonical JSON; InvalidError `canonical.text` for a lone
     surrogate.
     """
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return dumps(text).decode()
 
 

@@ -10,9 +10,10 @@ anew.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
-from agentsquad.kernel.action import Effect
+from agentsquad.kernel.action import ActionSpec, Effect
 from agentsquad.kernel.money import Money
 from agentsquad.runtime.engine.contract import HaltedError
 from agentsquad.runtime.engine.door import Proceed, Step, World, only
@@ -23,10 +24,16 @@ from agentsquad.runtime.resilience.contract import Appraiser, Quote
 
 
 @only(lambda spec: spec.effect is not Effect.PURE)
-async def admit(world: World, step: Step, proceed: Proceed) -> Any:
+def admit(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Refuse while halted; reserve what the call may cost, settle what it
     did."""
     spec = step.action.spec
+    if not spec.effect.outward and not world.ports.has(Appraiser):
+        return proceed(step)
+    return _admitted(world, step, proceed, spec)
+
+
+async def _admitted(world: World, step: Step, proceed: Proceed, spec: ActionSpec) -> Any:
     left = step.effect is not None and step.effect.status != "planned"
     if spec.effect.outward and step.run is not None and not left:
         await refuse_halted(world, step)  # what has left already must be found out about

@@ -4,23 +4,26 @@ second time, and the first good answer counts."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
+from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import SquadError
-from agentsquad.runtime.engine.door import Proceed, Step, World
+from agentsquad.runtime.engine.door import Proceed, Step, World, only
 from agentsquad.runtime.resilience.guard import Call, Guard
 
 
-async def attempt(world: World, step: Step, proceed: Proceed) -> Any:
+@only(lambda spec: spec.effect is not Effect.PURE)
+def attempt(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Make the call, watched."""
     live: Guard | None = step.guard
     if live is None:
-        return await proceed(step)
+        return proceed(step)
     after = None if step.action.spec.effect.outward else live.hedge_after_ms()
     if after is None:
-        return await _watched(live, step, proceed)
-    return await _hedged(world, live, step, proceed, after)
+        return _watched(live, step, proceed)
+    return _hedged(world, live, step, proceed, after)
 
 
 async def _watched(live: Guard, step: Step, proceed: Proceed) -> Any:

@@ -8,6 +8,7 @@ step is refused, never quietly done.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from agentsquad.kernel.action import Effect
@@ -20,13 +21,13 @@ ASKING = ("policy.decide", "policy.query")  # these are the question itself
 
 
 @only(lambda spec: spec.effect is not Effect.PURE and spec.name not in ASKING)
-async def authorize(world: World, step: Step, proceed: Proceed) -> Any:
+def authorize(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Let the call pass only if policy allows it and every obligation is
     met."""
     spec = step.action.spec
     sent = step.effect is not None and step.effect.status != "planned"
     if sent:
-        return await proceed(step)
+        return proceed(step)
     decision = ask(world, step)
     step.decision = decision
     if not decision.allow:
@@ -41,17 +42,22 @@ async def authorize(world: World, step: Step, proceed: Proceed) -> Any:
             },
         )
     if step.approvals or decision.obligations:
-        await approvals.check_all(world, step, decision)
+        return _approved(world, step, proceed, decision)
+    return proceed(step)
+
+
+async def _approved(world: World, step: Step, proceed: Proceed, decision: Decision) -> Any:
+    await approvals.check_all(world, step, decision)
     return await proceed(step)
 
 
 def ask(world: World, step: Step) -> Decision:
     """Ask policy about one step."""
-    spec = step.action.spec
+    action = step.action
     facts = dict(step.facts)
     if step.run is not None:
         facts.setdefault("run", step.run)
-    if spec.effect.outward:  # what was given, whatever a workflow claims
+    if action.spec.effect.outward:  # what was given, whatever a workflow claims
         facts["approvals"] = [
             {"approver": given.approver, "position": given.position} for given in step.approvals
         ]
@@ -59,8 +65,8 @@ def ask(world: World, step: Step) -> Decision:
         Question(
             actor=str(step.actor),
             roles=step.actor.roles,
-            action=spec.name,
-            effect=spec.effect.value,
+            action=action.spec.name,
+            effect=action.effect,
             input=step.input,
             facts=facts,
         )

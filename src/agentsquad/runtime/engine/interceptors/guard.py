@@ -8,6 +8,7 @@ any run is not guarded: the person sees what happens.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -15,16 +16,21 @@ import msgspec
 
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import SquadError
-from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World
+from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World, only
 from agentsquad.runtime.resilience.guard import FallbackRule, Guard, Guards, failing
 
 
-async def guard(world: World, step: Step, proceed: Proceed) -> Any:
+@only(lambda spec: spec.effect is not Effect.PURE)
+def guard(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Hold a place of the bulkhead around the call; fall back when it
     fails."""
+    if step.run is None or not world.ports.has(Guards):
+        return proceed(step)
+    return _guarded(world, step, proceed)
+
+
+async def _guarded(world: World, step: Step, proceed: Proceed) -> Any:
     effect = step.action.spec.effect
-    if effect is Effect.PURE or step.run is None or not world.ports.has(Guards):
-        return await proceed(step)
     live = await world.ports.get(Guards).of(step.action.name, step.input)
     if live is None:
         return await proceed(step)

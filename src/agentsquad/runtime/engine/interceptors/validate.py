@@ -3,6 +3,7 @@ is wrong with it."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from agentsquad.kernel.errors import InvalidError
 from agentsquad.runtime.engine.door import Proceed, Step, World
 
 
-async def validate(world: World, step: Step, proceed: Proceed) -> Any:
+def validate(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Convert the plain input to the action's input type."""
     expected = step.action.spec.input
     if expected is Any:
@@ -29,7 +30,7 @@ async def validate(world: World, step: Step, proceed: Proceed) -> Any:
                 hint="the command's --help says what it takes",
                 details={"action": step.action.name},
             ) from error
-    return await proceed(step)
+    return proceed(step)
 
 
 def _is_struct(expected: Any) -> bool:

@@ -34,11 +34,12 @@ from agentsquad.runtime.engine.command import (
     Call,
     Child,
     Command,
+    Reply,
     Sleep,
     WaitSignal,
     fingerprint,
 )
-from agentsquad.runtime.engine.contract import Workflow
+from agentsquad.runtime.engine.contract import NonDeterministicError, Workflow
 from agentsquad.runtime.engine.decider import Instance, plain
 from agentsquad.runtime.engine.door import CallPath, Step, World
 from agentsquad.runtime.engine.interceptors.authorize import ask as ask_policy
@@ -112,14 +113,13 @@ class Forker:
                 f"{past.workflow} would not take that input: {error}",
                 hint="write a value of the kind that stands there now",
             ) from error
-        stop = past.cancel
+        told = _told(past)
         while instance.end is None:
             if not instance.commands:
                 raise ForkStuckError(f"run {past.run} waits for nothing and has not ended")
             command = min(instance.commands.values(), key=lambda c: turn(past, log, c))
-            if stop is not None and stop.seq < turn(past, log, command)[0]:
-                instance.apply(log.event(stop.type, stop.payload, stop))
-                stop = None
+            if told and told[0].seq < turn(past, log, command)[0]:
+                self.tell(past, log, instance, told.pop(0))
                 continue
             for event in await self.answer(past, log, command, changes):
                 instance.apply(event)
@@ -134,6 +134,10 @@ class Forker:
         recorded = past.resolved.get(command.position)
         same = recorded is not None and past.prints.get(command.position) == fingerprint(command)
         edits = changes.get(command.position, ())
+        if isinstance(command, Reply):
+            return [self.reply(past, log, command)]
+        if recorded is not None and recorded.payload.get("intervention") and _waits(command):
+            return [log.event(recorded.type, recorded.payload, recorded)]
         if isinstance(command, Sleep):
             return [log.event("timer.fired", {"position": command.position}, recorded)]
         if isinstance(command, WaitSignal):
@@ -150,10 +154,32 @@ class Forker:
         if as_then and recorded is not None and not self._supposes(past, command):
             self.reused += 1
             self._count_reused(past, command)
-            return [log.event(recorded.type, recorded.payload, recorded)]
+            moved = past.hands.get(command.position, ())
+            return [log.event(one.type, one.payload, one) for one in (*moved, recorded)]
         if isinstance(command, Child):
             return [await self.child(past, log, command, changes, edits)]
         return [await self.called(past, log, command, recorded if same else None, edits)]
+
+    def tell(self, past: Past, log: Journal, instance: Instance, event: Event) -> None:
+        """Let the run hear what it was told from outside; what does not fit the
+        way it goes now is left out."""
+        try:
+            instance.apply(log.event(event.type, event.payload, event))
+        except NonDeterministicError:
+            body = event.payload
+            name = str(body.get("name", event.type))
+            self._note(past, body.get("position", ""), name, "new", now="not taken")
+
+    def reply(self, past: Past, log: Journal, command: Reply) -> Event:
+        """Return the answer to an update, and note where it is another."""
+        kind = "update.failed" if "error" in command.came else "update.completed"
+        body = {"position": command.position, "key": command.key, "name": command.name}
+        old = past.answers.get(command.position)
+        was = {} if old is None else old.payload
+        for pointer, before, now in diff(was.get("output"), command.came.get("output")):
+            self._note(past, command.position, command.name, "output", pointer, before, now)
+            break
+        return log.event(kind, {**body, **command.came}, old)
 
     def _supposes(self, past: Past, command: Command) -> bool:
         """Whether people are supposed to have said something else below."""
@@ -168,7 +194,7 @@ class Forker:
             if below is not None:
                 self.effects_now += below.all_effects()
         elif isinstance(command, Call) and command.position in past.effects:
-            self.effects_now.append((command.action, command.input))
+            self.effects_now.append(past.effects[command.position])
 
     async def child(
         self,
@@ -415,6 +441,18 @@ def place(past: Past, changes: list[Change], at: str | None) -> dict[str, list[t
     return placed
 
 
+def _told(past: Past) -> list[Event]:
+    """Return what a run heard from outside that no command of it asks for, in
+    order: updates, a stop, and steps that stood still to the end."""
+    still = [one for p, moved in past.hands.items() if p not in past.resolved for one in moved]
+    stop = [past.cancel] if past.cancel else []
+    return sorted([*past.told, *stop, *still], key=lambda one: one.seq)
+
+
+def _waits(command: Command) -> bool:
+    return isinstance(command, (Sleep, WaitSignal, Ask))
+
+
 def _by_rule(command: Call) -> bool:
     return str(command.input.get("model", "")).startswith("rules/")
 
@@ -451,7 +489,7 @@ def _below(command: Command, changes: dict[str, Any]) -> bool:
 def turn(past: Past, log: Journal, command: Command) -> tuple[int, int, tuple[int, ...]]:
     """Return what sorts commands: as recorded; then steps, then times by when
     they are due."""
-    known = [past.resolved.get(command.position)]
+    known = [past.resolved.get(command.position), past.answers.get(command.position)]
     due = 0
     if isinstance(command, WaitSignal):
         known.append(log.mail(command))

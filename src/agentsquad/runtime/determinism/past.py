@@ -12,6 +12,14 @@ from agentsquad.kernel.event import Event
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
 
+BY_HAND = (
+    "update.accepted",
+    "update.completed",
+    "update.failed",
+    "incident.opened",
+    "intervention.made",
+)
+
 
 class Past(msgspec.Struct, kw_only=True):
     """What is recorded of one run and, by position, of the runs below it."""
@@ -29,6 +37,11 @@ class Past(msgspec.Struct, kw_only=True):
     effects: dict[str, tuple[str, Any]] = {}
     signals: list[Event] = []
     cancel: Event | None = None
+    told: list[Event] = []  # updates, in their order
+    answers: dict[str, Event] = {}  # to updates, by position
+    hands: dict[str, list[Event]] = {}  # by position, how a step that stood still was moved
+    made: list[Event] = []  # every intervention
+    patches: dict[str, Any] = {}  # by position, with what input it was tried again
     children: dict[str, Past] = {}
 
     @classmethod
@@ -97,6 +110,29 @@ async def load(store: EventStore, run: str) -> Past | None:
     return past
 
 
+def _by_hand(past: Past, event: Event, body: dict[str, Any]) -> None:
+    """Keep what came from outside: updates, and what people did by hand."""
+    if event.type == "update.accepted":
+        past.told.append(event)
+        return
+    if event.type in ("update.completed", "update.failed"):
+        past.answers.setdefault(body["position"], event)
+        return
+    if event.type == "intervention.made":
+        past.made.append(event)
+        if body["means"] == "compensate":
+            past.cancel = past.cancel or event
+        if body["means"] not in ("retry", "patch"):
+            return
+        if "input" in body:
+            past.patches[body["position"]] = body["input"]
+    position = body["position"]
+    if event.type == "incident.opened" and position not in past.hands:
+        kind = f"run {body['workflow']}" if "workflow" in body else f"call {body['action']}"
+        past.prints[position] = (kind, body["input"])
+    past.hands.setdefault(position, []).append(event)
+
+
 def fold(run: str, events: list[Event]) -> Past:
     """Return the past of one run from its own events."""
     started = events[0].payload
@@ -110,12 +146,20 @@ def fold(run: str, events: list[Event]) -> Past:
         prints={},
         effects={},
         signals=[],
+        told=[],
+        answers={},
+        hands={},
+        made=[],
+        patches={},
         children={},
     )
     for event in events:
         body = event.payload or {}
-        if event.type == "effect.planned":
-            past.prints[body["position"]] = (f"call {body['action']}", body["input"])
+        if event.type in BY_HAND:
+            _by_hand(past, event, body)
+        elif event.type == "effect.planned":
+            if body["position"] not in past.hands:  # else it may be of another input
+                past.prints[body["position"]] = (f"call {body['action']}", body["input"])
         elif event.type == "approval.requested":
             past.prints[body["position"]] = (f"approve {body['action']}", body["input"])
         elif event.type == "signal.received":
@@ -125,12 +169,15 @@ def fold(run: str, events: list[Event]) -> Past:
         elif event.type in RESOLVING and body["position"] not in past.resolved:
             position = body["position"]
             past.resolved[position] = event
-            if "workflow" in body:
+            if position in past.hands:
+                pass  # what the code asked for is what first failed
+            elif "workflow" in body:
                 past.prints[position] = (f"run {body['workflow']}", body["input"])
             elif "action" in body and "input" in body:
                 past.prints[position] = (f"call {body['action']}", body["input"])
             if event.type == "effect.confirmed" and position in past.prints:
                 name, value = past.prints[position]
+                value = past.patches.get(position, value)
                 past.effects[position] = (name.removeprefix("call "), value)
         elif event.type in END_EVENTS:
             past.status = END_EVENTS[event.type]

@@ -200,6 +200,8 @@ async def pure_difference(
     body = event.payload
     if event.type not in ("step.completed", "step.failed") or body.get("effect") != "pure":
         return 0
+    if "intervention" in body:
+        return 0  # a person said what it gave
     action = registry.actions.get(body["action"])
     if action is None or action.spec.effect is not Effect.PURE:
         return 0

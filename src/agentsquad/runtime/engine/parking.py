@@ -71,5 +71,5 @@ class Parking:
 def child_id(run: str, command: Child) -> str:
     """Return the id of a child run: its parent's id and its key or position
     there; one that a person had tried again is another run."""
-    again = f"~{command.attempt}" if command.attempt else ""
+    again = f".again{command.attempt}" if command.attempt else ""
     return f"{run}/{command.key or command.position}{again}"

@@ -34,6 +34,19 @@ class Counterfactual(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class ByHand(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a person did to a run: what, to which step, asked by whom and
+    why, and who approved it."""
+
+    event: int
+    run: str
+    step: str
+    means: str
+    by: str
+    approver: str
+    reason: str
+
+
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """The answer in one line, what it rests on, and the smallest change that
     flips it.
@@ -51,6 +64,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     others: list[Counterfactual]
     checked: int
     exhausted: bool
+    by_hand: list[ByHand] = []
 
 
 class DocumentMissingError(MissingError):

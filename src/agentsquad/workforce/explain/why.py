@@ -27,6 +27,7 @@ from agentsquad.workforce.explain.candidates import (
     step,
 )
 from agentsquad.workforce.explain.contract import (
+    ByHand,
     Cause,
     Counterfactual,
     UnexplainableError,
@@ -35,6 +36,13 @@ from agentsquad.workforce.explain.contract import (
 from agentsquad.workforce.explain.verdict import reasons, verdict
 
 FORKS = 400  # most re-runs for one question
+WORDS = {
+    "retry": "step {} was tried again",
+    "patch": "step {} was tried again with another input",
+    "skip": "step {} was passed over",
+    "fail": "step {} was given up",
+    "compensate": "it was undone",
+}
 SHRINKS = 40  # re-runs spent on making one flip smaller
 
 
@@ -75,6 +83,7 @@ class Inquiry:
             others=flips[1:3],
             checked=self.checked,
             exhausted=self.exhausted,
+            by_hand=by_hand(self._past),
         )
 
     def _too_much(self) -> Why:
@@ -90,6 +99,7 @@ class Inquiry:
             others=[],
             checked=0,
             exhausted=False,
+            by_hand=by_hand(self._past),
         )
 
     async def _try(self, changes: list[Change], at: str | None = None) -> tuple[str, Fork] | None:
@@ -178,9 +188,34 @@ class Inquiry:
         text = f"{subject}: {self.verdict}"
         if said:
             text += f", because {'; '.join(said[:3])}"
+        hands = by_hand(self._past)
+        if hands:
+            first = hands[0]
+            text += (
+                f"; {WORDS[first.means].format(first.step)} by hand ({first.by}: {first.reason})"
+            )
         if flips:
             text += f". With {flips[0].text} it would have been {flips[0].then}"
         return text + "."
+
+
+def by_hand(past: Past) -> list[ByHand]:
+    """Return what people did to a run and the runs below it, in order."""
+    found = [
+        ByHand(
+            event=event.seq,
+            run=past.run,
+            step=event.payload.get("position", ""),
+            means=event.payload["means"],
+            by=event.payload["by"],
+            approver=event.payload["approver"],
+            reason=event.payload["reason"],
+        )
+        for event in past.made
+    ]
+    for child in past.children.values():
+        found += by_hand(child)
+    return sorted(found, key=lambda one: one.event)
 
 
 def _on_input(one: Candidate) -> Change:

@@ -18,12 +18,16 @@ from agentsquad.kernel.errors import (
 )
 from agentsquad.kernel.policy import Decision, Question
 from agentsquad.kernel.registry import Plugin
+from agentsquad.runtime.determinism.contract import Change
+from agentsquad.runtime.determinism.fork import Forker
+from agentsquad.runtime.determinism.past import load
 from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine.contract import InboxItem, workflow
 from agentsquad.runtime.engine.intervening import Wish
 from agentsquad.testing import TestSquad
 from agentsquad.testing.clock import settle
 from agentsquad.testing.world import AllowAll
+from agentsquad.workforce.explain.why import Inquiry
 
 ADA, BOB = "person:ada", "person:bob"
 
@@ -274,9 +278,10 @@ async def test_a_child_that_failed_is_begun_anew() -> None:
     assert (await s.engine.wait(run)).output == 6
     assert [name for name, _ in await s.ledger.store.streams(f"run/{run}/")] == [
         f"run/{run}/1",
-        f"run/{run}/1~1",
+        f"run/{run}/1.again1",
     ]
-    assert await identical(s, run)
+    found = await replay(s.ledger.store, s.registry, run)
+    assert (found.verdict, found.reason) == ("identical", None)
 
 
 async def test_waits_are_passed_over_but_never_a_persons_answer() -> None:
@@ -359,3 +364,46 @@ async def test_what_is_refused_changes_nothing() -> None:
     assert [one.kind for one in await s.engine.inbox()] == ["incident"]
     with pytest.raises(ConflictError):
         await s.engine.answer(item.id, approve=True, approver=BOB, reason="yes")
+
+
+# --- what other readings make of it
+
+
+async def test_a_fork_that_changes_nothing_goes_the_way_people_moved_it() -> None:
+    s = squad()
+    run = await begun(s, "looking", 13)
+    await do(s, run, "patch", "1", input={"n": 20})
+    forker = Forker(s.world)
+    found = await forker.fork(run, [])
+    assert (found.status, found.output) == ("completed", 21)
+    assert (found.rerun, found.suppressed, found.differences) == (0, [], [])
+
+
+async def test_a_fork_of_a_run_that_was_undone_in_part_is_the_same() -> None:
+    s = squad()
+    run = await begun(s, "paying", 13)
+    await do(s, run, "compensate", None, only=["2"])
+    await s.engine.wait(run)
+    found = await Forker(s.world).fork(run, [])
+    assert (found.status, found.differences) == ("cancelled", [])
+
+
+async def test_a_fork_may_have_been_given_something_else() -> None:
+    s = squad()
+    run = await begun(s, "looking", 13)
+    await do(s, run, "skip", "1", output={"n": 40})
+    found = await Forker(s.world).fork(run, [Change(path="1/n", value=7)])
+    (sent,) = found.suppressed  # what would have been paid with it
+    assert (sent.name, sent.now) == ("side.pay", {"n": 7})
+
+
+async def test_why_names_who_did_what_by_hand() -> None:
+    s = squad()
+    run = await begun(s, "looking", 13)
+    await do(s, run, "skip", "1", output={"n": 40})
+    past = await load(s.ledger.store, run)
+    assert past is not None
+    answer = await Inquiry(s.world, past, None).answer()
+    assert "step 1 was passed over by hand (person:ada: because)" in answer.answer
+    (hand,) = answer.by_hand
+    assert (hand.step, hand.means, hand.by, hand.approver) == ("1", "skip", ADA, BOB)

@@ -159,6 +159,12 @@ def why(plain: Any, page: Page) -> None:
             ]
         )
     tables(page, "because", plain["causes"], ("event", "position", "name", "because", "shown_by"))
+    tables(
+        page,
+        "by hand",
+        plain["by_hand"],
+        ("event", "run", "step", "means", "by", "approver", "reason"),
+    )
     flips = [one for one in (plain["flip"], *plain["others"]) if one]
     shown = [
         {

@@ -224,3 +224,25 @@ def test_many_processes_may_create_one_ledger_at_once(kind: str, tmp_path: Path)
     for writer in writers:
         writer.communicate(b"go\n", timeout=60)
     assert [writer.returncode for writer in writers] == [0] * 4
+
+
+async def test_a_stream_that_another_has_made_is_not_made_a_second_time(
+    kind: str, tmp_path: Path
+) -> None:
+    """Nor does a store that is not asked beforehand believe that it is new."""
+    url = kit.url_of(kind, tmp_path)
+    first, second = kit.open_test_ledger(url, "one"), kit.open_test_ledger(url, "two")
+    for number in range(3):
+        name = f"run/{number}"
+        await first.store.append([kit.event(name, by="first")], expect={name: 0})
+        said = await asyncio.gather(
+            second.store.append([kit.event(f"other/{number}")], expect={f"other/{number}": 0}),
+            second.store.append([kit.event(name, by="second")], expect={name: 0}),
+            second.store.append([kit.event("all")]),
+            return_exceptions=True,
+        )
+        assert [isinstance(one, ConflictError) for one in said] == [False, True, False]
+        assert [e.payload["by"] for e in await second.store.read_stream(name)] == ["first"]
+    assert (await verify(first, lambda done, total: None)).valid
+    first.close()
+    second.close()

@@ -68,7 +68,7 @@ def test_a_header_written_by_hand_is_its_canonical_json(**given: Any) -> None:
     prev = None if first else "sha256:" + "ab" * 32
     at = "2026-11-23T12:00:00.123Z/00ff"
     known = None if first else StreamHead(1, event.stream, 6, seq - 1, bytes.fromhex("ab" * 32))
-    placing = Placing(seq, lambda name: known, lambda: at)
+    placing = Placing(seq, lambda name, fresh: known, lambda: at)
     append = Append([draft], None, None)
     placing.add(append)
     header = placing.batch(GrowingTree()).rows[0].header

@@ -444,8 +444,8 @@ class UnreachableError(UnavailableError):
 
 
 class LapsedError(UnavailableError):
-    """The connection was lost before a commit and others wrote meanwhile;
-    nothing was written."""
+    """Nothing was written: the connection was lost before the commit while
+    others wrote, or what was to be made is there."""
 
     code = "ledger.lapsed"
 

@@ -43,7 +43,7 @@ from agentsquad.runtime.ledger.header import leaf_of
 from agentsquad.runtime.ledger.merkle import HASH_SIZE, TILE_WIDTH, TileNodes, root_at
 from agentsquad.runtime.ledger.placing import Append, Holder, Placing, sealed
 from agentsquad.runtime.ledger.reading import Reader
-from agentsquad.runtime.ledger.tenure import Pushing
+from agentsquad.runtime.ledger.tenure import Guarding, Pushing
 from agentsquad.runtime.ledger.tree import GrowingTree
 
 HEADS_MAX = 2_048
@@ -71,6 +71,7 @@ class EventLog:
         self._scheduled = False
         self._refusal: SquadError | None = None
         self._waiters: set[asyncio.Future[None]] = set()
+        self._guesses = isinstance(volume, Guarding)
         self._listeners: list[Callable[[list[Event]], None]] = []
         self.commits = 0
         # The note is read first: others may append between the two reads, and
@@ -158,8 +159,7 @@ class EventLog:
             try:
                 self._commit(kept, placing)
             except LapsedError:  # nothing was written, and others wrote meanwhile
-                self._heads.clear()
-                self._commit(kept, placing)
+                self._commit_anew(kept, placing)
         except SquadError as error:
             failure = error
             self._heads.clear()
@@ -225,12 +225,28 @@ class EventLog:
         self._heads.update(placing.touched)
         self._trim()
 
+    def _commit_anew(self, appends: list[Append], placing: Placing | None) -> None:
+        """Give every append another place, and guess nothing this time."""
+        self._heads.clear()
+        if placing is not None:
+            placing.first = 0
+        self._guesses = False
+        try:
+            self._commit(appends, placing)
+        finally:
+            self._guesses = isinstance(self._volume, Guarding)
+
     def _new_placing(self, size: int) -> Placing:
         return Placing(size + 1, self._stream, self._hybrid.tick)
 
-    def _stream(self, name: str) -> StreamHead | None:
+    def _stream(self, name: str, fresh: bool = False) -> StreamHead | None:
+        """Return the end of a stream. One that should be `fresh` need not be
+        looked for where the volume refuses to make it a second time.
+        """
         heads = self._heads
         head = heads.get(name)
+        if head is None and fresh and self._guesses:
+            return None
         if head is None:
             head = self._volume.stream(name)
             if head is not None:

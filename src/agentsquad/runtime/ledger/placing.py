@@ -96,7 +96,7 @@ class Placing:
     )
 
     def __init__(
-        self, first: int, stream: Callable[[str], StreamHead | None], tick: Callable[[], str]
+        self, first: int, stream: Callable[[str, bool], StreamHead | None], tick: Callable[[], str]
     ) -> None:
         self.first = first
         self.count = 0
@@ -162,7 +162,7 @@ class Placing:
         """
         if append.expect:
             for stream, expected in append.expect.items():
-                head = self.touched.get(stream) or self._known(stream)
+                head = self.touched.get(stream) or self._known(stream, fresh=not expected)
                 actual = head.version if head else 0
                 if actual != expected:
                     return ExpectError(
@@ -180,13 +180,13 @@ class Placing:
             seq += 1
         return None
 
-    def _known(self, name: str) -> StreamHead | None:
+    def _known(self, name: str, *, fresh: bool = False) -> StreamHead | None:
         """Return the end of a stream; one that is not there is looked for
-        once.
+        once. `fresh` says that it is not expected to be there.
         """
         if name in self._absent:
             return None
-        head = self._stream(name)
+        head = self._stream(name, fresh)
         if head is None:
             self._absent.add(name)
         return head

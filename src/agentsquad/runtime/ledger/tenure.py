@@ -24,6 +24,15 @@ class Pushing(Protocol):
         ...
 
 
+@runtime_checkable
+class Guarding(Protocol):
+    """A volume to which each question costs a journey: a commit that would make
+    a stream which is there already is refused with LapsedError, so that nobody
+    has to ask before."""
+
+    guards_names: bool
+
+
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A process that drives the runs of a store, or stands by to."""
 

@@ -19,7 +19,7 @@ def opened(url: str) -> Ledger:
     return open_ledger(url, ManualClock(), SeededEntropy())
 
 
-@pytest.mark.parametrize("url", ["", "memory", "sqlite:", "sqlite:///", "postgres://host/db"])
+@pytest.mark.parametrize("url", ["", "memory", "sqlite:", "sqlite:///", "mysql://host/db"])
 def test_an_address_that_is_none_is_refused_with_a_hint(url: str) -> None:
     with pytest.raises(InvalidError) as caught:
         opened(url)

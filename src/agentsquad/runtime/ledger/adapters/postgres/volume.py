@@ -47,6 +47,7 @@ from agentsquad.runtime.ledger.contract import (
     Batch,
     DamagedError,
     Head,
+    LapsedError,
     PoisonedError,
     Row,
     StreamHead,
@@ -139,6 +140,8 @@ class Closable(Protocol):
 class PostgresVolume:
     """The tables of one log, over one connection."""
 
+    guards_names = True
+
     def __init__(self, wire: Wire, witness: Witness | None = None) -> None:
         self._wire = wire
         self._witness = witness
@@ -146,6 +149,7 @@ class PostgresVolume:
         self._types: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._start = Head(0, b"")
+        self._taken = False  # whether the last commit was refused for what is there
         self.others: list[Closable] = []  # let go of with it
         schema.ensure(wire)
         self._load_types()
@@ -191,10 +195,14 @@ class PostgresVolume:
                         break
             else:
                 raise wire.lapsed(LostError(f"{TRIES} times in a row"))
-        except SquadError:
+        except SquadError as error:
             self._names.clear()
+            taken = isinstance(error, LapsedError) and error.details.get("taken", False)
+            if taken and self._taken:
+                raise self._damaged("it holds rows beyond its head") from error
+            self._taken = bool(taken)
             raise
-        wire.inside = False
+        wire.inside = self._taken = False
         if self._witness is not None:
             self._witness.write(batch.head)
 

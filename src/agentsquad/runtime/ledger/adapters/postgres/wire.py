@@ -269,6 +269,13 @@ class Wire:
                 retry_after_ms=1_000,
                 private=private,
             )
+        if state == "23505":
+            return LapsedError(
+                f"{shown}: another process was faster; nothing was written",
+                hint="read again and decide again",
+                details={"taken": True},
+                private=private,
+            )
         if state == "25006":
             return ReadOnlyError(
                 f"{shown} takes no writes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import re
 import socket
@@ -19,6 +21,13 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.converter import DataConverter
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from agentsquad import __version__
@@ -49,6 +58,21 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     registry: str
     log: str
     seen_ms: int
+
+
+@functools.cache
+def runtime() -> Runtime:
+    """Return what runs the library's own threads; it logs as we do, and never
+    to the standard output, which is for results."""
+    logger = logging.getLogger("agentsquad.temporal")
+    return Runtime(
+        telemetry=TelemetryConfig(
+            logging=LoggingConfig(
+                filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+                forwarding=LogForwardingConfig(logger=logger),
+            )
+        )
+    )
 
 
 async def fingerprint(store: EventStore) -> str | None:
@@ -116,6 +140,7 @@ class Cluster:
                 namespace=address.namespace,
                 identity=who,
                 data_converter=data or converter(),
+                runtime=runtime(),
             )
         except RuntimeError as error:
             raise UnreachableError(

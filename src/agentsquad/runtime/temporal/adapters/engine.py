@@ -38,6 +38,7 @@ from agentsquad.runtime.temporal.contract import StoppedError
 from agentsquad.runtime.temporal.journals import Journals
 from agentsquad.runtime.temporal.passing import Passing
 
+FRESH_MS = 1_000  # how long it is believed that there are workers
 CHECK_MS = 5_000  # how often one who waits looks whether anybody works
 SILENT_MS = 90_000  # a worker that lives asks for work at least once a minute
 PATIENCE = 3  # looks that may fail one after another, as while a server restarts
@@ -66,6 +67,7 @@ class TemporalEngine(Answers):
         self._made: Cluster | None = None
         self._ends: dict[str, asyncio.Task[None]] = {}
         self._checked_ms = 0.0
+        self._served_ms: float | None = None
         self._failed = 0
         for role, adapter in ((CallPath, self.path), (Versions, self.versions)):
             if not world.ports.has(role):  # a worker has put its own
@@ -102,7 +104,7 @@ class TemporalEngine(Answers):
         Nothing is written where no worker would drive it.
         """
         cluster = await self.cluster()
-        await cluster.served(self.world.registry)
+        await self._served(cluster)
         run = "" if key is None else keyed_id(workflow, key)
         if run:
             await cluster.check_own(run)
@@ -112,6 +114,12 @@ class TemporalEngine(Answers):
         if (await self.journals.outcome(run)).status not in ENDED:
             await cluster.launch(run)
         return run
+
+    async def _served(self, cluster: Cluster) -> None:
+        now = self.world.clock.monotonic_ms()
+        if self._served_ms is None or now - self._served_ms >= FRESH_MS:
+            await cluster.served(self.world.registry)
+            self._served_ms = now
 
     async def wait(self, run_id: str, *, timeout_ms: int | None = None) -> Outcome:
         """Return when the run has ended; DeadlineError when it takes too

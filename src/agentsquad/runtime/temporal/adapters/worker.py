@@ -41,6 +41,7 @@ POLL_MS = 500
 BATCH = 1000
 GRACE = timedelta(seconds=2)
 AT_ONCE = 100  # steps of one worker
+DRIVEN = 24  # runs it folds events of at a time; others wait at the server, not here
 SEEN_MS, SOON_MS = 10_000, 20
 KEPT_MAX = 4096  # journals whose code is known
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -115,6 +116,7 @@ class TemporalWorker:
             # The decider is deterministic by itself, and refuses a workflow
             # that awaits anything else; the sandbox would load all of it again.
             workflow_runner=UnsandboxedWorkflowRunner(),
+            max_concurrent_workflow_tasks=DRIVEN,
             max_concurrent_activities=AT_ONCE,
             max_concurrent_local_activities=AT_ONCE,
             sticky_queue_schedule_to_start_timeout=timedelta(milliseconds=lost_after),

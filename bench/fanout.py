@@ -23,6 +23,11 @@ import contest
 import peers
 
 
+def weight(folder: Path) -> int:
+    """Return the bytes of the log of a ledger."""
+    return sum(one.stat().st_size for one in folder.rglob("log.db*"))
+
+
 class Meter:
     """Samples resident memory from a thread, until it is told to stop."""
 
@@ -66,7 +71,6 @@ async def fan(size: int, width: int) -> dict[str, float]:
             await once(size)
             wall, spent = time.perf_counter() - begin, time.process_time() - cpu
             grown = meter.close()
-            size_disk = sum(one.stat().st_size for one in Path(place).rglob("log.db*"))
             return {
                 "wall_s": wall,
                 "cpu_s": spent,
@@ -74,7 +78,7 @@ async def fan(size: int, width: int) -> dict[str, float]:
                 "us_per_step": spent / size * 1e6,
                 "grown_mb": grown,
                 "rss_mb": meter.before_mb + grown,
-                "disk_bytes_per_step": size_disk / size,
+                "disk_bytes_per_step": weight(Path(place)) / size,
             }
 
 

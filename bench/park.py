@@ -2,12 +2,12 @@
 them.
 
 `--runs N` runs are started, a hundred callers at once, and wait for a signal;
-when all have left the memory, resident memory and disk are counted; then all
-are signalled and every one must complete. Ours by default, peers beside it in
-turns where bench/peers.py installed them. `--timers N` starts runs that sleep
-until one and the same second instead. `--agents N` has so many agents at work
-at once: each asks a model that takes `--model-s` seconds, calls a tool, and
-asks again, journal on.
+when all have left the memory, resident memory and disk are counted; then the
+engine begins again, all are signalled, and every one must complete. Ours alone,
+or in turns with the peers that bench/peers.py installed. `--timers N` starts
+runs that sleep until one and the same second instead. `--agents N` has so many
+agents at work at once: each asks a model that takes `--model-s` seconds, calls
+a tool, and asks again, journal on.
 """
 
 from __future__ import annotations
@@ -78,11 +78,18 @@ def weight(folder: Path) -> int:
 async def start_all(squad: Any, census: Census, size: int, flow: str, value: Any) -> Any:
     """Start runs and let all of them leave the memory; return (ids, wall s,
     cpu s)."""
+    from agentsquad.runtime.resilience.contract import OverloadedError
+
     ids = Ids()
     goal = census.waits + size
 
     async def start(number: int) -> None:
-        ids.add(await squad.start(flow, value))
+        while True:
+            try:
+                ids.add(await squad.start(flow, value))
+                break
+            except OverloadedError as error:  # come again later, as it says
+                await asyncio.sleep((error.retry_after_ms or 100) / 1000)
         while len(ids) - (census.waits - goal + size) > AHEAD:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
@@ -96,53 +103,72 @@ async def start_all(squad: Any, census: Census, size: int, flow: str, value: Any
 
 async def park(size: int, timers_s: float) -> dict[str, float]:
     """Park runs, count, wake all."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as place:
+        ids, found = await begin(size, timers_s, Path(place))
+        return found if ids is None else {**found, **await wake(ids, Path(place))}
+
+
+async def begin(size: int, timers_s: float, place: Path) -> tuple[Ids | None, dict[str, float]]:
+    """Park runs and count; with a time, let them sleep until then and end."""
     import engine
 
-    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as place:
-        async with engine.engine(place=place) as squad:
-            await squad.recover()
-            census = Census(squad)
+    async with engine.engine(place=str(place)) as squad:
+        await squad.recover()
+        census = Census(squad)
+        warm, _, _ = await start_all(squad, census, WARM, "parked", peers.PAYLOAD)
+        await tell_all(squad, census, warm)
+        rss, disk = peers.rss_kb(), weight(place)
+        if timers_s:
+            return None, await sleepers(squad, census, size, timers_s, rss)
+        ids, wall, cpu = await start_all(squad, census, size, "parked", peers.PAYLOAD)
+        return ids, {
+            "parked": len(ids),
+            "starts_per_s": size / wall,
+            "start_cpu_ms": cpu / size * 1e3,
+            "rss_kb_each": (peers.rss_kb() - rss) / size,
+            "rss_mb": peers.rss_kb() / 1e3,
+            "disk_bytes_each": (weight(place) - disk) / size,
+        }
 
-            async def wake(ids: Ids) -> tuple[float, float]:
-                goal = census.ended + len(ids)
 
-                async def tell(number: int) -> None:
-                    await squad.signal(ids[number], "go", "x", actor="person:bench")
+async def wake(ids: Ids, place: Path) -> dict[str, float]:
+    """Begin again over parked runs, signal all of them, and count who ended."""
+    import engine
 
-                _, wall, cpu = await peers.flow(tell, WIDTH, count=len(ids))
-                begin, spent = time.perf_counter(), time.process_time()
-                while census.ended < goal:  # noqa: ASYNC110
-                    await asyncio.sleep(0.001)
-                return (
-                    wall + time.perf_counter() - begin,
-                    cpu + time.process_time() - spent,
-                )
+    begin = time.perf_counter()
+    async with engine.engine(place=str(place)) as squad:
+        await squad.recover(wait=False)
+        assert (await squad.wait(await squad.start("chained", peers.PAYLOAD))).output
+        found = {
+            "working_again_s": time.perf_counter() - begin,
+            "open_rss_mb": peers.rss_kb() / 1e3,
+        }
+        await squad.recover()
+        census = Census(squad)
+        wall, cpu = await tell_all(squad, census, ids)
+        size = len(ids)
+        return {
+            **found,
+            "wake_s": wall,
+            "woken_per_s": size / wall,
+            "wake_cpu_ms": cpu / size * 1e3,
+            "lost": size - census.ended,
+            "peak_mb": peak_mb(),
+        }
 
-            warm, _, _ = await start_all(squad, census, WARM, "parked", peers.PAYLOAD)
-            await wake(warm)
-            rss, disk = peers.rss_kb(), weight(Path(place))
-            if timers_s:
-                return await sleepers(squad, census, size, timers_s, rss)
-            begun = census.ended
-            ids, wall, cpu = await start_all(squad, census, size, "parked", peers.PAYLOAD)
-            found = {
-                "parked": len(ids),
-                "starts_per_s": size / wall,
-                "start_cpu_ms": cpu / size * 1e3,
-                "rss_kb_each": (peers.rss_kb() - rss) / size,
-                "rss_mb": peers.rss_kb() / 1e3,
-                "disk_bytes_each": (weight(Path(place)) - disk) / size,
-            }
-            wall, cpu = await wake(ids)
-            lost = size - (census.ended - begun)
-            return {
-                **found,
-                "wake_s": wall,
-                "woken_per_s": size / wall,
-                "wake_cpu_ms": cpu / size * 1e3,
-                "lost": lost,
-                "peak_mb": peak_mb(),
-            }
+
+async def tell_all(squad: Any, census: Census, ids: Ids) -> tuple[float, float]:
+    """Signal runs and wait until all have ended; return (wall s, cpu s)."""
+    goal = census.ended + len(ids)
+
+    async def tell(number: int) -> None:
+        await squad.signal(ids[number], "go", "x", actor="person:bench")
+
+    _, wall, cpu = await peers.flow(tell, WIDTH, count=len(ids))
+    begin, spent = time.perf_counter(), time.process_time()
+    while census.ended < goal:  # noqa: ASYNC110 - the last ones end of themselves
+        await asyncio.sleep(0.001)
+    return wall + time.perf_counter() - begin, cpu + time.process_time() - spent
 
 
 async def sleepers(
@@ -200,7 +226,7 @@ async def agents(size: int, model_s: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as place:
         clock, entropy, clerk = system_clock(), system_entropy(), Slow()
         ledger = open_ledger(f"sqlite:///{place}/log.db", clock, entropy)
-        # As SQUAD_RUNS_AT_ONCE does; the line holds all who come in the first second.
+        # As SQUAD_RUNS_AT_ONCE does; the line holds all who come at once.
         tuning = Tuning(at_once_max=2 * size, at_once_first=2 * size, waiting_max=2 * size)
         ports = Ports(
             {
@@ -253,10 +279,29 @@ async def agents(size: int, model_s: float) -> dict[str, float]:
         return found
 
 
+async def apart(kind: str, size: int, place: Path) -> dict[str, float]:
+    """Park runs in a folder that stays, or wake those that were parked in it by
+    another process."""
+    names = place / "ids"
+    if kind == "wake":
+        ids = Ids()
+        for line in names.read_text().split():
+            ids.add(line)
+        return await wake(ids, place)
+    parked, found = await begin(size, 0.0, place)
+    assert parked is not None
+    with names.open("w") as file:
+        file.writelines(f"{parked[number]}\n" for number in range(len(parked)))
+    return found
+
+
 def main() -> None:
     """Run one cell, or rounds of everybody who is asked for."""
     if sys.argv[1:2] == ["cell"]:
         kind, size, seconds = sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+        if len(sys.argv) > 5:
+            print(json.dumps(asyncio.run(apart(kind, size, Path(sys.argv[5])))), flush=True)
+            return
         job = agents(size, seconds) if kind == "agents" else park(size, seconds)
         print(json.dumps(asyncio.run(job)), flush=True)
         return

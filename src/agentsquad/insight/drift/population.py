@@ -15,26 +15,10 @@ import msgspec
 from agentsquad.insight.drift.leaf import leaves
 from agentsquad.kernel import hashing
 from agentsquad.kernel.event import Event
+from agentsquad.runtime.engine.runs import RUN_EVENTS
 from agentsquad.runtime.engine.state import END_EVENTS, millis
 
-TYPES = (
-    "run.started",
-    "run.completed",
-    "run.failed",
-    "run.cancelled",
-    "step.completed",
-    "step.failed",
-    "effect.planned",
-    "effect.confirmed",
-    "effect.failed",
-    "timer.set",
-    "timer.fired",
-    "signal.waiting",
-    "signal.received",
-    "approval.requested",
-    "approval.given",
-    "approval.refused",
-)
+TYPES = (*RUN_EVENTS, "effect.planned")
 TURN, MANIFEST = "agent-turn", "agent-workflow"
 BRIEF, GENERATE, DECIDE, QUERY = "agents.brief", "models.generate", "policy.decide", "policy.query"
 PROMPT = ("role", "instructions", "personality", "compliance", "outputSchema")

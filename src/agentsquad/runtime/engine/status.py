@@ -79,20 +79,14 @@ async def status(ctx: Context, value: StatusInput) -> EngineStatus:
     if load is None:
         running = any(process.drives for process in processes)
         return EngineStatus(running=running, token=token, processes=processes)
-    seen = datetime.fromtimestamp(load.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    known = msgspec.structs.asdict(load)
+    at = datetime.fromtimestamp(known.pop("at_ms") / 1000, UTC)
     return EngineStatus(
         running=True,
-        at_work=load.at_work,
-        limit=load.limit,
-        waiting=load.waiting,
-        delay_ms=load.delay_ms,
-        starts_s=load.starts_s,
-        admitted=load.admitted,
-        refused=load.refused,
-        overloaded=load.overloaded,
-        seen=seen,
+        seen=at.isoformat(timespec="milliseconds"),
         token=token,
         processes=processes,
+        **known,
     )
 
 

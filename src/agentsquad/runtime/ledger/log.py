@@ -51,6 +51,7 @@ SCAN_MAX = 10_000
 POLL_MS = 50.0
 
 PASSES_MAX = 6
+PLACED_MAX = 512  # appends that are not kept waiting for more
 
 
 class EventLog:
@@ -137,12 +138,14 @@ class EventLog:
 
     def _pass(self, seen: int, passes: int) -> None:
         """Commit unless more came in this turn of the loop: what follows from a
-        place is mostly there a turn later, and shares the commit.
+        place is mostly there a turn later, and shares the commit. Where much is
+        under way a turn is long, and brings enough for a commit of its own.
         """
-        if len(self._pending) == seen or not passes:
+        waiting = len(self._pending)
+        if waiting == seen or waiting >= PLACED_MAX or not passes:
             self._flush()
         else:
-            asyncio.get_running_loop().call_soon(self._pass, len(self._pending), passes - 1)
+            asyncio.get_running_loop().call_soon(self._pass, waiting, passes - 1)
 
     def _flush(self) -> None:
         pending, placing = self._pending, self._placing

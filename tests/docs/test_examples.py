@@ -18,6 +18,8 @@ examples = importlib.util.module_from_spec(_spec)
 sys.modules["docs_examples"] = examples
 _spec.loader.exec_module(examples)
 
+# The address that pages name; the tests run them with one that is there.
+DATABASE = "postgresql://squad@localhost/squad"
 PAGES = [
     path
     for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -29,11 +31,14 @@ PAGES = [
 @pytest.mark.e2e
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_examples_of_a_page_run(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SQUAD_HOME", str(tmp_path / ".squad"))
-    examples.run_page(page.read_text(encoding="utf-8"), tmp_path)
+    text = page.read_text(encoding="utf-8")
+    if f"SQUAD_STORE={DATABASE} " in text:
+        text = text.replace(DATABASE, request.getfixturevalue("postgresql_url"))
+    examples.run_page(text, tmp_path)
 
 
 def console(*lines: str, note: str = "") -> str:

@@ -28,6 +28,8 @@ _CALL = "the workflow API: each keyword is optional and independent of the other
 LARGE_FUNCTIONS: dict[str, str] = {
     "src/agentsquad/runtime/determinism/fork.py:Forker._note": "the fields of a Difference",
     "src/agentsquad/runtime/engine/contract.py:WorkflowContext.call": _CALL,
+    "src/agentsquad/runtime/engine/contract.py:WorkflowContext.loop": _CALL,
+    "src/agentsquad/runtime/engine/flow.py:Flow.loop": _CALL,
     "src/agentsquad/runtime/engine/contract.py:workflow": _CALL,
     "src/agentsquad/runtime/engine/flow.py:Flow.call": _CALL,
     "src/agentsquad/runtime/engine/listening.py:Inbound.approve": _CALL,

@@ -227,6 +227,11 @@ async def partly(ctx: Any, saga: Any, value: list[int]) -> Any:
     return [[line["undone"] for line in report] for report in reports]
 
 
+async def again(ctx: Any, saga: Any, value: Any) -> Any:
+    """Run a chain of runs below this one."""
+    return await ctx.run("chained", [*value, []])
+
+
 BESIDE = {
     "stream": streamed,
     "pipe": piped,
@@ -235,6 +240,7 @@ BESIDE = {
     "limited": limited,
     "loop": looped,
     "part": partly,
+    "chain": again,
 }
 
 
@@ -266,7 +272,19 @@ async def program(ctx, value: list) -> Any:
     return await interpret(ctx, ctx.saga(), value)
 
 
-PLUGIN = Plugin(name="programs", actions=(double, look, do, undo, known), workflows=(program,))
+@workflow("chained")
+async def chained(ctx, value: list) -> Any:
+    """Do a program again and again, each time as a new run."""
+    count, tree, before = value
+    found = await interpret(ctx, ctx.saga(), tree)
+    if count > 1:
+        raise ctx.continue_as_new([count - 1, tree, [*before, found]])
+    return [*before, found]
+
+
+PLUGIN = Plugin(
+    name="programs", actions=(double, look, do, undo, known), workflows=(program, chained)
+)
 
 numbers = st.integers(0, 13)
 items = st.lists(numbers, max_size=5)
@@ -297,6 +315,7 @@ def grown(inner: Any) -> Any:
         st.tuples(st.sampled_from(["seq", "par"]), st.lists(inner, min_size=1, max_size=4)),
         st.tuples(st.sampled_from(["child", "try", "eager", "lazy"]), inner),
         st.tuples(st.just("limited"), st.tuples(st.integers(1, 40_000), inner)),
+        st.tuples(st.just("chain"), st.tuples(st.integers(1, 3), inner)),
     )
 
 
@@ -437,7 +456,8 @@ def test_evolve_is_total_and_commands_are_a_function_of_the_journal(
                     assert state.status == before
             # Two instances fed the same events ask for the same at every event.
             run = name.removeprefix("run/")
-            one, two = (Instance(run, program, s.registry) for _ in range(2))
+            flow = s.registry.workflow(events[0].payload["workflow"])
+            one, two = (Instance(run, flow, s.registry) for _ in range(2))
             for event in events:
                 one.apply(event)
                 two.apply(event)

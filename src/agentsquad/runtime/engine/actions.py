@@ -13,7 +13,7 @@ from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import EventStore
-from agentsquad.runtime.engine import runs
+from agentsquad.runtime.engine import links, runs
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Manifests, Outcome
 from agentsquad.runtime.engine.door import Step, World
 from agentsquad.runtime.engine.gate import STREAM
@@ -125,7 +125,9 @@ async def _workflow(ctx: Context, name: str) -> tuple[str, Version, dict[str, An
     return name, await versions.newest(name), None
 
 
-Standing = Literal["running", "waiting", "incident", "completed", "failed", "cancelled"]
+Standing = Literal[
+    "running", "waiting", "incident", "completed", "failed", "cancelled", "continued"
+]
 
 
 class ListInput(msgspec.Struct, kw_only=True):
@@ -226,6 +228,7 @@ class RunView(msgspec.Struct, kw_only=True):
     cost: dict[str, str]
     steps: list[runs.StepLine]
     children: list[str]
+    chain: list[str] = []
     at_work: list[Beat] = []
 
 
@@ -239,6 +242,7 @@ async def show(ctx: Context, value: RunInput) -> RunView:
     tree = await runs.summaries(store, run)
     summary = tree[0]
     children = [s.run for s in tree[1:] if s.parent == run]
+    chain = await links.follow(store, links.origin(run))
     last = events[-1].payload or {}
     cost: dict[str, int] = {}
     for line in tree:
@@ -257,6 +261,7 @@ async def show(ctx: Context, value: RunInput) -> RunView:
         cost={c: runs.decimal(m) for c, m in sorted(cost.items())},
         steps=runs.steps(events),
         children=children,
+        chain=chain if len(chain) > 1 else [],
         at_work=[] if summary.status in ENDED else _beats(ctx, run),
     )
 

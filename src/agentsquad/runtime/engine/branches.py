@@ -19,7 +19,6 @@ from agentsquad.runtime.engine.contract import CancelSignal, RaceLostError
 from agentsquad.runtime.engine.ground import Ground
 from agentsquad.runtime.engine.scheduler import Group, Latch, Scope
 
-
 Branch = Awaitable[Any] | Callable[[], Awaitable[Any]]
 
 

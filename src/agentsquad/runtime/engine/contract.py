@@ -12,7 +12,15 @@ import hashlib
 import inspect
 import sys
 import typing
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -23,9 +31,7 @@ from agentsquad.kernel.errors import (
     ConflictError,
     DeadlineError,
     DeniedError,
-    IntegrityError,
     InvalidError,
-    LimitError,
 )
 from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Plugin
@@ -33,6 +39,24 @@ from agentsquad.runtime.engine.inbound.contract import Approval as Approval
 from agentsquad.runtime.engine.inbound.contract import InboxItem as InboxItem
 from agentsquad.runtime.engine.inbound.contract import Outcome as Outcome
 from agentsquad.runtime.engine.inbound.contract import UpdateAnswer
+from agentsquad.runtime.engine.stopping.contract import CancelSignal as CancelSignal
+from agentsquad.runtime.engine.stopping.contract import ContinueSignal as ContinueSignal
+from agentsquad.runtime.engine.stopping.contract import DeadlineSignal as DeadlineSignal
+from agentsquad.runtime.engine.stopping.contract import (
+    DefinitionChangedError as DefinitionChangedError,
+)
+from agentsquad.runtime.engine.stopping.contract import DepthError as DepthError
+from agentsquad.runtime.engine.stopping.contract import ForeignAwaitError as ForeignAwaitError
+from agentsquad.runtime.engine.stopping.contract import LoopLimitError as LoopLimitError
+from agentsquad.runtime.engine.stopping.contract import (
+    NonDeterministicError as NonDeterministicError,
+)
+from agentsquad.runtime.engine.stopping.contract import NoProgressError as NoProgressError
+from agentsquad.runtime.engine.stopping.contract import RaceLostError as RaceLostError
+from agentsquad.runtime.engine.stopping.contract import RacingEffectError as RacingEffectError
+from agentsquad.runtime.engine.stopping.contract import ScopeDeadlineError as ScopeDeadlineError
+from agentsquad.runtime.engine.stopping.contract import StepDeadlineError as StepDeadlineError
+from agentsquad.runtime.engine.stopping.contract import TransitionError as TransitionError
 
 T = TypeVar("T")
 OnFailure = Literal["fail", "wait"]  # what a step does that failed for good
@@ -146,6 +170,73 @@ class WorkflowContext(Protocol):
         """Run `fn` over items, at most `limit` at once, results in order."""
         ...
 
+    def stream(
+        self,
+        fn: Callable[[Any], Awaitable[Any]],
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        limit: int = 8,
+        ordered: bool = True,
+    ) -> Any:
+        """Give the results of `fn` over items one by one, with at most `limit`
+        under way; neither items nor results are held."""
+        ...
+
+    def pipeline(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        *stages: Callable[[Any], Awaitable[Any]],
+        limit: int | Sequence[int] = 8,
+    ) -> Any:
+        """Send items through stages, each of which works on at most `limit` at
+        once; give the results one by one, in order."""
+        ...
+
+    async def race(
+        self, *branches: Awaitable[Any], good: Callable[[Any], bool] | None = None
+    ) -> Any:
+        """Return the first good answer of several branches; the others are
+        cancelled, and none of them can change the world (RacingEffectError)."""
+        ...
+
+    def eager(self, branch: Awaitable[Any] | Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
+        """Begin a branch now, to be awaited later; the run, or the scope it was
+        begun in, ends after it."""
+        ...
+
+    def lazy(self, branch: Awaitable[Any] | Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
+        """Return a branch that begins when it is first awaited, and never if
+        nobody does: `ctx.lazy(lambda: ctx.call(…))`."""
+        ...
+
+    def scope(self, *, timeout_ms: int | None = None) -> Any:
+        """Return a part of the run that can be cancelled as a whole, to be
+        used with `async with`; ScopeDeadlineError when its time runs out."""
+        ...
+
+    async def shield(self, branch: Awaitable[Any]) -> Any:
+        """Bring something to its end, whatever is cancelled around it."""
+        ...
+
+    async def loop(
+        self,
+        step: Callable[[Any], Awaitable[Any]],
+        value: Any,
+        *,
+        until: Callable[[Any], bool],
+        limit: int = 100,
+        score: Callable[[Any], float] | None = None,
+        patience: int = 3,
+    ) -> Any:
+        """Repeat a step on its own result until it will do; NoProgressError,
+        LoopLimitError."""
+        ...
+
+    def continue_as_new(self, value: Any) -> ContinueSignal:
+        """End this run and begin another that goes on for it, of the same
+        workflow with this input: `raise ctx.continue_as_new(value)`."""
+        ...
+
     def deadline(self, duration_ms: int) -> None:
         """Fail the run if it still goes on after this time."""
         ...
@@ -191,6 +282,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     version: str = "1"
     timeout_ms: int | None = None
     schedule: str | Cron | None = None
+    on: tuple[str, ...] = ()
     key_by: str | None = None
     auto: str | None = None
     example: str | None = None
@@ -209,6 +301,7 @@ def workflow(  # noqa: PLR0913 - keyword options
     version: str = "1",
     timeout_ms: int | None = None,
     schedule: str | Cron | None = None,
+    on: str | Sequence[str] = (),
     key_by: str | None = None,
     auto: str | None = None,
     example: str | None = None,
@@ -227,6 +320,7 @@ def workflow(  # noqa: PLR0913 - keyword options
     names a read that returns an input to rehearse with, and `safe_reads` the
     reads a rehearsal may do for real: they change nothing and cost nothing.
 
+    `on` names topics of messages, each of which starts a run with its payload.
     `signals` maps the names of the signals it takes to their types; another
     name or a payload that does not fit is refused. `changes` names what
     `ctx.patched` may ask about; `retired` those whose old path is gone. With
@@ -252,6 +346,7 @@ def workflow(  # noqa: PLR0913 - keyword options
             version=version,
             timeout_ms=timeout_ms,
             schedule=schedule,
+            on=(on,) if isinstance(on, str) else tuple(on),
             key_by=key_by,
             auto=auto,
             example=example,
@@ -373,73 +468,6 @@ class Engine(Protocol):
         """Continue every open run; return the ids of those that were in the
         middle of something. Without `wait`, beside what is done meanwhile."""
         ...
-
-
-class NonDeterministicError(ConflictError):
-    """The workflow's code no longer asks for what its journal holds."""
-
-    code = "run.nondeterministic"
-
-
-class DefinitionChangedError(ConflictError):
-    """The run is pinned to another version of its definition."""
-
-    code = "run.definition_changed"
-
-
-class TransitionError(IntegrityError):
-    """A journal says that a run went from one status to another it cannot go
-    to."""
-
-    code = "run.transition"
-
-
-class ForeignAwaitError(InvalidError):
-    """A workflow awaited something that did not come from its context."""
-
-    code = "run.foreign_await"
-
-
-class StepDeadlineError(DeadlineError):
-    """A step or wait took longer than it may."""
-
-    code = "step.deadline"
-
-
-class ScopeDeadlineError(StepDeadlineError):
-    """What stands in a scope took longer than it may."""
-
-    code = "scope.deadline"
-
-
-class RacingEffectError(DeniedError):
-    """A branch that races others may not change the world."""
-
-    code = "race.effect"
-
-
-class RaceLostError(ConflictError):
-    """No branch of a race gave a good answer."""
-
-    code = "race.no_answer"
-
-
-class NoProgressError(ConflictError):
-    """A loop came back to where it was, or got no better for too long."""
-
-    code = "loop.no_progress"
-
-
-class LoopLimitError(LimitError):
-    """A loop took as many turns as it may and is not done."""
-
-    code = "loop.limit"
-
-
-class DepthError(LimitError):
-    """Too many runs stand below one another."""
-
-    code = "run.depth"
 
 
 class ApprovalStaleError(DeniedError):
@@ -569,18 +597,3 @@ class Stopping(Protocol):
     async def told(self) -> str:
         """Return what said so, when it does."""
         ...
-
-
-class CancelSignal(BaseException):
-    """Not an error: thrown into a workflow at its current step when the run is
-    cancelled."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        self.scope: Any = None  # what is cancelled, the run or a part of it
-        super().__init__(reason)
-
-
-class DeadlineSignal(CancelSignal):
-    """Not an error: the run took longer than it may; no workflow can catch it
-    by mistake."""

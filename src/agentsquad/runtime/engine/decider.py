@@ -33,6 +33,7 @@ from agentsquad.runtime.engine.command import (
 from agentsquad.runtime.engine.contract import (
     Approval,
     CancelSignal,
+    ContinueSignal,
     DeadlineSignal,
     NonDeterministicError,
     StepDeadlineError,
@@ -44,6 +45,7 @@ from agentsquad.runtime.engine.flow import QUERY as QUERY
 from agentsquad.runtime.engine.flow import plain as plain
 from agentsquad.runtime.engine.hands import HAND, Hands
 from agentsquad.runtime.engine.inbound.contract import ChangeRetiredError
+from agentsquad.runtime.engine.links import CONTINUED, successor
 from agentsquad.runtime.engine.scheduler import Scheduler
 from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, TOLD, evolve, pass_by
 
@@ -305,7 +307,7 @@ class Instance(Hands):
                 f"event {event.seq}: the run ended with {event.type}, now it is {came}",
                 details={"event": event.seq, "expected": event.type, "came": came, "field": "type"},
             )
-        for field in ("output", "error", "undone"):
+        for field in ("output", "error", "undone", "successor", "input"):
             was, now = event.payload.get(field), end.payload.get(field)
             if was != now:
                 from agentsquad.kernel.pointer import diff
@@ -381,7 +383,8 @@ class Instance(Hands):
     def _on_end(self, value: Any, error: BaseException | None) -> None:
         if self._hold(value, error):
             return
-        if self._ending is None and error is not None and any(saga.entries for saga in self.sagas):
+        failed = error is not None and not isinstance(error, ContinueSignal)
+        if self._ending is None and failed and any(saga.entries for saga in self.sagas):
             self._ending = (value, error)
             self._scheduler.spawn(self._undo(), "undo.")
             return
@@ -400,6 +403,9 @@ class Instance(Hands):
     def _end_of(self, value: Any, error: BaseException | None, undone: Mapping[str, Any]) -> End:
         if error is None:
             return End(type="run.completed", payload={"output": plain(value)})
+        if isinstance(error, ContinueSignal):
+            following = successor(self.state.run)
+            return End(type=CONTINUED, payload={"successor": following, "input": error.value})
         if isinstance(error, DeadlineSignal):
             error = StepDeadlineError(error.reason, code="run.deadline")
         if isinstance(error, CancelSignal):

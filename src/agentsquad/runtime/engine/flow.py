@@ -29,9 +29,11 @@ from agentsquad.runtime.engine.branches import Branch, Promise, Stream, race
 from agentsquad.runtime.engine.command import Call, Child, Command, Sleep
 from agentsquad.runtime.engine.contract import (
     Approval,
+    ContinueSignal,
     DepthError,
     OnFailure,
     RacingEffectError,
+    Workflow,
 )
 from agentsquad.runtime.engine.ground import Expiring
 from agentsquad.runtime.engine.looping import Bounds, loop
@@ -50,6 +52,8 @@ _read = msgspec.json.Decoder().decode
 
 class Flow:
     """The context of one run (`contract.WorkflowContext`)."""
+
+    workflow: Workflow
 
     def __init__(self, run: str, registry: Registry, scheduler: Scheduler) -> None:
         self.state = RunState(run=run)
@@ -329,6 +333,19 @@ class Flow:
     ) -> Any:
         """Repeat a step on its own result until it will do."""
         return await loop(step, value, until, Bounds(limit=limit, score=score, patience=patience))
+
+    def continue_as_new(self, value: Any) -> ContinueSignal:
+        """End this run and begin another that goes on for it, of the same
+        workflow with this input: `raise ctx.continue_as_new(value)`."""
+        given, expected = plain(value), self.workflow.input
+        if expected is not Any:
+            try:
+                msgspec.convert(given, expected, strict=False)
+            except msgspec.ValidationError as error:
+                raise InvalidError(
+                    f"{self.workflow.name} would not take this: {error}", code="run.input"
+                ) from error
+        return ContinueSignal(given)
 
     def deadline(self, duration_ms: int) -> None:
         """Fail the run if it still goes on after this time."""

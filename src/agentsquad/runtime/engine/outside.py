@@ -21,6 +21,7 @@ from agentsquad.runtime.engine.contract import (
     Nudging,
 )
 from agentsquad.runtime.engine.drive import Drive
+from agentsquad.runtime.engine.links import PASSED_ON
 from agentsquad.runtime.engine.resolving import Told
 from agentsquad.runtime.engine.router import HANDED_RUN, Router
 from agentsquad.runtime.engine.state import END_EVENTS
@@ -83,7 +84,14 @@ class Outside:
             if driving:
                 with contextlib.suppress(DefinitionChangedError, NonDeterministicError):
                     loaded = await router.load(run)
-            version = loaded.instance.state.version if loaded else await self._version(run)
+            try:
+                version = loaded.instance.state.version if loaded else await self._version(run)
+            except ConflictError as ended:
+                following = ended.details.get("successor")
+                if following is None or any(kind not in PASSED_ON for kind, _ in told):
+                    raise
+                await self.tell_all(following, told, actor)
+                return
             try:
                 events = await self._world.store.append(new, expect={stream: version})
             except ConflictError:
@@ -237,7 +245,11 @@ def refuse_ended(run: str, journal: Sequence[Event]) -> None:
     for event in journal:
         if event.type in END_EVENTS:
             status = END_EVENTS[event.type]
-            raise ConflictError(f"run {run} has already {status}", code="run.ended")
+            raise ConflictError(
+                f"run {run} has already {status}",
+                code="run.ended",
+                details={key: event.payload[key] for key in ("successor",) if key in event.payload},
+            )
 
 
 def _new(run: str, told: Sequence[Told], actor: str) -> list[NewEvent]:

@@ -29,6 +29,7 @@ from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.hands import opened
 from agentsquad.runtime.engine.inbound.ladder import wake
 from agentsquad.runtime.engine.interceptors.execute import left
+from agentsquad.runtime.engine.links import origin
 from agentsquad.runtime.engine.parking import child_id
 from agentsquad.runtime.engine.router import Router
 from agentsquad.runtime.engine.state import ENDED
@@ -286,7 +287,7 @@ def ended_child(command: Child, child: str, outcome: Outcome) -> tuple[str, dict
         "name": command.name,
         "workflow": command.workflow,
         "input": command.input,
-        "child": child,
+        "child": origin(child),
     }
     if outcome.status == "completed":
         return "step.completed", {**body, "output": outcome.output}

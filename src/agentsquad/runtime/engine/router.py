@@ -23,9 +23,10 @@ import msgspec
 from agentsquad.kernel import errors
 from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError, SquadError
 from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.runtime.engine import links
 from agentsquad.runtime.engine.command import Call
 from agentsquad.runtime.engine.contract import NonDeterministicError, Outcome, Workflow
-from agentsquad.runtime.engine.decider import Instance
+from agentsquad.runtime.engine.decider import DEADLINE, Instance
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.hands import standing_still
@@ -251,6 +252,35 @@ class Router:
             return False
         return self._write(drive, self._new(drive, told), chain=chain)
 
+    async def carry_on(self, drive: Drive) -> None:
+        """End a run and begin the one that goes on for it, in one append, with
+        all that it was told until then and did not take."""
+        instance = drive.instance
+        end, state = instance.end, instance.state
+        assert end is not None
+        following = end.payload["successor"]
+        own = instance.commands.get(DEADLINE)
+        parent = links.above(state, getattr(own, "due_ms", None))
+        while not instance.ended and self.drives.get(state.run) is drive:
+            await drive.saved()
+            version, started = await self._opening(
+                following, state.workflow, end.payload["input"], state.actor, parent
+            )
+            body = {**started.payload, "continues": state.run}
+            started = msgspec.structs.replace(started, payload=body)
+            ended = self._new(drive, [(end.type, end.payload)])
+            told = links.carried(state, following)
+            fresh = {drive.stream: state.version, started.stream: 0}
+            try:
+                events = await self.world.store.append([*ended, started, *told], expect=fresh)
+            except ConflictError:
+                await self.catch_up(drive)  # it was told something meanwhile
+                continue
+            next_ = Drive(Instance(following, version.workflow, version.world.registry), version)
+            self.drives[following] = next_
+            self.accept(drive, events[:1])
+            self.accept(next_, events[1:])
+
     @staticmethod
     def _new(drive: Drive, told: Iterable[tuple[str, dict[str, Any]]]) -> list[NewEvent]:
         state = drive.instance.state
@@ -393,6 +423,11 @@ class Router:
     def close(self, outcome: Outcome) -> None:
         """Let go of a run that has ended, and answer those who wait for it."""
         self.drives.pop(outcome.run, None)
+        if outcome.status == "continued":  # who waits for it waits for what goes on
+            waiters = self.waiters.pop(outcome.run, [])
+            if waiters:
+                self.waiters.setdefault(links.successor(outcome.run), []).extend(waiters)
+            return
         for future in self.waiters.pop(outcome.run, []):
             if not future.done():
                 future.set_result(outcome)
@@ -402,13 +437,15 @@ class Router:
                 self._ended.popitem(last=False)
 
     async def outcome(self, run: str) -> Outcome:
-        """Return how a run stands now."""
+        """Return how a run stands now, or the one that goes on for it."""
         if run in self._ended:
             return self._ended[run]
         events = await self.world.store.read_stream(f"run/{run}")
         if not events:
             raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list")
         last = events[-1]
+        if last.type == links.CONTINUED:
+            return await self.outcome(links.successor(run))
         if last.type in END_EVENTS:
             body = last.payload or {}
             return Outcome(

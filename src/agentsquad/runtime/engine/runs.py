@@ -28,6 +28,7 @@ RUN_EVENTS = (
     "run.completed",
     "run.failed",
     "run.cancelled",
+    "run.continued",
     "step.completed",
     "step.failed",
     "effect.confirmed",

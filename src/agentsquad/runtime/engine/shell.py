@@ -138,7 +138,10 @@ class EmbeddedEngine(Answers):
             raise self.stuck[run_id]
         drive = await self.router.load(run_id)
         if drive is None:
-            return await self.outcome(run_id)
+            outcome = await self.outcome(run_id)
+            if outcome.run == run_id:
+                return outcome
+            return await self.wait(outcome.run, timeout_ms=timeout_ms)  # it went on as that
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.router.waiters.setdefault(run_id, []).append(future)
         try:

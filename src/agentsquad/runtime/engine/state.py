@@ -18,13 +18,19 @@ from agentsquad.runtime.engine.contract import TransitionError
 
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     "new": ("running",),
-    "running": ("completed", "failed", "cancelled"),
+    "running": ("completed", "failed", "cancelled", "continued"),
     "completed": (),
     "failed": (),
     "cancelled": (),
+    "continued": (),
 }
-ENDED = ("completed", "failed", "cancelled")
-END_EVENTS = {"run.completed": "completed", "run.failed": "failed", "run.cancelled": "cancelled"}
+ENDED = ("completed", "failed", "cancelled", "continued")
+END_EVENTS = {
+    "run.completed": "completed",
+    "run.failed": "failed",
+    "run.cancelled": "cancelled",
+    "run.continued": "continued",
+}
 # Event types that give a position its result; others note progress towards it.
 RESOLVING = (
     "step.completed",

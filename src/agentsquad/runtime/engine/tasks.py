@@ -15,6 +15,7 @@ from typing import Any
 from agentsquad.runtime.engine.command import Child, Command
 from agentsquad.runtime.engine.contract import Outcome
 from agentsquad.runtime.engine.drive import Drive
+from agentsquad.runtime.engine.links import CONTINUED
 from agentsquad.runtime.engine.perform import Performer, ended_child
 from agentsquad.runtime.engine.router import Router, ours
 
@@ -157,6 +158,9 @@ class Tasks:
     async def _finish(self, drive: Drive) -> None:
         end = drive.instance.end
         assert end is not None
+        if end.type == CONTINUED:
+            await self._router.carry_on(drive)
+            return
         await self._router.append(drive, (end.type, end.payload))
 
     def rest(self, drive: Drive) -> None:
@@ -175,7 +179,7 @@ class Tasks:
         outcome = _outcome(drive)
         self._router.close(outcome)
         drive.instance.release()
-        if state.parent and not drive.told:
+        if state.parent and not drive.told and state.status != "continued":
             self._router.hold(self._tell_parent(state.parent, outcome), state.parent["run"])
 
     def _tell_above(self, drive: Drive) -> None:
@@ -183,7 +187,8 @@ class Tasks:
         share a commit."""
         parent = drive.instance.state.parent
         above = self._router.drives.get(parent["run"]) if parent else None
-        if drive.told or above is None or not drive.unsaved:
+        goes_on = drive.instance.state.status == "continued"
+        if drive.told or above is None or not drive.unsaved or goes_on:
             return
         command = above.instance.commands.get(parent["position"])
         if isinstance(command, Child) and command.position not in above.settling:

@@ -46,6 +46,8 @@ def find_run(text: str, streams: Iterable[str]) -> str:
         if len(own := name.split("/")) == len(parts)
         and all(part and one.startswith(part) for one, part in zip(own, parts, strict=True))
     )
+    if "~" not in text:  # a run that went on as others is named by its first part
+        found = [name for name in found if "~" not in name] or found
     if len(found) == 1:
         return found[0]
     if not found:

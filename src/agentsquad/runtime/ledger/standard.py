@@ -14,7 +14,12 @@ from agentsquad.runtime.ledger.projection import Projection, Table, Tables
 
 RUN_PREFIX = "run/"
 INTERPRETER = "agent-workflow"  # the workflow that carries manifests out
-ENDS = {"run.completed": "completed", "run.failed": "failed", "run.cancelled": "cancelled"}
+ENDS = {
+    "run.completed": "completed",
+    "run.failed": "failed",
+    "run.cancelled": "cancelled",
+    "run.continued": "continued",
+}
 WAITS = ("approval.requested", "signal.waiting", "timer.set")
 INCIDENT, INTERVENTION, CANCEL = "incident.opened", "intervention.made", "run.cancel_requested"
 RESUMES = ("approval.given", "approval.refused", "signal.received", "timer.fired")

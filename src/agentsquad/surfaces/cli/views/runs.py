@@ -92,6 +92,9 @@ def show(plain: Any, page: Page) -> None:
         _steps(plain, page)
     if plain.get("at_work"):
         messages.at_work(plain["at_work"], page)
+    if plain.get("chain"):
+        page.line()
+        page.line(f"one of {len(plain['chain'])} runs in a row, the last is {plain['chain'][-1]}")
     if plain["children"]:
         page.line()
         page.line(f"{len(plain['children'])} child runs; squad runs show {plain['children'][0]}")

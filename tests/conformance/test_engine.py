@@ -66,7 +66,8 @@ async def lived(kind: str, workflow: str, n: int, approve: bool) -> dict[str, An
     """One life of a program: everything that must be the same in each."""
     side = world.afresh()
     async with kit.opened(kind, PLUGIN) as room:
-        run = await room.engine.start(workflow, N(n), key="same", actor="person:eve")
+        key = f"{n}-{approve}"  # the same in both, and of nobody else in Temporal
+        run = await room.engine.start(workflow, N(n), key=key, actor="person:eve")
         if workflow == "expiring":
             outcome = await room.engine.wait(run, timeout_ms=kit.LONG_MS)
         else:

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import msgspec
 from temporalio.api.enums.v1 import TaskQueueType
@@ -215,6 +216,7 @@ class Cluster:
                     Claim(run=run, log=self.log),
                     id=run,
                     task_queue=self.address.queue,
+                    task_timeout=timedelta(milliseconds=self.address.lost_after_ms),
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     memo={"log": self.log},
                 )

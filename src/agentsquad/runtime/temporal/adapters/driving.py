@@ -304,6 +304,7 @@ class DrivenRun:
                 TYPE,
                 args=[Claim(run=child, log=self._claim.log)],
                 id=child,
+                task_timeout=workflow.info().task_timeout,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
             )

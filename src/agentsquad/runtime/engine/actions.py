@@ -212,9 +212,15 @@ class RunInput(msgspec.Struct, kw_only=True):
     run: Annotated[str, described("id of the run, or an unambiguous beginning of it")]
 
 
+class ShowInput(RunInput, kw_only=True):
+    """One run, and how much of it."""
+
+    limit: Annotated[int, Meta(description="how many events of it, the newest", ge=2)] = 5000
+
+
 class RunView(msgspec.Struct, kw_only=True):
     """A run and its steps; `at_work` are those under way that show that they
-    live."""
+    live, `earlier` counts events before those the steps were read from."""
 
     id: str
     workflow: str
@@ -230,16 +236,17 @@ class RunView(msgspec.Struct, kw_only=True):
     children: list[str]
     chain: list[str] = []
     at_work: list[Beat] = []
+    earlier: int = 0
 
 
 @action("runs.show", effect=Effect.READ, cli=("runs", "show"), positional=("run",))
-async def show(ctx: Context, value: RunInput) -> RunView:
+async def show(ctx: Context, value: ShowInput) -> RunView:
     """Show a run: its steps in order, which agent and model they used, and what
     they cost."""
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     run = await runs.find(store, value.run)
-    events = await store.read_stream(f"run/{run}")
-    tree = await runs.summaries(store, run)
+    events, earlier = await runs.journal(store, run, value.limit)
+    tree = await (runs.tree(ctx.port(Ledger), run) if earlier else runs.summaries(store, run))
     summary = tree[0]
     children = [s.run for s in tree[1:] if s.parent == run]
     chain = await links.follow(store, links.origin(run))
@@ -250,7 +257,7 @@ async def show(ctx: Context, value: RunInput) -> RunView:
             cost[currency] = cost.get(currency, 0) + micros
     return RunView(
         id=run,
-        workflow=summary.workflow,
+        workflow=events[0].payload["workflow"],
         status=summary.status,
         started=summary.started,
         ended=summary.ended,
@@ -263,6 +270,7 @@ async def show(ctx: Context, value: RunInput) -> RunView:
         children=children,
         chain=chain if len(chain) > 1 else [],
         at_work=[] if summary.status in ENDED else _beats(ctx, run),
+        earlier=earlier,
     )
 
 

@@ -170,19 +170,46 @@ async def listed(ledger: Ledger, which: Filter, *, limit: int) -> list[Summary]:
         after = min(after or (which.until, ""), (which.until, ""))
     query = Query(equal=equal, order=("started", "id"), after=after, descending=True, limit=limit)
     rows = await ledger.readings.select("runs", query)
-    return [
-        Summary(
-            run=row["id"],
-            workflow=row["workflow"],
-            status=row["status"],
-            started=row["started"],
-            ended=row["ended"],
-            parent=row["parent"],
-            cost=row["cost"],
-        )
-        for row in rows
-        if which.since is None or row["started"] >= which.since
-    ]
+    return [_listed(row) for row in rows if which.since is None or row["started"] >= which.since]
+
+
+def _listed(row: Mapping[str, Any]) -> Summary:
+    return Summary(
+        run=row["id"],
+        workflow=row["workflow"],
+        status=row["status"],
+        started=row["started"],
+        ended=row["ended"],
+        parent=row["parent"],
+        cost=row["cost"],
+    )
+
+
+async def tree(ledger: Ledger, run: str) -> list[Summary]:
+    """Return summaries of a run and its descendants from the ledger's reading,
+    the run itself first."""
+    own = Query(equal={"id": run}, order=("id",), limit=1)
+    found = [_listed(row) for row in await ledger.readings.select("runs", own)]
+    place = f"{run}/"
+    while True:
+        query = Query(order=("id",), after=(place,), limit=5 * PAGE)
+        rows = await ledger.readings.select("runs", query)
+        below = [_listed(row) for row in rows if row["id"].startswith(f"{run}/")]
+        found += below
+        if len(below) < 5 * PAGE:
+            return found[:1] + sorted(found[1:], key=lambda one: (one.started, one.run))
+        place = below[-1].run
+
+
+async def journal(store: EventStore, run: str, limit: int) -> tuple[list[Event], int]:
+    """Return the newest events of a run, and how many came before them; the
+    first event is there in any case."""
+    name = f"run/{run}"
+    events = await store.read_stream(name, limit=limit + 1)
+    if len(events) <= limit:
+        return events, 0
+    length = dict(await store.streams(name))[name]
+    return [events[0], *await store.read_stream(name, after=length - limit + 1)], length - limit
 
 
 async def each(ledger: Ledger, which: Filter) -> AsyncIterator[Summary]:

@@ -45,7 +45,7 @@ TYPES = ("run.started", *END_EVENTS, *WAITS, *WOKEN, ESCALATED)
 NAME, TIMERS, DEFINITIONS = "waiting", "timers", "definitions"
 LAST = 2**62  # the urgency of a run without a time limit
 BATCH = 5000
-BEHIND_MAX = 512  # events of its own that the reading may be behind
+KEPT_UP = {NAME: 512, "runs": 2048}  # events of our own that a reading may be behind
 
 
 def fold(tables: Tables, event: Event) -> None:
@@ -205,15 +205,14 @@ class Waiting:
         self._store: EventStore = world.store
         self._versions = versions or versions_of(world)
         self._readings: ReadingSet | None = None
-        self._names = (NAME, "runs")
         self._memory = _Memory()
         self._after = 0
         self._behind: asyncio.Task[None] | None = None
-        self._tail: Sized | None = None
+        self._tails: dict[str, Sized | None] = {}
         if world.ports.has(Ledger):
             self._readings = world.ports.get(Ledger).readings
             self._readings.add(WAITING)
-            self._tail = self._readings.attend(NAME)
+            self._tails = {name: self._readings.attend(name) for name in KEPT_UP}
 
     async def follow(self) -> int:
         """Take in what was written; return how long the log is then."""
@@ -261,13 +260,16 @@ class Waiting:
     def lag(self, event: Event) -> None:
         """Hear that something was appended: begin to follow, once the reading
         is behind by much."""
-        if self._tail is not None and len(self._tail) >= BEHIND_MAX and self._behind is None:
-            self._behind = asyncio.get_running_loop().create_task(self._catch_up())
-            self._behind.add_done_callback(self._caught_up)
+        if self._behind is None:
+            for name, tail in self._tails.items():
+                if tail is not None and len(tail) >= KEPT_UP[name]:
+                    self._behind = asyncio.get_running_loop().create_task(self._catch_up(name))
+                    self._behind.add_done_callback(self._caught_up)
+                    return
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, name: str) -> None:
         if self._readings is not None:
-            await self._readings.follow(NAME)
+            await self._readings.follow(name)
 
     def _caught_up(self, done: asyncio.Task[None]) -> None:
         self._behind = None
@@ -278,7 +280,7 @@ class Waiting:
         """Take in what was written, so that less is left to the next engine
         and to those who list runs."""
         if self._readings is not None and self._behind is None:
-            await self._readings.follow(*self._names)
+            await self._readings.follow(*KEPT_UP)
 
     def close(self) -> None:
         """Stop following."""

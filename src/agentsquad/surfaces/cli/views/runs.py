@@ -56,6 +56,8 @@ def listing(plain: Any, page: Page) -> None:
             for item in items
         ],
     )
+    if plain.get("next"):
+        page.line(f"squad runs list --cursor {plain['next']} goes on", "dim")
 
 
 def _between(started: str | None, ended: str | None) -> float | None:
@@ -89,6 +91,8 @@ def show(plain: Any, page: Page) -> None:
     )
     if plain["steps"]:
         page.title("steps")
+        if plain.get("earlier"):
+            page.line(f"{plain['earlier']} events before these are not shown; --limit", "dim")
         _steps(plain, page)
     if plain.get("at_work"):
         messages.at_work(plain["at_work"], page)

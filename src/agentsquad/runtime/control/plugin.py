@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.control import actions, guards, pools
+from agentsquad.runtime.control import actions, guards, messages, pools
 from agentsquad.runtime.control.adapters.cel import CelExpressions
 from agentsquad.runtime.control.adapters.files import FileSource
 from agentsquad.runtime.control.contract import Expressions, Shipped, TextSource
@@ -20,12 +20,14 @@ from agentsquad.runtime.control.schedules import (
     pause_schedule,
     run_schedules,
 )
+from agentsquad.runtime.control.subscription import subscription_kind
 
 _OPERATORS = """package control.operators
 
 actions := {
 	"resources.apply", "resources.delete",
 	"schedules.pause", "schedules.continue", "schedules.backfill",
+	"messages.publish", "messages.deliver", "messages.redeliver",
 }
 
 allow contains {"clause": "control.operators.person", "reason": "a person sets what should be"} if {
@@ -62,8 +64,18 @@ plugin = Plugin(
         pause_schedule,
         continue_schedule,
         backfill,
+        messages.publish,
+        messages.said,
+        messages.deliver,
+        messages.redeliver,
+        messages.subscriptions,
     ),
-    kinds=(agent_workflow(CelExpressions()), guards.KIND, pools.KIND),
+    kinds=(
+        agent_workflow(CelExpressions()),
+        guards.KIND,
+        pools.KIND,
+        subscription_kind(CelExpressions()),
+    ),
     workflows=(manifest_workflow(CelExpressions()),),
     policies={"control/operators.rego": _OPERATORS},
     ports={TextSource: file_source, Expressions: cel_expressions, Shipped: nothing_shipped},

@@ -17,6 +17,7 @@ from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.ports import Clock, EventStore
 from agentsquad.kernel.registry import Registry, nearest
 from agentsquad.runtime.control.manifests import KIND, StoredManifests
+from agentsquad.runtime.control.messages import Desk
 from agentsquad.runtime.control.quantity import duration_ms
 from agentsquad.runtime.control.resource import listed
 from agentsquad.runtime.control.schedule import (
@@ -124,7 +125,8 @@ class Watched(msgspec.Struct):
     examples=("squad schedule run", "squad schedule run --seconds 60"),
 )
 async def run_schedules(ctx: Context, value: WatchInput) -> Watched:
-    """Start workflows when they are due, and drive open runs meanwhile.
+    """Start workflows when they are due or a message starts them, and drive
+    open runs meanwhile.
 
     A due time starts one run, also after a crash and beside other processes.
     What became due while nobody watched is made up for as the schedule says.
@@ -132,7 +134,7 @@ async def run_schedules(ctx: Context, value: WatchInput) -> Watched:
     clock = ctx.port(Clock)  # type: ignore[type-abstract]
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
     await engine.recover(wait=False)
-    begun, book = clock.monotonic_ms(), Book(ctx)
+    begun, book, desk = clock.monotonic_ms(), Book(ctx), Desk(ctx)
     first = ctx.now_ms() - 1000 * (value.since or 0)
     started: list[Started] = []
     while True:
@@ -140,6 +142,7 @@ async def run_schedules(ctx: Context, value: WatchInput) -> Watched:
             for one in await look(ctx, engine, book, schedule, first):
                 started.append(one)
                 ctx.progress(f"started {one.workflow}@{one.due}")
+        await desk.deliver()
         if value.seconds is not None and clock.monotonic_ms() - begun >= value.seconds * 1000:
             return Watched(started)
         await clock.sleep_ms(LOOK_MS)

@@ -35,6 +35,7 @@ GROUPS = {
     "effects": "Resolve effects whose outcome is unknown.",
     "engine": "Drive the runs of a store; show how much there is to do.",
     "log": "Show, verify, prove and export the log.",
+    "messages": "Say that something happened; list who listens.",
     "models": "List, test and ask models.",
     "policy": "Check, test, show and ask policy.",
     "pools": "Show who waits for a place.",

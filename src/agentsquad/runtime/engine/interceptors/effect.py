@@ -8,9 +8,10 @@ is unknown is reconciled or waits for a person.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from agentsquad.kernel import errors
 from agentsquad.kernel.errors import (
@@ -32,8 +33,8 @@ from agentsquad.runtime.engine.state import EffectState
 class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
     """What a reconciling action is asked: do you know this key?"""
 
-    key: str
-    input: Any
+    key: Annotated[str, Meta(description="the effect's idempotency key")]
+    input: Annotated[Any, Meta(description="what the effect was asked to do")]
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,8 +29,7 @@ from agentsquad.runtime.temporal.plugin import open_engine
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 HERE = Path(__file__).parent
-RUNS = 10
-KILLS = 7
+RUNS = 6
 
 
 def load(path: Path) -> ModuleType:
@@ -119,42 +118,81 @@ async def story(here: World, engine: Any, runs: list[str]) -> dict[str, Any]:
     return told
 
 
-async def ended(store: EventStore) -> int:
-    return len(await store.read(types=list(END_EVENTS), limit=1000))
+class Cluster:
+    """A Temporal server, workers of one store, and somebody who asks."""
+
+    def __init__(self, folder: Path, store: str, workers: int) -> None:
+        self.folder = folder
+        self.server = servers.TemporalServer(folder)
+        self.address = self.server.address("kill", lost_after_ms=1000)
+        bank = str(folder / "bank")
+        self.here = world.opened(store, bank)
+        self.workers = [Worker(store, self.address, bank) for _ in range(workers)]
+        self.chance = random.Random(7)
+
+    @property
+    def store(self) -> EventStore:
+        return self.here.store
+
+    async def over(self) -> bool:
+        """Whether every run and its child has ended."""
+        return len(await self.store.read(types=list(END_EVENTS), limit=1000)) == 2 * RUNS
+
+    async def survive(self, kills: int, *, server: bool) -> dict[str, Any]:
+        """Kill a worker again and again, and once the server; return what
+        became of the runs."""
+        self.server.start()
+        for worker in self.workers:
+            worker.start()
+        engine = open_engine(self.here, self.address)
+        runs = await served(engine)
+        for number in range(1, kills + 1):
+            await asyncio.sleep(self.chance.uniform(0.05, 0.5))
+            assert not await self.over(), f"it was over after {number - 1} kills"
+            worker = self.workers[number % len(self.workers)]
+            worker.kill()
+            if server and number == kills // 2:
+                self.server.stop(signal.SIGKILL)
+                self.server.start()
+            worker.start()
+            await self.working()
+        told = await story(self.here, engine, runs)
+        assert [worker.stop() for worker in self.workers] == [0] * len(self.workers)
+        await engine.close()
+        return told
+
+    async def working(self) -> None:
+        """Return when somebody has done something, beyond saying that he is
+        there."""
+        before = await self.store.size()
+        for _ in range(600):
+            if await self.store.size() > before + 1 or await self.over():
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("nobody works")
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+        self.server.stop(signal.SIGKILL)
+        self.here.ports.get(Ledger).close()
 
 
 async def test_killed_workers_and_a_killed_server_change_nothing(tmp_path: Path):
     calm = await expected(tmp_path)
-    server = servers.TemporalServer(tmp_path)
-    server.start()
-    address = server.address("kill", lost_after_ms=1000)
-    store, bank = f"sqlite:///{tmp_path / 'log.db'}", str(tmp_path / "bank")
-    here = world.opened(store, bank)
-    worker = Worker(store, address, bank)
-    chance = random.Random(7)
+    cluster = Cluster(tmp_path, f"sqlite:///{tmp_path / 'log.db'}", 1)
     try:
-        worker.start()
-        engine = open_engine(here, address)
-        runs = await served(engine)
-        kills = 0
-        while await ended(here.store) < 2 * RUNS and kills < KILLS:
-            await asyncio.sleep(chance.uniform(0.05, 0.5))
-            worker.kill()
-            kills += 1
-            if kills == KILLS // 2:
-                server.stop(signal.SIGKILL)
-                server.start()
-            worker.start()
-            before = await here.store.size()
-            while await here.store.size() <= before + 1:  # until it works again
-                if await ended(here.store) == 2 * RUNS:
-                    break
-                await asyncio.sleep(0.05)
-        assert kills > KILLS // 2, "it was over before anything was killed"
-        assert await story(here, engine, runs) == calm
-        assert worker.stop() == 0
-        await engine.close()
+        assert await cluster.survive(4, server=True) == calm
     finally:
-        worker.kill()
-        server.stop(signal.SIGKILL)
-        here.ports.get(Ledger).close()
+        cluster.close()
+
+
+async def test_workers_share_a_store_in_postgresql_and_may_be_killed(
+    tmp_path: Path, postgresql_url: str
+):
+    calm = await expected(tmp_path)
+    cluster = Cluster(tmp_path, postgresql_url, 2)
+    try:
+        assert await cluster.survive(2, server=False) == calm
+    finally:
+        cluster.close()

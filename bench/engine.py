@@ -43,10 +43,30 @@ FIGURES = {
 }
 
 
+async def driver(world: Any) -> Any:
+    """Return an engine as the program makes it: over a store that several
+    processes may serve with the lease, every commit under its token."""
+    from agentsquad.runtime.engine.contract import Lease
+    from agentsquad.runtime.engine.shared import SharedEngine, TenureLease
+    from agentsquad.runtime.engine.shell import EmbeddedEngine
+    from agentsquad.runtime.ledger.contract import Ledger
+
+    tenure = world.ports.get(Ledger).tenure
+    if tenure is None:
+        return EmbeddedEngine(world)
+    world.ports.put(Lease, TenureLease(tenure))
+    shared = SharedEngine(world, tenure, lambda: EmbeddedEngine(world))
+    await shared.join()
+    return shared
+
+
 @asynccontextmanager
-async def engine(work_ms: float = 0.0, place: str | None = None) -> AsyncIterator[Any]:
+async def engine(
+    work_ms: float = 0.0, place: str | None = None, store: str | None = None
+) -> AsyncIterator[Any]:
     """Open an engine over a SQLite log in a folder of its own, or in a given
-    one; each step keeps the processor busy for so long."""
+    one, or over another store; each step keeps the processor busy for so
+    long."""
     import msgspec
 
     from agentsquad.assembly.main import spare_collector
@@ -57,7 +77,6 @@ async def engine(work_ms: float = 0.0, place: str | None = None) -> AsyncIterato
     from agentsquad.runtime.engine.contract import workflow
     from agentsquad.runtime.engine.door import Ports, World
     from agentsquad.runtime.engine.plugin import system_clock, system_entropy
-    from agentsquad.runtime.engine.shell import EmbeddedEngine
     from agentsquad.runtime.ledger.contract import Ledger
     from agentsquad.runtime.ledger.plugin import open_ledger
     from agentsquad.testing import AllowAll
@@ -113,7 +132,7 @@ async def engine(work_ms: float = 0.0, place: str | None = None) -> AsyncIterato
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as own:
         folder = place or own
         clock, entropy = system_clock(), system_entropy()
-        ledger = open_ledger(f"sqlite:///{folder}/log.db", clock, entropy)
+        ledger = open_ledger(store or f"sqlite:///{folder}/log.db", clock, entropy, home=folder)
         ports = Ports(
             {
                 EventStore: ledger.store,
@@ -123,7 +142,8 @@ async def engine(work_ms: float = 0.0, place: str | None = None) -> AsyncIterato
                 Ledger: ledger,
             }
         )
-        opened = EmbeddedEngine(World(Registry.of(plugin), ports))
+        world = World(Registry.of(plugin), ports)
+        opened = await driver(world)
         spare_collector()  # as the program does when it opens an installation
         yield opened
         await opened.close()

@@ -28,7 +28,12 @@ from typing import Annotated, Any, TypedDict
 
 HOME = Path(os.environ.get("BENCH_PEERS", Path(__file__).parents[1] / "build" / "bench"))
 PACKAGES = {
-    "langgraph": ("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2"),
+    "langgraph": (
+        "langgraph==1.2.22",
+        "langgraph-checkpoint-sqlite==3.1.2",
+        "langgraph-checkpoint-postgres==3.2.0",
+        "psycopg[binary,pool]==3.3.9",
+    ),
     "dbos": ("dbos==3.4.0",),
     "restate": ("restate-sdk==1.3.0", "granian==2.8.7", "aiohttp==3.14.5"),
     "agents": ("agent-framework-core==1.23.0", "pydantic-ai-slim==2.68.0"),

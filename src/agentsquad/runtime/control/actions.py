@@ -16,6 +16,7 @@ from agentsquad.runtime.control.contract import (
     DeleteInput,
     ExplainInput,
     Explanation,
+    Expressions,
     GetInput,
     Shipped,
     TextSource,
@@ -33,6 +34,8 @@ from agentsquad.runtime.control.resource import (
     with_shipped,
 )
 
+WORKFLOW = "AgentWorkflow"
+
 
 @action(
     "resources.apply",
@@ -44,9 +47,13 @@ async def apply_resources(ctx: Context, value: ApplyInput) -> ApplyOutput:
     """Make what manifests say desired; all of them, or none.
 
     Each resource is checked against its kind. One that is stored already
-    exactly so is not changed. With `plan` nothing is written.
+    exactly so is not changed. A workflow that is proven to get stuck, or to
+    have steps that never run, is refused (`squad check` shows how it comes
+    about). With `plan` nothing is written.
     """
-    from agentsquad.kernel.manifest import ManifestError, load  # seldom needed: loaded late
+    # Seldom needed: loaded late.
+    from agentsquad.kernel.manifest import ManifestError, load
+    from agentsquad.runtime.control.net.gate import refuse_stuck
 
     kinds = ctx.port(Registry).kinds
     source = ctx.port(TextSource)  # type: ignore[type-abstract]
@@ -59,6 +66,9 @@ async def apply_resources(ctx: Context, value: ApplyInput) -> ApplyOutput:
     if errors:
         raise ManifestError(errors)
     refuse_doubles(resources)
+    for resource in resources:
+        if resource.kind == WORKFLOW:
+            refuse_stuck(plain(resource), ctx.port(Expressions))  # type: ignore[type-abstract]
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     applied, events, expect = [], [], {}
     for resource in resources:

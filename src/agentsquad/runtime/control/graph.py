@@ -26,7 +26,10 @@ from agentsquad.runtime.control.quantity import (
 Node = Mapping[str, Any]
 Problem = Callable[[str], str | None]
 
-BODIES = ("agent", "action", "workflow", "nodes", "branch", "sleep", "signal", "approval")
+BODIES = (
+    *("agent", "action", "workflow", "nodes", "branch", "race", "pipeline"),
+    *("sleep", "signal", "approval", "value", "fail"),
+)
 _CALLS = ("agent", "action", "workflow")
 
 
@@ -43,7 +46,9 @@ def graph_findings(spec: Mapping[str, Any], problem: Problem) -> list[Finding]:
             time_zone(spec["timezone"])
         except InvalidError as error:
             found.append(("/timezone", "an IANA time zone", error.hint or ""))
-    listed = list(walk_nodes(spec["graph"]["nodes"], "/graph/nodes"))
+    tops = [(spec["graph"]["nodes"], "/graph/nodes")]
+    tops += [(one["nodes"], f"/updates/{name}/nodes") for name, one in _updates(spec)]
+    listed = [pair for nodes, at in tops for pair in walk_nodes(nodes, at)]
     seen: dict[str, str] = {}
     for at, node in listed:
         if node["id"] in seen:
@@ -52,10 +57,26 @@ def graph_findings(spec: Mapping[str, Any], problem: Problem) -> list[Finding]:
             )
         seen.setdefault(node["id"], at)
         found += _node(at, node) + _expressions(at, node, problem)
-    for at, nodes in _lists(spec["graph"]["nodes"], "/graph/nodes"):
-        found += _dependencies(at, nodes)
-    found += _mapping("/result", spec.get("result"), problem)
+    for top, place in tops:
+        for at, nodes in _lists(top, place):
+            found += _dependencies(at, nodes)
+    for at, value in (
+        ("/result", spec.get("result")),
+        ("/queries", spec.get("queries")),
+        ("/continueAsNew/input", spec.get("continueAsNew", {}).get("input")),
+        *((f"/updates/{name}/result", one.get("result")) for name, one in _updates(spec)),
+    ):
+        found += _mapping(at, value, problem)
+    for at, text in (
+        ("/continueAsNew/when", spec.get("continueAsNew", {}).get("when")),
+        *((f"/updates/{name}/when", one.get("when")) for name, one in _updates(spec)),
+    ):
+        found += _condition(at, text, problem)
     return found
+
+
+def _updates(spec: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return list((spec.get("updates") or {}).items())
 
 
 def order(nodes: Sequence[Node]) -> list[str]:
@@ -101,8 +122,13 @@ def _lists(nodes: Sequence[Node], at: str) -> Iterator[tuple[str, Sequence[Node]
     for index, node in enumerate(nodes):
         if "nodes" in node:
             yield from _lists(node["nodes"], f"{at}/{index}/nodes")
-        for choice, branch in enumerate(node.get("branch", ())):
-            yield from _lists(branch["nodes"], f"{at}/{index}/branch/{choice}/nodes")
+        for body in ("branch", "race"):
+            for choice, branch in enumerate(node.get(body, ())):
+                yield from _lists(branch["nodes"], f"{at}/{index}/{body}/{choice}/nodes")
+        if "catch" in node:
+            yield from _lists(node["catch"]["nodes"], f"{at}/{index}/catch/nodes")
+        if "pipeline" in node:
+            yield from _lists(node["pipeline"]["stages"], f"{at}/{index}/pipeline/stages")
 
 
 def walk_nodes(nodes: Sequence[Node], at: str) -> Iterator[tuple[str, Node]]:
@@ -148,8 +174,10 @@ def _node(at: str, node: Node) -> list[Finding]:
         "with": _CALLS,
         "task": ("agent",),
         "parallelism": _CALLS,
-        "foreach": (*_CALLS, "nodes"),
-        "loop": (*_CALLS, "nodes"),
+        "foreach": (*_CALLS, "nodes", "value"),
+        "loop": (*_CALLS, "nodes", "value"),
+        "escalate": ("signal",),
+        "onFailure": ("action",),
         "compensate": ("action", "agent", "workflow"),
     }
     for field, bodies_allowed in allowed.items():
@@ -179,6 +207,11 @@ def _timing(part: Mapping[str, Any], at: str) -> list[Finding]:
         "/retryPolicy/initialDelay": duration_ms,
         "/retryPolicy/maxDelay": duration_ms,
         "/approval/expires": duration_ms,
+        **{f"/escalate/{n}/after": duration_ms for n in range(len(part.get("escalate", ())))},
+        **{
+            f"/approval/escalate/{n}/after": duration_ms
+            for n in range(len(part.get("approval", {}).get("escalate", ())))
+        },
     }
     if "${" not in str(part.get("sleep", "${")):
         readers["/sleep"] = duration_ms
@@ -213,19 +246,24 @@ def _expressions(at: str, node: Node, problem: Problem) -> list[Finding]:
         "/when": node.get("when"),
         "/foreach": node.get("foreach"),
         "/loop/while": node.get("loop", {}).get("while"),
+        "/pipeline/over": node.get("pipeline", {}).get("over"),
         **{f"/branch/{i}/when": b.get("when") for i, b in enumerate(node.get("branch", ()))},
     }
     for place, text in conditions.items():
-        if isinstance(text, str):
-            try:
-                wrong = problem(condition(text).text)
-            except ExpressionError as error:
-                wrong = error.message
-            if wrong:
-                found.append((at + place, f"a CEL expression ({wrong})", "correct the expression"))
-    for field in ("with", "task", "sleep", "approval", "compensate"):
+        found += _condition(at + place, text, problem)
+    for field in ("with", "task", "sleep", "approval", "compensate", "value", "fail"):
         found += _mapping(at + join(field), node.get(field), problem)
     return found
+
+
+def _condition(at: str, text: Any, problem: Problem) -> list[Finding]:
+    if not isinstance(text, str):
+        return []
+    try:
+        wrong = problem(condition(text).text)
+    except ExpressionError as error:
+        wrong = error.message
+    return [(at, f"a CEL expression ({wrong})", "correct the expression")] if wrong else []
 
 
 def _mapping(at: str, value: Any, problem: Problem) -> list[Finding]:

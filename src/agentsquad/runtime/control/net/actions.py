@@ -14,7 +14,14 @@ from msgspec import Meta
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.ports import Clock
-from agentsquad.runtime.control.net.contract import CheckOutput, NetFile
+from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.control.contract import Expressions
+from agentsquad.runtime.control.net.contract import (
+    CheckOutput,
+    NetFile,
+    NetMissingError,
+    NetUnreadableError,
+)
 
 
 class CheckInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +65,19 @@ def check_file(ctx: Context, value: CheckInput) -> CheckOutput:
     nothing is wrong, 1 when something is, 10 when a bound was reached before
     it was known, 2 when the file is not valid.
     """
-    from agentsquad.runtime.control.net.check import Limits, check
+    from agentsquad.runtime.control.net.check import Language, Limits, check
 
     clock = ctx.port(Clock)  # type: ignore[type-abstract]
-    data = ctx.port(NetFile).read(value.file)  # type: ignore[type-abstract]
+    files = ctx.port(NetFile)  # type: ignore[type-abstract]
+
+    def imported(path: str) -> str | None:
+        try:
+            return files.read(path).decode("utf-8")
+        except (NetMissingError, NetUnreadableError, UnicodeDecodeError):
+            return None
+
+    data = files.read(value.file)
     limits = Limits(clock.monotonic_ms, value.seconds, value.states, value.net)
-    return check(value.file, data, limits)
+    expressions = ctx.port(Expressions)  # type: ignore[type-abstract]
+    language = Language(ctx.port(Registry).kinds, expressions, imported)
+    return check(value.file, data, limits, language)

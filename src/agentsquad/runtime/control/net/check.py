@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
+from agentsquad.kernel.resource import Kind
+from agentsquad.runtime.control.contract import Expressions
 from agentsquad.runtime.control.net.bounds import Bounds
 from agentsquad.runtime.control.net.contract import CheckOutput, NetFileError, NetVerdict
+from agentsquad.runtime.control.net.flow import Flow, judge_flow
 from agentsquad.runtime.control.net.judge import Judge
+from agentsquad.runtime.control.net.manifest import constant_by, manifest_flow
 from agentsquad.runtime.control.net.petri import Net
 from agentsquad.runtime.control.net.pnml import read_nets
+
+N = TypeVar("N", Net, Flow)
+WORKFLOW = "AgentWorkflow"
+
+
+class Language(NamedTuple):
+    """What workflows are written in: kinds of resources, expressions, and
+    the texts of files that Python files import."""
+
+    kinds: Mapping[str, Kind]
+    expressions: Expressions
+    imported: Callable[[str], str | None] = lambda path: None
 
 
 class Limits(NamedTuple):
@@ -25,21 +42,99 @@ class Limits(NamedTuple):
         return Bounds(self.clock, self.seconds, self.states)
 
 
-def check(file: str, data: bytes, limits: Limits) -> CheckOutput:
-    """Return what is known of the nets of a file."""
-    verdicts = [
-        Judge(net, limits.bounds()).judge() for net in chosen(read_nets(data, file), file, limits)
+def check(file: str, data: bytes, limits: Limits, language: Language) -> CheckOutput:
+    """Return what is known of the nets or workflows of a file."""
+    kind = kind_of(file, data)
+    if kind == "pnml":
+        nets = chosen(read_nets(data, file), file, limits)
+        return summed(file, kind, [Judge(net, limits.bounds()).judge() for net in nets])
+    flows = chosen(compiled(file, data, kind, language), file, limits)
+    return summed(file, kind, [judge_flow(flow, limits.bounds()) for flow in flows])
+
+
+def compiled(file: str, data: bytes, kind: str, language: Language) -> list[Flow]:
+    """Return the workflows of a manifest or a Python file as nets."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise NetFileError(
+            f"not UTF-8 text (byte {error.start})", file=file, line=1, hint="save it as UTF-8"
+        ) from None
+    if kind == "python":
+        from agentsquad.runtime.control.net.coroutine import python_flows
+
+        return python_flows(text, file, language.imported)
+    return manifest_flows(text, file, language)
+
+
+def kind_of(file: str, data: bytes) -> str:
+    """Return pnml, python or manifest, by the name or else by the content."""
+    name = file.lower()
+    if name.endswith((".pnml", ".xml", ".epnml", ".apnml")):
+        return "pnml"
+    if name.endswith(".py"):
+        return "python"
+    if name.endswith((".yaml", ".yml", ".json")):
+        return "manifest"
+    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
+        return "pnml"
+    if b"async def " in data:
+        return "python"
+    return "manifest"
+
+
+def manifest_flows(text: str, file: str, language: Language) -> list[Flow]:
+    """Return the workflows of a manifest; other resources are passed over.
+
+    A circle of dependencies, or one on a node that is not there, is no error
+    here: the net shows that the run waits for ever.
+    """
+    from agentsquad.kernel import manifest
+    from agentsquad.runtime.control.kinds import agent_workflow
+
+    kinds = {**language.kinds, WORKFLOW: agent_workflow(language.expressions)}
+    documents = manifest.read(text, file)
+    errors = [
+        error
+        for document in documents
+        for error in manifest.check(document, kinds)
+        if not re.search(r"\.dependsOn(\[\d+\])?\Z", error["path"])
     ]
-    return summed(file, "pnml", verdicts)
+    if errors or not documents:
+        # Raises what is wrong, nothing included, as applying would.
+        raise manifest.ManifestError(errors) if errors else _nothing(file)
+    constant = constant_by(language.expressions.evaluate)
+    flows = [
+        manifest_flow(
+            document.value["metadata"]["name"],
+            document.value["spec"],
+            constant,
+            file,
+            lambda pointer, document=document: document.line_of(f"/spec{pointer}"),  # type: ignore[misc]
+        )
+        for document in documents
+        if document.value["kind"] == WORKFLOW
+    ]
+    if not flows:
+        raise _nothing(file)
+    return flows
 
 
-def chosen(nets: Sequence[Net], file: str, limits: Limits) -> Sequence[Net]:
-    """Return the nets that are asked about."""
+def _nothing(file: str) -> NetFileError:
+    return NetFileError(
+        "there is no workflow in it", file=file, line=1, hint=f"give a file with an {WORKFLOW}"
+    )
+
+
+def chosen(nets: Sequence[N], file: str, limits: Limits) -> Sequence[N]:
+    """Return the nets or workflows that are asked about."""
     if limits.net is None:
         return nets
-    found = [net for net in nets if limits.net in (net.id, net.name)]
+    names = [net.net if isinstance(net, Flow) else net for net in nets]
+    found = [one for one, net in zip(nets, names, strict=True) if limits.net in (net.id, net.name)]
     if not found:
-        known = ", ".join(net.id for net in nets)
+        known = ", ".join(net.id for net in names)
         raise NetFileError(f"no net {limits.net!r}", file=file, line=1, hint=f"there is: {known}")
     return found
 

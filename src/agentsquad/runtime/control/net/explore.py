@@ -15,6 +15,7 @@ from agentsquad.runtime.control.net.bounds import Bounds
 from agentsquad.runtime.control.net.petri import Net, Packed, bits_for
 
 LOOK = 512  # markings between two looks at the clock
+WALKS_MIN = 100
 SEEDS = 5  # enabled transitions tried for the smallest stubborn set
 
 
@@ -222,6 +223,7 @@ def deadlock(packed: Packed, bounds: Bounds, *, deep: bool = True) -> Space:
             return space
         marking = order[at]
         rest = stubborn.choose(marking, enabled)
+        begun = len(waiting)
         while rest:
             low = rest & -rest
             rest ^= low
@@ -236,8 +238,14 @@ def deadlock(packed: Packed, bounds: Bounds, *, deep: bool = True) -> Space:
             order.append(found)
             parent.append(at)
             via.append(transition)
+        if deep and len(waiting) > begun + 1:  # where least can happen goes first
+            waiting[begun:] = sorted(waiting[begun:], key=_enabled, reverse=True)
     space.complete = True
     return space
+
+
+def _enabled(one: tuple[int, int]) -> int:
+    return one[1].bit_count()
 
 
 def _taken(waiting: list[tuple[int, int]], deep: bool) -> Iterator[tuple[int, int]]:
@@ -276,7 +284,7 @@ def walk(packed: Packed, bounds: Bounds, wanted: int) -> int:
                 break
             enabled = packed.after(marking, enabled, transition)
         steps += 1
-        if steps > bounds.states // 4096:
+        if steps > max(WALKS_MIN, bounds.states // 4096):
             break
     return fired
 

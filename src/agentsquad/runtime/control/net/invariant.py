@@ -7,12 +7,16 @@ which here only has to remove gains; sums that say nothing new are dropped.
 
 from __future__ import annotations
 
+import heapq
 from math import gcd
 
 from agentsquad.runtime.control.net.bounds import Bounds
 from agentsquad.runtime.control.net.petri import Net
 
-ROWS_MAX = 4000
+Mark = int | tuple[int, bool]
+SUMS_MAX = 6000  # sums made for one column
+WORK_MAX = 40_000  # sums made in all
+COMPARED_MAX = 1200
 Row = tuple[dict[int, int], dict[int, int]]  # change by transition, weight by place
 
 
@@ -32,70 +36,114 @@ def structural_bounds(net: Net, bounds: Bounds) -> list[int | None]:
 def gainless(net: Net, bounds: Bounds) -> list[dict[int, int]]:
     """Return weights of places under which no transition gains.
 
-    All minimal ones if the elimination stays small; else those found.
+    Enough to bound whatever weights can bound as long as the elimination stays
+    small; where it grows, sums over the fewest places are kept.
     """
-    effects: dict[frozenset[tuple[int, int]], dict[int, int]] = {}
-    for one in net.transitions:
-        effect = one.effect()
-        if effect:
-            effects.setdefault(frozenset(effect.items()), effect)
-    rows: list[Row] = [({}, {place: 1}) for place in range(len(net.places))]
-    for number, effect in enumerate(effects.values()):
-        for place, by in effect.items():
-            rows[place][0][number] = by
-    columns = set(range(len(effects)))
-    while columns:
-        counts: dict[int, list[int]] = {}
-        for change, _ in rows:
-            for column, by in change.items():
-                counts.setdefault(column, [0, 0])[by > 0] += 1
-        open_ = [column for column in columns if counts.get(column, (0, 0))[1]]
-        if not open_:
+    table = _Table(net)
+    while not bounds.over() and table.sums < WORK_MAX:
+        column = table.next()
+        if column is None:
             break
-        column = min(open_, key=lambda c: (counts[c][0] * counts[c][1] - counts[c][1], c))
-        columns.discard(column)
-        rows = _without(rows, column)
-        if len(rows) > ROWS_MAX or bounds.over():
-            # Weights of rows that gain nowhere are proofs already.
-            return [weights for change, weights in rows if all(by <= 0 for by in change.values())]
-        columns |= {c for change, _ in rows for c, by in change.items() if by > 0}
-    return [weights for _, weights in rows]
+        table.eliminate(column)
+    # A row that still gains somewhere proves nothing.
+    return [row[1] for row in table.rows.values() if all(by <= 0 for by in row[0].values())]
 
 
-def _without(rows: list[Row], column: int) -> list[Row]:
-    """Replace rows that gain in a column by sums in which it is gone."""
-    gains = [row for row in rows if row[0].get(column, 0) > 0]
-    losses = [row for row in rows if row[0].get(column, 0) < 0]
-    kept = [row for row in rows if row[0].get(column, 0) <= 0]
-    made: list[Row] = []
-    seen = {frozenset(weights.items()) for _, weights in kept}
-    for gain in gains:
-        for loss in losses:
-            up, down = gain[0][column], -loss[0][column]
-            shared = gcd(up, down)
-            row = _sum(gain, down // shared, loss, up // shared)
-            key = frozenset(row[1].items())
-            if key not in seen:
-                seen.add(key)
-                made.append(row)
-            if len(made) > 4 * ROWS_MAX:
-                return kept + _minimal(made)
-    return kept + _minimal(made)
+class _Table:
+    """Rows of the elimination, found by the columns they gain or lose in."""
+
+    def __init__(self, net: Net) -> None:
+        effects: dict[frozenset[tuple[int, int]], dict[int, int]] = {}
+        for one in net.transitions:
+            effect = one.effect()
+            effects.setdefault(frozenset(effect.items()), effect)
+        changes: list[dict[int, int]] = [{} for _ in net.places]
+        for number, effect in enumerate(effects.values()):
+            for place, by in effect.items():
+                changes[place][number] = by
+        self.rows: dict[int, Row] = {}
+        self.gains: list[set[int]] = [set() for _ in effects]
+        self.losses: list[set[int]] = [set() for _ in effects]
+        self.known: set[frozenset[Mark]] = set()
+        self.queue: list[tuple[int, int]] = []
+        self.following = 0
+        self.queued = False
+        self.sums = 0
+        for place, change in enumerate(changes):
+            self._add((change, {place: 1}))
+        self.queue = [(self._cost(column), column) for column in range(len(effects))]
+        heapq.heapify(self.queue)
+        self.queued = True
+
+    def _cost(self, column: int) -> int:
+        gains, losses = len(self.gains[column]), len(self.losses[column])
+        return gains * losses - gains
+
+    def next(self) -> int | None:
+        """Return the column in which gains are removed with fewest sums."""
+        while self.queue:
+            cost, column = heapq.heappop(self.queue)
+            if not self.gains[column]:
+                continue
+            now = self._cost(column)
+            if now <= cost or not self.queue or now <= self.queue[0][0]:
+                return column
+            heapq.heappush(self.queue, (now, column))
+        return None
+
+    def eliminate(self, column: int) -> None:
+        """Replace rows that gain in a column by sums in which it is gone."""
+        gains = [self.rows[row] for row in sorted(self.gains[column])]
+        losses = [self.rows[row] for row in sorted(self.losses[column])]
+        for number in list(self.gains[column]):
+            self._remove(number)
+        if len(losses) * len(gains) > SUMS_MAX:
+            losses.sort(key=lambda row: len(row[1]))
+            losses = losses[: max(1, SUMS_MAX // len(gains))]
+        made: list[Row] = []
+        for gain in gains:
+            for loss in losses:
+                up, down = gain[0][column], -loss[0][column]
+                shared = gcd(up, down)
+                made.append(_sum(gain, down // shared, loss, up // shared))
+        self.sums += len(made)
+        for row in _minimal(made):
+            marks = _marks(row)
+            if marks not in self.known:
+                self.known.add(marks)
+                self._add(row)
+
+    def _add(self, row: Row) -> None:
+        number = self.following
+        self.following += 1
+        self.rows[number] = row
+        for column, by in row[0].items():
+            (self.gains if by > 0 else self.losses)[column].add(number)
+            if by > 0 and self.queued:
+                heapq.heappush(self.queue, (self._cost(column), column))
+
+    def _remove(self, number: int) -> None:
+        for column, by in self.rows.pop(number)[0].items():
+            (self.gains if by > 0 else self.losses)[column].discard(number)
 
 
 def _minimal(rows: list[Row]) -> list[Row]:
-    """Return the rows whose places do not include those of another with no
-    more gains."""
-    rows = sorted(rows, key=lambda row: len(row[1]))
-    if len(rows) > 1500:
-        return rows
-    found: list[tuple[frozenset[int], frozenset[int], Row]] = []
+    """Return the rows that no other is inside of, in places, gains and losses:
+    the others are sums of them."""
+    rows = sorted(rows, key=lambda row: len(row[1]) + len(row[0]))
+    if len(rows) == 1 or len(rows) > COMPARED_MAX:
+        return rows[:COMPARED_MAX]
+    found: list[tuple[frozenset[Mark], Row]] = []
     for row in rows:
-        places = frozenset(row[1])
-        gains = frozenset(column for column, by in row[0].items() if by > 0)
-        if not any(inner <= places and less <= gains for inner, less, _ in found):
-            found.append((places, gains, row))
-    return [row for _, _, row in found]
+        marks = _marks(row)
+        if not any(inner <= marks for inner, _ in found):
+            found.append((marks, row))
+    return [row for _, row in found]
+
+
+def _marks(row: Row) -> frozenset[Mark]:
+    """Return what a row has: its places, and the columns it changes in."""
+    return frozenset([*row[1], *((column, by > 0) for column, by in row[0].items())])
 
 
 def _sum(one: Row, times: int, other: Row, by: int) -> Row:

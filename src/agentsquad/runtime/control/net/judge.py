@@ -8,6 +8,8 @@ told for before anybody sees it; what cannot be decided in time stays null.
 
 from __future__ import annotations
 
+import msgspec
+
 from agentsquad.runtime.control.net.bounds import Bounds
 from agentsquad.runtime.control.net.contract import (
     Finding,
@@ -19,6 +21,7 @@ from agentsquad.runtime.control.net.contract import (
 from agentsquad.runtime.control.net.cover import Cover, cover, pumps
 from agentsquad.runtime.control.net.explore import (
     Space,
+    TooManyTokensError,
     deadlock,
     everything,
     walk,
@@ -39,18 +42,22 @@ from agentsquad.runtime.control.net.reduce import never, reduce
 from agentsquad.runtime.control.net.shorten import shortened
 from agentsquad.runtime.control.net.throttle import always_enabled
 
+FIRST = 2_000  # markings that are looked at before anything else
+SMALL = 20_000  # markings of a reduced net
 FEW = 60_000  # markings that are looked at one by one before anything cleverer
 
 
 class Judge:
     """One net while it is judged."""
 
-    def __init__(self, net: Net, bounds: Bounds, end: tuple[int, ...] | None = None) -> None:
-        """`end` is the marking that is a proper end and no deadlock."""
+    def __init__(self, net: Net, bounds: Bounds, *, quick: bool = False, bounded: str = "") -> None:
+        """A `quick` one looks at few markings and proves nothing by structure;
+        its deadlocks are as certain. `bounded` says why that need not be asked.
+        """
         self.net = net
         self.bounds = bounds
-        self.end = end
         self.few = FEW
+        self.quick = quick
         self.deadlock: bool | None = None
         self.witness: Witness | None = None
         self.firing: list[int] | None = None
@@ -68,6 +75,8 @@ class Judge:
         self.methods: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
         self.space: Space | None = None
+        if bounded:
+            self._bounded(bounded)
 
     def judge(self) -> NetVerdict:
         """Return the verdict."""
@@ -75,11 +84,26 @@ class Judge:
             for question in ("deadlock", "unbounded", "dead"):
                 self.reasons[question] = f"not a place/transition net: {self.net.unsupported}"
             return self._verdict(known_dead=False)
-        self._structure()
+        self.dead = dict(never(self.net))
+        if self.few:
+            self._few(FIRST)
+        if self.quick and not self.complete:
+            self._deadlock()
+        elif not self.complete:
+            self._structure()
+            self._searched()
+        self._soundness()
+        return self._verdict(known_dead=self._all_fired())
+
+    def _searched(self) -> None:
+        """Answer each question that is open by what suits it."""
+        self._small()
+        if self.unbounded is None:
+            self._weights(0.1)
         if self.unbounded is None:
             self._coverability(few=True)
         if not self.some_unbounded and self.few:
-            self._few()
+            self._few(self.few)
         if not self.complete:
             if self.unbounded is None:
                 self._coverability()
@@ -88,21 +112,45 @@ class Judge:
             if not self._all_fired():
                 self._firing()
             self._given_up()
-        self._soundness()
-        return self._verdict(known_dead=self._all_fired())
+        if self.most is None and self.unbounded == [] and None in self.limits:
+            self._weights(0.03)
 
     def _all_fired(self) -> bool:
         return len(self.alive) + len(self.dead) >= len(self.net.transitions)
 
     def _structure(self) -> None:
-        self.dead = dict(never(self.net))
         source = next((n for n, t in enumerate(self.net.transitions) if not t.takes), None)
         if source is not None:
             name = self.net.transitions[source].id
             self._no_deadlock(f"{name!r} needs nothing and is always enabled")
-        self.limits = structural_bounds(self.net, self.bounds.share(0.1))
-        if all(limit is not None for limit in self.limits):
+
+    def _weights(self, share: float) -> None:
+        """Prove bounds by weights of places."""
+        self.limits = structural_bounds(self.net, self.bounds.share(share))
+        if all(limit is not None for limit in self.limits) and self.unbounded is None:
             self._bounded("weights of places under which no transition gains")
+
+    def _small(self) -> None:
+        """Look at all markings of a net reduced so that it fires the same."""
+        small = reduce(self.net, deadlock=False)
+        share = self.bounds.share(0.1, SMALL)
+        try:
+            space = everything(Packed(small.net, bits_for(small.net) + 4), share)
+        except TooManyTokensError:
+            return
+        self.states = max(self.states, len(space.order))
+        self.alive |= small.fired(space.fired)
+        if space.complete:
+            self._small_is_whole(len(space.order))
+
+    def _small_is_whole(self, states: int) -> None:
+        how = f"all {states} markings of a reduced net"
+        if self.unbounded is None:
+            self._bounded(how)
+        for number in range(len(self.net.transitions)):
+            if number not in self.alive:
+                self.dead.setdefault(number, "not enabled in any reachable marking")
+        self.methods["dead"] = how
 
     def _bounded(self, how: str) -> None:
         self.unbounded = []
@@ -112,10 +160,10 @@ class Judge:
         self.deadlock = False
         self.methods["deadlock"] = how
 
-    def _few(self) -> None:
-        """Look at all markings, if they are few."""
+    def _few(self, most: int) -> None:
+        """Look at all markings, if they are no more than that."""
         limit = max((limit or 1 for limit in self.limits), default=1)
-        bounds = self.bounds.share(0.3, self.few)
+        bounds = self.bounds.share(0.3, most)
         space = widening(
             self.net,
             lambda packed: everything(packed, bounds, edges=True),
@@ -147,16 +195,15 @@ class Judge:
             self.methods["live"] = how
 
     def _take_deadlock(self, space: Space, before: list[int]) -> bool:
-        for at in space.dead:
-            marking = space.packed.counts(space.order[at])
-            if marking != self.end:
-                return self._found([*before, *space.path(at)], "a dead marking was reached")
-        return False
+        if not space.dead:
+            return False
+        firing = [*before, *space.path(space.dead[0])]
+        return self._found(firing, "a dead marking was reached")
 
     def _found(self, firing: list[int], how: str) -> bool:
         """Take a deadlock if it is one: it is fired first."""
         marking = self.net.replayed(firing)
-        if marking is None or marking == self.end or self.net.enabled(marking):
+        if marking is None or self.net.enabled(marking):
             return False
         firing = shortened(self.net, firing)
         self.deadlock = True
@@ -203,19 +250,18 @@ class Judge:
     def _deadlock(self) -> None:
         """Search a reduced net with stubborn sets, then the net itself."""
         deep = not self.some_unbounded and self.unbounded is not None
-        small = reduce(self.net, deadlock=True) if self.end is None else None
-        if small is not None:
-            bounds = self.bounds.share(0.5)
-            space = widening(small.net, lambda packed: deadlock(packed, bounds, deep=deep))
-            self.states = max(self.states, len(space.order))
-            shape = f"reduced to {len(small.net.places)} places"
-            if space.dead:
-                firing = small.original(space.path(space.dead[0]))
-                if self._finish(firing, f"stubborn sets, {shape}"):
-                    return
-            elif space.complete:
-                self._no_deadlock(f"stubborn sets, {shape}: none in {len(space.order)} markings")
+        small = reduce(self.net, deadlock=True)
+        share = self.bounds.share(0.5)
+        space = widening(small.net, lambda packed: deadlock(packed, share, deep=deep))
+        self.states = max(self.states, len(space.order))
+        shape = f"reduced to {len(small.net.places)} places"
+        if space.dead:
+            firing = small.original(space.path(space.dead[0]))
+            if self._finish(firing, f"stubborn sets, {shape}"):
                 return
+        elif space.complete:
+            self._no_deadlock(f"stubborn sets, {shape}: none in {len(space.order)} markings")
+            return
         bounds = self.bounds.share(0.6)
         space = widening(self.net, lambda packed: deadlock(packed, bounds, deep=deep))
         self.states = max(self.states, len(space.order))
@@ -260,10 +306,7 @@ class Judge:
         space = widening(small.net, lambda packed: everything(packed, bounds))
         self.alive |= small.fired(space.fired)
         if space.complete:
-            for number in range(len(self.net.transitions)):
-                if number not in self.alive:
-                    self.dead.setdefault(number, "not enabled in any reachable marking")
-            self.methods["dead"] = f"all {len(space.order)} markings of a reduced net"
+            self._small_is_whole(len(space.order))
         elif not self._all_fired():
             left = len(self.net.transitions) - len(self.alive) - len(self.dead)
             self.reasons["dead"] = (
@@ -285,6 +328,8 @@ class Judge:
         source, sink = ends
         stuck = None
         found = judge_soundness(self.net, self.space, sink)
+        if found.proper is None and not self.quick and self._sound_by_circuit(source, sink):
+            found.proper = found.complete_possible = True
         if found.stuck is not None and self.space is not None:
             stuck = self.told(self.space.path(found.stuck))
         no_dead = (not self.dead) if self._all_fired() else None
@@ -301,6 +346,21 @@ class Judge:
             sink=self.net.places[sink].id,
             stuck=stuck,
         )
+
+    def _sound_by_circuit(self, source: int, sink: int) -> bool:
+        """Return whether the net, led back from its end to its beginning, is
+        live and bounded: then it is sound (van der Aalst)."""
+        back = Transition("back", "back", {sink: 1}, {source: 1})
+        circuit = msgspec.structs.replace(self.net, transitions=(*self.net.transitions, back))
+        if never(circuit):
+            return False
+        small = reduce(circuit, deadlock=False)
+        share = self.bounds.share(0.5, FEW)
+        try:
+            space = everything(Packed(small.net, bits_for(small.net) + 4), share, edges=True)
+        except TooManyTokensError:
+            return False
+        return space.complete and is_live(space)
 
     def _verdict(self, *, known_dead: bool) -> NetVerdict:
         net, places = self.net, self.net.places

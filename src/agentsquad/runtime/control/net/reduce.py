@@ -1,7 +1,8 @@
 """Smaller nets that answer the same question.
 
 Each rule keeps whether a deadlock can be reached; without `deadlock` only rules
-are used that also keep which transitions can ever fire. A transition of the
+are used that also keep which transitions can ever fire and be fired again, and
+whether there are finitely many markings. A transition of the
 small net stands for a sequence of transitions of the large one, so what is
 found can be fired there, and is (after Berthelot and Murata).
 """
@@ -212,16 +213,16 @@ class _Work:
 
     def _place(self, place: int) -> None:
         users, makers, tokens = self.users[place], self.makers[place], self.tokens[place]
-        if not users:
-            self._drop_place(place)
-            return
         change = {
             t: self.puts[t].get(place, 0) - self.takes[t].get(place, 0) for t in users | makers
         }
-        if all(by >= 0 for by in change.values()) and all(
+        # One that grows may be what makes the net unbounded.
+        if all(by >= 0 if self.deadlock else by == 0 for by in change.values()) and all(
             self.takes[t][place] <= tokens for t in users
         ):
             self._drop_place(place)  # never falls below what is needed
+            return
+        if not users:
             return
         if users & makers or any(self.takes[t][place] != 1 for t in users):
             return
@@ -229,7 +230,7 @@ class _Work:
             return
         if len(users) * len(makers) > len(users) + len(makers) + GROWTH:
             return
-        if all(len(self.takes[t]) == 1 for t in users):
+        if all(len(self.takes[t]) == 1 and (self.puts[t] or self.deadlock) for t in users):
             self._after(place, tokens)
         elif self.deadlock and tokens == 0 and makers and self._delayable(place, makers):
             self._fuse(place)

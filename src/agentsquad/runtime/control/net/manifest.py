@@ -1,0 +1,348 @@
+"""An AgentWorkflow as a net: the steps of its graph and what each waits for.
+
+Follows the interpreter: siblings start together, a node waits for all it
+depends on and is given up when one of them failed; a list fails when one of its
+nodes did, and then what was done is undone in reverse. Conditions are free
+choices unless their text has a value without any input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from agentsquad.runtime.control.contract import ExpressionError
+from agentsquad.runtime.control.expression import condition
+from agentsquad.runtime.control.net.flow import CHOICE, UNDO, Builder, Flow, Waits, Word
+
+Node = Mapping[str, Any]
+Constant = Callable[[str], Any]
+_NAMES = re.compile(r"\b(input|nodes|item|index|last)\b")
+_TEXTS = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+
+
+class Unknown:
+    """Not a value: an expression that depends on the run."""
+
+
+UNKNOWN = Unknown()
+
+
+def constant_by(evaluate: Callable[[str, Mapping[str, Any]], Any]) -> Constant:
+    """Return what gives the value of an expression that needs no input, else
+    UNKNOWN."""
+
+    def constant(text: str) -> Any:
+        try:
+            inner = condition(text).text
+            if _NAMES.search(_TEXTS.sub("", inner)):
+                return UNKNOWN
+            return evaluate(inner, {})
+        except ExpressionError:
+            return UNKNOWN
+
+    return constant
+
+
+def manifest_flow(
+    name: str,
+    spec: Mapping[str, Any],
+    constant: Constant,
+    file: str = "",
+    line_of: Callable[[str], int] = lambda pointer: 0,
+) -> Flow:
+    """Return the net of a workflow; `line_of` gives the line of a pointer into
+    its spec."""
+    return _Compiler(name, spec, constant, file, line_of).flow()
+
+
+class _Ends:
+    """Where a part goes on: done or failed."""
+
+    def __init__(self, done: int, failed: int) -> None:
+        self.done = done
+        self.failed = failed
+
+
+class _Compiler:
+    """One manifest being compiled."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: Mapping[str, Any],
+        constant: Constant,
+        file: str,
+        line_of: Callable[[str], int],
+    ) -> None:
+        self.spec = spec
+        self.constant = constant
+        self.line_of = line_of
+        self.build = Builder(name, file)
+        # Compensated nodes in order: (node, word, undoable, not undoable)
+        self.undos: list[tuple[str, Word, int, int]] = []
+
+    def flow(self) -> Flow:
+        build = self.build
+        start = build.place("start", 1)
+        ends = _Ends(build.place("graph done"), build.place("graph failed"))
+        self.siblings(self.spec["graph"]["nodes"], "/graph/nodes", start, ends)
+        finished, given_up = build.place("completed"), build.place("failed")
+        build.move("complete", [ends.done], [finished])
+        if "result" in self.spec or "output" in self.spec:
+            build.move("result refused", [ends.done], [ends.failed])
+        at = ends.failed
+        for node, word, undoable, untouched in reversed(self.undos):
+            after = build.place(f"after undoing {node}")
+            build.move(f"undo {node}", [at, undoable], [after], word=word)
+            build.move(f"nothing to undo of {node}", [at, untouched], [after])
+            at = after
+        build.move("give up", [at], [given_up])
+        # The end of a run is no deadlock: it may stand there for ever.
+        build.move("completed stays", [], [], reads=[finished])
+        build.move("failed stays", [], [], reads=[given_up])
+        return build.flow()
+
+    def siblings(self, nodes: Sequence[Node], at: str, start: int, ends: _Ends) -> None:
+        """Add a list of nodes that start together and end together."""
+        build = self.build
+        ids = [node["id"] for node in nodes]
+        opened: dict[str, int] = {}
+        lines = {node["id"]: self.line_of(f"{at}/{i}") for i, node in enumerate(nodes)}
+        for node in nodes:
+            opened[node["id"]] = build.place(f"{node['id']} is next")
+        done = {name: build.place(f"{name} done") for name in ids}
+        bad = {name: build.place(f"{name} failed") for name in ids}
+        count = build.place(f"{at} ended")
+        build.move(f"begin {at}", [start], [opened[name] for name in ids])
+        for index, node in enumerate(nodes):
+            name = node["id"]
+            own = _Ends(build.place(f"{name} is done"), build.place(f"{name} has failed"))
+            build.move(f"{name} ends", [own.done], [done[name], count])
+            build.move(f"{name} ends badly", [own.failed], [bad[name], count])
+            running = self.waiting(node, lines[name], opened[name], (done, bad), own.failed)
+            self.node(node, f"{at}/{index}", running, own)
+        self.collect(at, ids, count, (done, bad), ends)
+
+    def waiting(
+        self,
+        node: Node,
+        line: int,
+        opened: int,
+        latches: tuple[dict[str, int], dict[str, int]],
+        failed: int,
+    ) -> int:
+        """Let a node wait for all it depends on, one by one as the interpreter
+        does, and fail if one of them did; return where it runs."""
+        build, name = self.build, node["id"]
+        done, bad = latches
+        good, worse = opened, -1
+        for need in node.get("dependsOn", ()):
+            text = f"step {name!r} waits for {need!r}"
+            build.waits[good] = Waits(text=text, line=line)
+            if need not in done:
+                build.waits[good] = Waits(text=f"{text}, which is not beside it", line=line)
+                return build.place(f"{name} never runs")
+            after_good = build.place(f"{name} has {need}")
+            after_bad = build.place(f"{name} lacks {need}", waits=Waits(text=text, line=line))
+            build.move(f"{name} sees {need}", [good], [after_good], reads=[done[need]])
+            build.move(f"{name} misses {need}", [good], [after_bad], reads=[bad[need]])
+            if worse >= 0:
+                build.move(f"{name} still sees {need}", [worse], [after_bad], reads=[done[need]])
+                build.move(f"{name} also misses {need}", [worse], [after_bad], reads=[bad[need]])
+            good, worse = after_good, after_bad
+        if worse >= 0:
+            build.waits.pop(worse, None)
+            build.move(f"{name} is given up", [worse], [failed])
+        return good
+
+    def collect(
+        self,
+        at: str,
+        ids: Sequence[str],
+        count: int,
+        latches: tuple[dict[str, int], dict[str, int]],
+        ends: _Ends,
+    ) -> None:
+        """End a list when all its nodes have ended."""
+        build = self.build
+        good = build.place(f"{at} counted")
+        build.move(f"join {at}", [count] * len(ids), [good])
+        worse = -1
+        for place, name in enumerate(ids):
+            last = place == len(ids) - 1
+            after_good = ends.done if last else build.place(f"{at} good to {name}")
+            after_bad = ends.failed if last else build.place(f"{at} bad to {name}")
+            done, bad = latches[0][name], latches[1][name]
+            build.move(f"{name} counted", [good, done], [after_good])
+            build.move(f"{name} counted bad", [good, bad], [after_bad])
+            if worse >= 0:
+                build.move(f"{name} counted late", [worse, done], [after_bad])
+                build.move(f"{name} counted worse", [worse, bad], [after_bad])
+            good, worse = after_good, after_bad
+
+    def holds(self, text: str | None) -> bool | None:
+        """Return whether a condition always or never holds, else None."""
+        value = True if text is None else self.constant(text)
+        return value if isinstance(value, bool) else None
+
+    def node(self, node: Node, at: str, running: int, ends: _Ends) -> None:
+        """Add one node between where it runs and where it ends."""
+        build, name = self.build, node["id"]
+        line = self.line_of(at)
+        begin, because = running, ""
+        holds = self.holds(node.get("when"))
+        if "when" in node:
+            begin = build.place(f"{name} chosen")
+            if holds is False:
+                because = f"its condition {node['when']!r} never holds"
+            else:
+                build.move(f"{name} holds", [running], [begin])
+            if holds is not True:
+                build.move(f"{name} is skipped", [running], [ends.done])
+            if holds is None:
+                build.move(f"{name} condition fails", [running], [ends.failed])
+        if "foreach" in node or "loop" in node:
+            because = self.repeated(node, line, begin, ends) or because
+            return
+        self.body(node, at, (begin, line, because), ends)
+
+    def repeated(self, node: Node, line: int, begin: int, ends: _Ends) -> str:
+        """Add a node that is done for each element or while a condition
+        holds."""
+        build, name = self.build, node["id"]
+        at = next(p for p, one in self._places() if one is node)
+        rounds = _Ends(build.place(f"{name} round done"), ends.failed)
+        turn = build.place(f"{name} round")
+        because = ""
+        if "foreach" in node:
+            items = self.constant(node["foreach"])
+            if items == []:
+                because = f"its list {node['foreach']!r} is always empty"
+            else:
+                build.move(f"{name} first", [begin], [turn])
+                build.move(f"{name} next", [rounds.done], [turn])
+                build.move(f"{name} last", [rounds.done], [ends.done])
+            if not isinstance(items, list) or not items:
+                build.move(f"{name} none", [begin], [ends.done])
+            if items is UNKNOWN:
+                build.move(f"{name} no list", [begin], [ends.failed])
+        else:
+            holds = self.holds(node["loop"]["while"])
+            build.move(f"{name} looks", [rounds.done], [begin])
+            if holds is False:
+                because = f"its condition {node['loop']['while']!r} never holds"
+            else:
+                build.move(f"{name} again", [begin], [turn])
+                build.move(f"{name} too often", [begin], [ends.failed])
+            if holds is not True:
+                build.move(f"{name} leaves", [begin], [ends.done])
+        self.body(node, at, (turn, line, because), rounds)
+        return because
+
+    def _places(self) -> Iterator[tuple[str, Node]]:
+        from agentsquad.runtime.control.graph import walk_nodes
+
+        return walk_nodes(self.spec["graph"]["nodes"], "/graph/nodes")
+
+    def body(self, node: Node, at: str, begin: tuple[int, int, str], ends: _Ends) -> None:
+        """Add what a node does, and how it is undone."""
+        build, name = self.build, node["id"]
+        start, line, because = begin
+        inner = _Ends(ends.done, ends.failed)
+        if "compensate" in node:
+            inner.done = build.place(f"{name} succeeded")
+            self.remembered(node, at, inner.done, ends.done)
+        if "nodes" in node:
+            entered = build.place(f"{name} entered")
+            word = Word(step=name, text=f"group {name!r} begins", line=line, because=because)
+            build.move(f"enter {name}", [start], [entered], word=word)
+            self.siblings(node["nodes"], f"{at}/nodes", entered, inner)
+        elif "branch" in node:
+            self.branch(node, at, (start, line, because), inner)
+        else:
+            self.once(node, (start, line, because), inner)
+
+    def once(self, node: Node, begin: tuple[int, int, str], ends: _Ends) -> None:
+        """Add a call or a wait: it is done, or fails, or is tried again."""
+        build, name = self.build, node["id"]
+        start, line, because = begin
+        text = f"step {name!r} runs"
+        waits = None
+        if "signal" in node:
+            text = f"step {name!r} waits for signal {node['signal']!r}"
+            build.notes.append(f"{name!r} waits for signal {node['signal']!r} from outside")
+            waits = Waits(text=text, line=line)
+        elif "approval" in node:
+            text = f"step {name!r} asks a person"
+        asked = build.place(f"{name} asked", waits=waits)
+        word = Word(step=name, text=text, line=line, because=because)
+        build.move(name, [start], [asked], word=word)
+        build.move(f"{name} answered", [asked], [ends.done])
+        build.move(f"{name} fails", [asked], [ends.failed], aside=f"step {name!r} fails")
+        if node.get("retryPolicy") or self.spec.get("retryPolicy"):
+            build.move(f"{name} is tried again", [asked], [start])
+
+    def branch(self, node: Node, at: str, begin: tuple[int, int, str], ends: _Ends) -> None:
+        """Add choices: the first whose condition holds, or none."""
+        build, name = self.build, node["id"]
+        start, line, because = begin
+        word = Word(step=name, text=f"{name!r} chooses", line=line, because=because)
+        choosing = build.place(f"{name} chooses")
+        build.move(name, [start], [choosing], word=word)
+        seen: dict[str, int] = {}
+        certain = ""
+        for index, choice in enumerate(node["branch"], 1):
+            when = choice.get("when")
+            why = certain
+            holds = self.holds(when)
+            if when is not None and when in seen and not why:
+                why = f"choice {seen[when]} with the same condition is taken first"
+            elif holds is False and not why:
+                why = f"its condition {when!r} never holds"
+            where = self.line_of(f"{at}/branch/{index - 1}")
+            taken = build.place(f"{name} choice {index}")
+            if not why:
+                word = Word(
+                    step=f"choice {index} of {name}",
+                    text=f"{name!r} takes choice {index}",
+                    line=where,
+                    kind=CHOICE,
+                )
+                build.move(f"{name} takes {index}", [choosing], [taken], word=word)
+            else:
+                never = build.place(f"{name} never {index}")
+                word = Word(
+                    step=f"choice {index} of {name}",
+                    text=f"{name!r} takes choice {index}",
+                    line=where,
+                    kind=CHOICE,
+                    because=why,
+                )
+                build.move(f"{name} takes {index}", [never], [taken], word=word)
+            if when is not None:
+                seen.setdefault(when, index)
+            if holds is True and not certain:
+                certain = f"choice {index} is always taken first"
+            self.siblings(choice["nodes"], f"{at}/branch/{index - 1}/nodes", taken, ends)
+        if not certain:
+            build.move(f"{name} takes none", [choosing], [ends.done])
+        build.move(f"{name} cannot choose", [choosing], [ends.failed])
+
+    def remembered(self, node: Node, at: str, done: int, after: int) -> None:
+        """Remember once that a node was done and can be undone."""
+        build, name = self.build, node["id"]
+        undoable = build.place(f"{name} undoable")
+        untouched = build.place(f"{name} untouched", 1)
+        build.move(f"{name} is remembered", [done, untouched], [undoable, after])
+        build.move(f"{name} is remembered again", [done], [after], reads=[undoable])
+
+        word = Word(
+            step=name,
+            text=f"{node['compensate']['action']} undoes {name!r}",
+            line=self.line_of(f"{at}/compensate"),
+            kind=UNDO,
+            because="nothing after it can fail",
+        )
+        self.undos.append((name, word, undoable, untouched))

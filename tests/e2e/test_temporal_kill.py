@@ -63,6 +63,11 @@ class Worker:
             self._process.wait()
             self._process = None
 
+    def said(self) -> str:
+        """The end of what it printed."""
+        state = "gone" if self._process is None else self._process.poll()
+        return f"\n[{state}] " + self._log.read_text()[-1500:]
+
     def stop(self) -> int:
         """Ask it to end, as a service manager does."""
         assert self._process is not None
@@ -169,7 +174,7 @@ class Cluster:
             if await self.store.size() > before + 1 or await self.over():
                 return
             await asyncio.sleep(0.05)
-        raise AssertionError("nobody works")
+        raise AssertionError("nobody works: " + "".join(one.said() for one in self.workers))
 
     def close(self) -> None:
         for worker in self.workers:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import re
 import shutil
 import signal
@@ -365,3 +366,46 @@ def test_a_server_that_starts_again_is_found_again_and_nothing_is_lost(
     assert second.ask("signal", run=told)
     assert second.ask("wait", run=told)["status"] == "completed"
     assert "engine.acquired" in asyncio.run(judged(own_server.url))
+
+
+def test_the_program_serves_stands_by_and_ends_in_order(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    squad = str(Path(sys.executable).with_name("squad"))
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SQUAD_")},
+        "SQUAD_STORE": postgresql_url,
+        "SQUAD_HOME": str(tmp_path),
+        "SQUAD_MODELS": "off",
+    }
+
+    def serve() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [squad, "engine", "run"], env=environment, stdout=subprocess.PIPE, text=True
+        )
+
+    def processes() -> list[dict[str, Any]]:
+        said = subprocess.run(
+            [squad, "engine", "status", "-o", "json"],
+            env=environment,
+            capture_output=True,
+            check=True,
+        )
+        found: list[dict[str, Any]] = json.loads(said.stdout)["processes"]
+        return found
+
+    def drivers() -> list[int]:
+        return [one["pid"] for one in processes() if one["drives"]]
+
+    first = serve()
+    until(lambda: drivers() == [first.pid])
+    second = serve()
+    until(lambda: len(processes()) == 2)
+    assert drivers() == [first.pid]
+    first.terminate()
+    assert first.communicate(timeout=30)[0] == "ended (SIGTERM): it drove the runs of this store\n"
+    until(lambda: drivers() == [second.pid])
+    second.terminate()
+    second.communicate(timeout=30)
+    assert (first.returncode, second.returncode, processes()) == (0, 0, [])
+    assert asyncio.run(judged(postgresql_url)) == ["engine.acquired", "engine.yielded"] * 2

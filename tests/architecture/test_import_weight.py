@@ -21,10 +21,11 @@ HEAVY = (
     "pydantic",
     "regorus",
     "safetensors",
+    "temporalio",
     "tokenizers",
     "xllamacpp",
 )
-EXTRAS = ("cel", "numpy", "safetensors", "tokenizers", "xllamacpp")
+EXTRAS = ("cel", "numpy", "safetensors", "temporalio", "tokenizers", "xllamacpp")
 
 HIDE = """
 import importlib.abc, sys

@@ -17,7 +17,7 @@ from agentsquad.kernel import hashing
 from agentsquad.kernel.action import RetryPolicy
 from agentsquad.kernel.errors import ConflictError, InvalidError, SquadError
 from agentsquad.kernel.schema import problems
-from agentsquad.runtime.control import expression
+from agentsquad.runtime.control import expression, special
 from agentsquad.runtime.control.contract import Expressions
 from agentsquad.runtime.control.expression import Expression
 from agentsquad.runtime.control.quantity import agent_reference, duration_ms
@@ -54,7 +54,7 @@ def manifest_workflow(expressions: Expressions) -> Workflow:
         fn=run_manifest,
         input=ManifestInput,
         output=Any,
-        digest=source_digest(NAME, "1", Interpreter),
+        digest=source_digest(NAME, "1", Interpreter, special),
         summary="Run an AgentWorkflow manifest.",
     )
 
@@ -90,7 +90,14 @@ class Interpreter:
         self._check("input", self.value.input)
         nodes = self.spec["graph"]["nodes"]
         scope = Scope({"input": self.value.input, "nodes": self.outputs})
+        special.listen(self, scope)
         await self.graph(nodes, scope)
+        again = self.spec.get("continueAsNew")
+        if again is not None and self.holds(again["when"], scope):
+            following = self.filled(again.get("input", self.value.input), scope)
+            raise self.ctx.continue_as_new(
+                msgspec.to_builtins(msgspec.structs.replace(self.value, input=following))
+            )
         if "result" in self.spec:
             output = self.filled(self.spec["result"], scope)
         else:
@@ -130,11 +137,24 @@ class Interpreter:
 
         await self.ctx.parallel(*(one(node) for node in nodes))
 
+    def outputs_of(self, nodes: Sequence[Node]) -> dict[str, Any]:
+        """Return what some nodes gave, by id; None of those not done."""
+        return {node["id"]: self.outputs.get(node["id"]) for node in nodes}
+
     async def node(self, node: Node, scope: Scope) -> Any:
         """Do one node and return its output; None when its condition does not
         hold."""
         if "when" in node and not self.holds(node["when"], scope):
             return None
+        if "catch" not in node:
+            return await self.repeated(node, scope)
+        try:
+            return await self.repeated(node, scope)
+        except SquadError as error:
+            return await special.caught(self, node, scope, error)
+
+    async def repeated(self, node: Node, scope: Scope) -> Any:
+        """Do a node once, for each element of a list, or round after round."""
         if "foreach" in node:
             items = self.evaluated(expression.condition(node["foreach"]), scope)
             if not isinstance(items, list):
@@ -152,11 +172,13 @@ class Interpreter:
     async def loop(self, node: Node, scope: Scope) -> Any:
         """Repeat a node while its condition holds."""
         last: Any = None
+        progress = special.Progress(node)
         for index in range(node["loop"]["max"]):
             inner = scope.with_(index=index, last=last)
             if not self.holds(node["loop"]["while"], inner):
                 return last
             last = await self.body(node, inner)
+            progress.look(last)
         if self.holds(node["loop"]["while"], scope.with_(index=node["loop"]["max"], last=last)):
             raise NodeFailedError(
                 f"node {node['id']!r} was repeated {node['loop']['max']} times and is not done",
@@ -207,15 +229,24 @@ class Interpreter:
                 name=node["id"],
                 retry=retry_policy(node.get("retryPolicy") or self.spec.get("retryPolicy")),
                 timeout_ms=limit,
+                on_failure=node.get("onFailure") or self.spec.get("onFailure"),
             )
             return msgspec.to_builtins(output, str_keys=True)
         if "workflow" in node:
             return await self.sub(node["workflow"], self.given(node, scope), limit)
         if "nodes" in node:
             await self.graph(node["nodes"], scope)
-            return {inner["id"]: self.outputs.get(inner["id"]) for inner in node["nodes"]}
+            return self.outputs_of(node["nodes"])
         if "branch" in node:
             return await self.branch(node, scope)
+        if "race" in node:
+            return await special.race(self, node, scope)
+        if "pipeline" in node:
+            return await special.pipeline(self, node, scope)
+        if "value" in node:
+            return self.filled(node["value"], scope)
+        if "fail" in node:
+            raise special.failed(self, node, scope)
         return await self.wait(node, scope, limit)
 
     async def sub(self, name: str, value: Any, limit: int | None) -> Any:
@@ -233,7 +264,7 @@ class Interpreter:
         for choice in node["branch"]:
             if "when" not in choice or self.holds(choice["when"], scope):
                 await self.graph(choice["nodes"], scope)
-                return {inner["id"]: self.outputs.get(inner["id"]) for inner in choice["nodes"]}
+                return self.outputs_of(choice["nodes"])
         return None
 
     async def wait(self, node: Node, scope: Scope, limit: int | None) -> Any:
@@ -242,7 +273,9 @@ class Interpreter:
             await self.ctx.sleep(duration_ms(str(self.filled(node["sleep"], scope))))
             return None
         if "signal" in node:
-            return await self.ctx.signal(node["signal"], timeout_ms=limit)
+            rungs = special.ladder(node.get("escalate", ()))
+            more = {"escalate": rungs} if rungs else {}
+            return await self.ctx.signal(node["signal"], timeout_ms=limit, **more)
         asked = node["approval"]
         answer = await self.ctx.approve(
             asked.get("action", "workflows.proceed"),
@@ -251,6 +284,7 @@ class Interpreter:
             roles=asked["roles"],
             because=self.filled(asked["because"], scope),
             expires_ms=duration_ms(asked["expires"]) if "expires" in asked else limit,
+            **({"escalate": special.ladder(asked["escalate"])} if "escalate" in asked else {}),
         )
         if not answer.approved:
             raise NodeFailedError(

@@ -86,6 +86,23 @@ RETRY_POLICY = record(
 )
 TIMEOUT = text(f"Longest time it may take; {DURATION}.", "2h", "1h30m")
 CONDITION = "a CEL expression over input, nodes, item, index and last"
+ESCALATE = listing(
+    "Whom it goes to when nobody answers.",
+    record(
+        "One rung of the ladder.",
+        {
+            "after": text(f"How old the question is then; {DURATION}.", "1d"),
+            "roles": listing("Who may answer then.", text("A role.", "head-of-purchasing")),
+            "because": text("Why it comes to them.", "nobody answered for a day"),
+            "keep": {
+                "type": "boolean",
+                "description": "Whether those asked before may still answer; true if absent.",
+            },
+        },
+        ("after", "roles"),
+    ),
+    minItems=1,
+)
 WITH = {
     "type": "object",
     "description": 'Input of the step. Texts may hold CEL expressions, "${input.order}"; '
@@ -96,6 +113,10 @@ ACTION_NAME = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"
 WORKFLOW_NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 NODE_ID = r"^[A-Za-z]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$"
 
+ON_FAILURE = {
+    "enum": ["fail", "wait"],
+    "description": "What an action that failed for good does: fail, or wait for a person.",
+}
 _NODES = {
     "type": "array",
     "minItems": 1,
@@ -135,6 +156,47 @@ _BODY = {
         ),
         minItems=1,
     ),
+    "race": listing(
+        "Body: alternatives side by side; the first that is done wins, the others are cancelled "
+        "and can change nothing. The output says which, as won.",
+        record(
+            "One alternative.",
+            {
+                "name": text("What it is called.", "answer", minLength=1),
+                "nodes": {**_NODES, "description": "What is done, and waited for."},
+            },
+            ("name", "nodes"),
+        ),
+        minItems=2,
+    ),
+    "pipeline": record(
+        "Body: the elements of a list go through stages, each of which begins as soon as the one "
+        "before is done with an element; what the last gives forms the output.",
+        {
+            "over": text("The list; an expression.", "${input.orders}"),
+            "stages": {**_NODES, "description": "One node a stage; item is what came before."},
+            "limit": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 10_000,
+                "description": "Elements a stage works on at the same time; 8 if absent.",
+                "examples": [4],
+            },
+        },
+        ("over", "stages"),
+    ),
+    "value": {
+        "description": "Body: compute something; texts may hold expressions.",
+        "examples": [{"total": "${input.net + input.tax}"}],
+    },
+    "fail": record(
+        "Body: fail here, on purpose.",
+        {
+            "message": text("Why; may hold expressions.", "no stock for ${input.sku}"),
+            "code": text("A code that others can catch.", "order.stock", pattern=ACTION_NAME),
+        },
+        ("message",),
+    ),
     "sleep": text(f"Body: wait this long; {DURATION}. May be an expression.", "15m"),
     "signal": text(
         "Body: wait for a signal of this name; its payload is the node's output.",
@@ -160,6 +222,7 @@ _BODY = {
             ),
             "with": {**WITH, "description": "The input that is approved."},
             "evidence": {**WITH, "description": "What the person is shown."},
+            "escalate": ESCALATE,
         },
         ("roles", "because"),
     ),
@@ -213,11 +276,29 @@ _NODE = record(
                     "description": "Rounds after which the node fails.",
                     "examples": [10],
                 },
+                "stall": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "Fails when so many rounds in a row changed nothing.",
+                    "examples": [3],
+                },
             },
             ("while", "max"),
         ),
         "retryPolicy": RETRY_POLICY,
         "timeout": TIMEOUT,
+        "escalate": {**ESCALATE, "description": "Who is told when a signal does not come."},
+        "onFailure": ON_FAILURE,
+        "catch": record(
+            "What is done instead when the step failed for good; error is known there.",
+            {
+                "codes": listing(
+                    "Only these errors; all without it.", text("An error code.", "order.stock")
+                ),
+                "nodes": {**_NODES, "description": "What is done then."},
+            },
+            ("nodes",),
+        ),
         "compensate": record(
             "What undoes the step when the run fails or is cancelled; in reverse order.",
             {
@@ -283,6 +364,36 @@ SCHEMA: Mapping[str, Any] = {
                 "description": "JSON Schema of what a run returns.",
                 "examples": [{"type": "object"}],
             },
+            "onFailure": {**ON_FAILURE, "description": "Of every action that says nothing else."},
+            "queries": {
+                "type": "object",
+                "description": "What a run answers to those who ask, by name; texts may hold "
+                "expressions, also over what is asked, as update.",
+                "examples": [{"open": "${size(nodes)}"}],
+            },
+            "updates": {
+                "type": "object",
+                "description": "What a run lets itself be told, by name.",
+                "additionalProperties": record(
+                    "One update; what it says is update.",
+                    {
+                        "when": text(
+                            f"Refused unless it holds; {CONDITION}, update.", "update > 0"
+                        ),
+                        "nodes": {**_NODES, "description": "What is done then."},
+                        "result": {"description": "The answer; else the outputs of the nodes."},
+                    },
+                    ("nodes",),
+                ),
+            },
+            "continueAsNew": record(
+                "Go on as a new run with a short history instead of ending.",
+                {
+                    "when": text(f"Only if it holds; {CONDITION}.", "${nodes.poll.more}"),
+                    "input": {"description": "Input of the new run; else the same."},
+                },
+                ("when",),
+            ),
             "result": {
                 "description": "What a run returns; texts may hold expressions. Without it, the "
                 "outputs of the nodes nothing depends on, by id.",

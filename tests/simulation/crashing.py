@@ -23,8 +23,9 @@ from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.determinism.replay import replay
-from agentsquad.runtime.engine.contract import Engine
+from agentsquad.runtime.engine.contract import Engine, InboxItem
 from agentsquad.runtime.engine.door import Ports, World
+from agentsquad.runtime.engine.intervening import Wish
 from agentsquad.runtime.engine.shell import EmbeddedEngine
 from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
 from agentsquad.runtime.ledger.contract import Ledger
@@ -306,8 +307,12 @@ async def play(
 
 
 async def _deliver(s: CrashSquad, *, twice: bool, approve: bool) -> bool:
-    questions = await s.survive(s.engine.inbox())
-    for question in questions or ():
+    questions = await s.survive(s.engine.inbox()) or []
+    if await _by_hand(s, questions, twice=twice):
+        return True
+    for question in questions:
+        if question.kind != "approval" or question.level < rises(question):
+            continue
         for _ in range(1 + twice):
             # Answered before, or the run has gone on without the answer.
             with contextlib.suppress(ConflictError, MissingError):
@@ -317,10 +322,54 @@ async def _deliver(s: CrashSquad, *, twice: bool, approve: bool) -> bool:
                     )
                 )
         return True
+    if await _poke(s, twice=twice):
+        return True
     for run, name in await waiting_signals(s.ledger.store):
         for _ in range(1 + twice):
             with contextlib.suppress(ConflictError):  # the run has ended meanwhile
                 await s.survive(s.engine.signal(run, name, f"{name}!", actor="person:ada"))
+        return True
+    return False
+
+
+def rises(question: InboxItem) -> int:
+    """Return up to which level nobody answers a question."""
+    return int(question.because.removeprefix("rise ")) if "rise " in question.because else 0
+
+
+async def _by_hand(s: CrashSquad, items: Sequence[InboxItem], *, twice: bool) -> bool:
+    """Have steps that stand still tried again with a one, by two people."""
+    asked = {(item.run, item.input["position"]) for item in items if item.kind == "intervention"}
+    for item in items:
+        if (item.run, item.position) in asked:
+            continue
+        for _ in range(1 + twice):
+            with contextlib.suppress(ConflictError, MissingError):  # done a moment before
+                if item.kind == "intervention":
+                    said = {"approver": "person:bob", "reason": "seen"}
+                    await s.survive(s.engine.answer(item.id, approve=True, **said))
+                elif item.kind == "incident":
+                    one = {"input": {"n": 1}}
+                    place = {"run": item.run, "position": item.position}
+                    wish = Wish(means="patch", reason="a slip", given=one, **place)
+                    await s.survive(s.engine.intervene(wish, actor="person:ada"))
+        if item.kind in ("intervention", "incident"):
+            return True
+    return False
+
+
+async def _poke(s: CrashSquad, *, twice: bool) -> bool:
+    """Update runs that wait for it, with a key, until it is taken."""
+    for stream, _ in await s.ledger.store.streams("run/"):
+        events = await s.ledger.store.read_stream(stream)
+        kinds = {event.type for event in events}
+        wants = "poked" in str(events[0].payload["input"])
+        if not wants or "update.accepted" in kinds or events[-1].type in END_EVENTS:
+            continue
+        for _ in range(1 + twice):
+            with contextlib.suppress(ConflictError, MissingError):
+                taking = {"actor": "person:ada", "key": "poke", "timeout_ms": 0}
+                await s.survive(s.engine.update(stream.removeprefix("run/"), "poke", 7, **taking))
         return True
     return False
 

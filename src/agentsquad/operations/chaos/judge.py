@@ -44,6 +44,8 @@ def repeated(calm: Story, story: Story) -> int:
 def _arrivals(story: Story) -> Counter[tuple[str, str, str]]:
     counted: Counter[tuple[str, str, str]] = Counter()
     for line in story.effects.values():
+        if line.refused:
+            continue
         counted[line.run, line.position, line.action] += line.arrived
     return counted
 
@@ -54,7 +56,8 @@ def _effects(calm: Story, story: Story) -> str:
         where = f"{was.action} at step {was.position}"
         if now is None:
             return f"effect {key[:12]} ({where}) never arrived"
-        if now.arrived != was.arrived:
+        # What was refused took no effect, and is asked again where the refusal was lost.
+        if now.arrived != was.arrived and not (was.refused and now.refused):
             return f"effect {key[:12]} ({where}) arrived {now.arrived} times, not {was.arrived}"
         if now.confirmed != was.confirmed:
             return f"effect {key[:12]} ({where}) was confirmed {now.confirmed} times"

@@ -38,11 +38,13 @@ class Hands(Inbound):
     """The context as far as people move it by hand."""
 
     again: list[str]  # positions that are begun once more
+    patches: dict[str, Any]  # by position, with what input it was tried again
     only: frozenset[str] | None = None  # what is undone, where not everything is
 
     def _prepare(self) -> None:
         super()._prepare()
         self.again = []
+        self.patches = {}
 
     def _waits(self, on_failure: OnFailure | None) -> bool:
         task = self._scheduler.current
@@ -68,7 +70,7 @@ class Hands(Inbound):
             return  # a step that is skipped or given up ends by the event that follows
         changed: dict[str, Any] = {"attempt": command.attempt + 1}
         if "input" in body:
-            changed["input"] = body["input"]
+            changed["input"] = self.patches[position] = body["input"]
         self.commands[position] = msgspec.structs.replace(command, **changed)
         self.asked.append(position)
         self.again.append(position)

@@ -36,6 +36,7 @@ from agentsquad.runtime.engine.outside import refuse_ended
 from agentsquad.runtime.engine.resolving import Told
 
 ASKED = "interventions.make"  # the action policy is asked about
+GIVEN = {"output": "gave"}  # the output itself is the step's
 Copy = Callable[[str, Sequence[Event]], Awaitable[Instance]]
 
 
@@ -99,7 +100,7 @@ def allowed(
         "approval": request["position"],
         "decision": request["evidence"]["decision"],
         **({} if wish.position is None else {"position": wish.position}),
-        **{name: value for name, value in wish.given.items() if name != "output"},
+        **{GIVEN.get(name, name): value for name, value in wish.given.items()},
     }
     told: list[Told] = [("approval.given", answer), ("intervention.made", made)]
     if wish.means in ("skip", "fail"):

@@ -41,7 +41,7 @@ from agentsquad.runtime.engine.inbound.contract import (
     UpdateMissingError,
 )
 from agentsquad.runtime.engine.inbound.handlers import Handler
-from agentsquad.runtime.engine.inbound.ladder import ladder, reached
+from agentsquad.runtime.engine.inbound.ladder import ladder, reached, wake
 from agentsquad.runtime.engine.scheduler import Task, Wait
 
 BUILT_IN = ("status", "waiting", "stack", "handlers")
@@ -220,11 +220,14 @@ class Inbound(Flow):
         is too early."""
         command = self.commands.get(position)
         rungs = command.escalate if isinstance(command, (Ask, WaitSignal)) else ()
+        if not rungs:
+            return "timer.fired", {"position": position}
         level = self.state.levels.get(position, 0)
+        due = wake(rungs, level, _end(command))
+        if due is None or now_ms < due:
+            return None  # the timer of a rung that was reached before
         if level >= len(rungs):
             return "timer.fired", {"position": position}
-        if now_ms < rungs[level].due_ms:
-            return None
         return "wait.escalated", _reached(command, level)
 
     def _escalated(self, event: Event) -> None:
@@ -426,8 +429,13 @@ class _Reader(Task):
         )
 
 
+def _end(command: Any) -> int | None:
+    """Return when nobody's answer is waited for any more."""
+    end: int | None = command.expires_ms if isinstance(command, Ask) else command.due_ms
+    return end
+
+
 def _reached(command: Any, level: int) -> dict[str, Any]:
     """Return what wait.escalated says of the rung above a level."""
-    end = command.expires_ms if isinstance(command, Ask) else command.due_ms
-    said = reached(command.position, command.escalate, level, end)
+    said = reached(command.position, command.escalate, level, _end(command))
     return said if isinstance(command, Ask) else {**said, "signal": command.name}

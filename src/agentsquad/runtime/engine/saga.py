@@ -74,7 +74,8 @@ class Saga:
         position = self.here()
         output = await self._ctx.call(action, value, **options)
         given = Undo(
-            input=msgspec.to_builtins(value),
+            # What was done, where a person had it tried again with another input.
+            input=msgspec.to_builtins(self._ctx.patches.get(position, value)),
             output=msgspec.to_builtins(output),
             position=position,
         )

@@ -82,11 +82,15 @@ def check_effects(oracle: SquadOracle, journals: Journals, transfers: list[Trans
 def effects_of(events: list[Event]) -> list[tuple[str, str, str | None]]:
     """Return (key, action, the event that ended it) of a run's effects."""
     outcomes: dict[str, str] = {}
+    keys: dict[str, str] = {}  # by position the newest: a step may be tried with another input
     for event in events:
-        if event.type in ("effect.confirmed", "effect.failed"):
-            outcomes.setdefault(event.payload["position"], event.type)
+        body = event.payload
+        if event.type == "effect.planned":
+            keys[body["position"]] = body["key"]
+        elif event.type in ("effect.confirmed", "effect.failed"):
+            outcomes.setdefault(keys[body["position"]], event.type)
     return [
-        (e.payload["key"], e.payload["action"], outcomes.get(e.payload["position"]))
+        (e.payload["key"], e.payload["action"], outcomes.get(e.payload["key"]))
         for e in events
         if e.type == "effect.planned"
     ]

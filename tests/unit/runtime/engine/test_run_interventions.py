@@ -263,6 +263,16 @@ async def test_only_what_is_named_is_undone() -> None:
     assert await identical(s, run)
 
 
+async def test_what_a_patch_did_is_undone_and_not_what_was_asked_first() -> None:
+    s = squad()
+    SIDE.refuses = {1, 13}
+    run = await begun(s, "paying", 13)
+    await do(s, run, "patch", "1", input={"n": 9})
+    await do(s, run, "fail", "3")
+    assert [n for _, n in SIDE.paid] == [9, 2, -2, -9]
+    assert await identical(s, run)
+
+
 async def test_a_call_may_wait_where_its_workflow_does_not() -> None:
     s = squad()
     run = await begun(s, "either", 13)

@@ -92,6 +92,6 @@ def _effects(events: Sequence[Event]) -> tuple[dict[str, int], dict[str, int]]:
             keys[place] = body["key"]
         elif event.type == "effect.sent":
             sent.setdefault(keys.get(place, ""), event.seq)
-        elif event.type in ("effect.confirmed", "effect.failed"):
+        elif event.type in ("effect.confirmed", "effect.failed", "incident.opened"):
             ended.setdefault(keys.get(place, ""), event.seq)
     return sent, ended

@@ -33,6 +33,8 @@ class Recorded:
         self._asked: dict[tuple[str, bytes], Answer] = {}
         self.approvals: dict[tuple[str, str], Event] = {}
         self.signals: dict[str, list[Event]] = {}
+        self.updates: dict[str, list[Event]] = {}
+        self.hands: dict[tuple[str, str], list[Event]] = {}  # interventions, by step
         if past is not None:
             self.learn(past)
 
@@ -46,14 +48,27 @@ class Recorded:
             if kind != "call" or event.type == "timer.fired":
                 continue
             body = event.payload
+            for moved in past.hands.get(position, ()):
+                if moved.type == "incident.opened":
+                    failed = Answer(error=moved.payload["error"])
+                    asked = _encode(moved.payload["input"])
+                    self._placed[past.run, position, action, asked] = failed
+            if "intervention" in body:
+                continue
+            text = _encode(past.patches.get(position, value))
             answer = Answer(
                 output=body.get("output"),
                 error=body.get("error"),
                 usage=tuple(body.get("usage") or ()),
             )
-            text = _encode(value)
             self._placed[past.run, position, action, text] = answer
             self._asked.setdefault((action, text), answer)
+        if past.told:
+            self.updates[past.run] = list(past.told)
+        for event in past.made:
+            if "position" in event.payload:
+                place = (past.run, event.payload["position"])
+                self.hands.setdefault(place, []).append(event)
         if past.signals:
             self.signals[past.run] = list(past.signals)
         for child in past.children.values():

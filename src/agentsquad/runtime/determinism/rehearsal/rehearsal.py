@@ -16,7 +16,14 @@ from typing import Any
 import msgspec
 
 from agentsquad.kernel import errors
-from agentsquad.kernel.errors import BugError, ConflictError, MissingError, SquadError
+from agentsquad.kernel.errors import (
+    BugError,
+    ConflictError,
+    DeniedError,
+    InvalidError,
+    MissingError,
+    SquadError,
+)
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.pointer import shown
 from agentsquad.kernel.ports import BlobStore
@@ -27,6 +34,7 @@ from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty
 from agentsquad.runtime.determinism.rehearsal.cut import Cut, Cutter
 from agentsquad.runtime.determinism.rehearsal.fault import Fault, Faults
 from agentsquad.runtime.determinism.rehearsal.guard import Guard
+from agentsquad.runtime.determinism.rehearsal.hands import REASON, wish_of
 from agentsquad.runtime.determinism.rehearsal.outside import Manner, Outside, Respond
 from agentsquad.runtime.determinism.rehearsal.people import Decide, People
 from agentsquad.runtime.determinism.rehearsal.recorded import Recorded
@@ -44,11 +52,12 @@ from agentsquad.runtime.engine.contract import Manifests
 from agentsquad.runtime.engine.decider import Instance, plain
 from agentsquad.runtime.engine.door import Step, World
 from agentsquad.runtime.engine.ids import keyed_id
+from agentsquad.runtime.engine.questions import Open, inbox_item
 from agentsquad.runtime.engine.resolving import resolution
 from agentsquad.runtime.engine.shell import EmbeddedEngine
 from agentsquad.runtime.engine.state import RESOLVING, millis
 
-OPERATOR = "person:rehearsal"
+OPERATOR, SECOND = "person:rehearsal", "person:rehearsal-too"
 TURNS_MAX = 100_000  # deliveries and jumps before a rehearsal is given up
 
 
@@ -120,6 +129,7 @@ class Rehearsal:
         self._repeated: list[Event] = []  # events delivered once more on purpose
         self._answered: set[tuple[str, str, int]] = set()
         self._mail = {run: list(events) for run, events in self.recorded.signals.items()}
+        self._updates = {run: list(told) for run, told in self.recorded.updates.items()}
         self._repeats: list[Event] = []
         self.engine: EmbeddedEngine = self.room.enter(self.outside)
         self.run = ""
@@ -199,6 +209,8 @@ class Rehearsal:
             if found is not None:
                 await self._survive(partial(self._signal, place[0], wait, found[0]))
                 return True
+        if await self._update() or await self._by_two():
+            return True
         if waiting.unknown and not self._sleeping():
             place, event = next(iter(waiting.unknown.items()))
             await self._survive(partial(self._resolve, place, event))
@@ -207,6 +219,61 @@ class Rehearsal:
 
     async def _answer(self, asked: Event) -> bool:
         return await self.people.answer(self.engine, asked)
+
+    async def _update(self) -> bool:
+        """Update a run as it was updated then, as soon as it takes it."""
+        for run, told in self._updates.items():
+            if run not in self.room.waiting.started or run in self.room.waiting.ended:
+                continue
+            for event in told:
+                taking = partial(self._take, run, event)
+                if await self._survive(taking) is not False:
+                    told.remove(event)
+                    return True
+        return False
+
+    async def _take(self, run: str, event: Event) -> bool:
+        body = event.payload
+        taking = {"actor": event.actor, "key": body["key"], "timeout_ms": 0}
+        with contextlib.suppress(ConflictError):
+            try:
+                await self.engine.update(run, body["name"], body["input"], **taking)
+            except (InvalidError, MissingError):
+                return False  # it does not take it yet
+        return True
+
+    async def _by_two(self) -> bool:
+        """Do by hand what somebody would about a step that stands still, as it
+        was done then, else try it again once and then give it up; two people
+        are needed for it."""
+        waiting = self.room.waiting
+        for asked in list(waiting.wishes.values()):
+            mark = (asked.stream, asked.payload["position"], asked.stream_seq)
+            if mark in self._answered:
+                continue
+            if await self._survive(partial(self._approve, asked)):
+                self._answered.add(mark)
+            return True
+        for place in list(waiting.still):
+            if any(run == place[0] for run, _ in waiting.wishes):
+                continue
+            await self._survive(partial(self._intervene, *place))
+            return True
+        return False
+
+    async def _approve(self, asked: Event) -> bool:
+        item = inbox_item(Open(asked=asked))
+        with contextlib.suppress(ConflictError, MissingError, DeniedError):  # it has gone on
+            await self.engine.answer(item.id, approve=True, approver=SECOND, reason=REASON)
+        return True
+
+    async def _intervene(self, run: str, position: str) -> bool:
+        done = self.room.waiting.moved.get((run, position), 0)
+        then = self.recorded.hands.get((run, position), ())
+        wish = wish_of(run, position, then, done)
+        with contextlib.suppress(ConflictError, MissingError):
+            await self.engine.intervene(wish, actor=OPERATOR)
+        return True
 
     def _payload(self, run: str, wait: Event) -> tuple[Any] | None:
         """Return (payload,) of what is sent to a wait; None when nothing is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentsquad.kernel.event import Event
+from agentsquad.runtime.engine.hands import HAND
 from agentsquad.runtime.engine.state import END_EVENTS
 
 Place = tuple[str, str]  # run and position
@@ -21,6 +22,9 @@ class Waiting:
         self.questions: dict[Place, Event] = {}
         self.signals: dict[Place, Event] = {}
         self.unknown: dict[Place, Event] = {}
+        self.still: dict[Place, Event] = {}  # steps that stand still
+        self.moved: dict[Place, int] = {}  # how often a step was moved by hand
+        self.wishes: dict[Place, Event] = {}  # what was asked to be done by hand
 
     def fold(self, events: Sequence[Event]) -> None:
         """Take in what was appended."""
@@ -33,7 +37,10 @@ class Waiting:
         if kind == "run.started":
             self.started.append(run)
         elif kind == "approval.requested":
-            self.questions[run, body["position"]] = event
+            asked = self.wishes if body["position"].startswith(HAND) else self.questions
+            asked[run, body["position"]] = event
+        elif kind == "incident.opened":
+            self.still[run, body["position"]] = event
         elif kind == "signal.waiting":
             self.signals[run, body["position"]] = event
         elif kind == "effect.ambiguous":
@@ -52,6 +59,14 @@ class Waiting:
                 self.questions.pop(place, None)
             elif kind.startswith("approval."):
                 self.questions.pop(place, None)
+                self.wishes.pop(place, None)
+            elif kind == "intervention.made":
+                self.still.pop(place, None)
+                self.signals.pop(place, None)
+                self.moved[place] = self.moved.get(place, 0) + 1
+            if "intervention" in body:
+                self.signals.pop(place, None)
+                self.questions.pop(place, None)
             elif kind in ("effect.confirmed", "effect.failed"):
                 self.unknown.pop(place, None)
 
@@ -62,6 +77,7 @@ class Waiting:
                 return
 
     def _forget(self, run: str, *, effects: bool = True) -> None:
-        for table in (self.questions, self.signals, *((self.unknown,) if effects else ())):
+        waits = (self.questions, self.signals, self.still, self.wishes)
+        for table in (*waits, *((self.unknown,) if effects else ())):
             for place in [one for one in table if one[0] == run]:
                 del table[place]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from agentsquad.kernel.errors import SquadError
@@ -27,7 +27,9 @@ _spec.loader.exec_module(kit)
 OVER, LONG = 0, 3_600_000  # a lease that has run out at once, and one that does not
 WHO = st.integers(0, 2)
 MOVES = st.one_of(
-    st.tuples(st.just("take"), WHO, st.sampled_from((OVER, LONG))),
+    st.tuples(st.just("take"), WHO, st.sampled_from((OVER, OVER, OVER, LONG))),
+    st.tuples(st.just("take"), WHO, st.just(OVER)),
+    st.tuples(st.just("write"), WHO, st.just(0)),
     st.tuples(st.just("renew"), WHO, st.sampled_from((OVER, LONG))),
     st.tuples(st.just("write"), WHO, st.just(0)),
     st.tuples(st.just("write"), WHO, st.just(0)),
@@ -91,6 +93,8 @@ async def play(url: str, moves: list[tuple[str, int, int]]) -> None:
             store.volume.begin()
             store.volume._wire.drop()
         assert tenure.held == model.held[who]
+    fenced = sum(move == "write" for move, _, _ in moves) - model.written
+    event(f"{fenced} refused")
     assert await ledgers[0].store.size() == model.written
     assert ledgers[0].tenure.standing().token == model.token
     assert (await verify(ledgers[0], lambda done, total: None)).valid
@@ -99,8 +103,12 @@ async def play(url: str, moves: list[tuple[str, int, int]]) -> None:
 
 
 @pytest.mark.slow
-@given(moves=st.lists(MOVES, min_size=5, max_size=40))
-@settings(max_examples=25)
+@given(moves=st.lists(MOVES, min_size=20, max_size=50))
+@example(moves=[("take", 0, OVER), ("take", 1, LONG), ("write", 0, 0), ("write", 1, 0)])
+@example(
+    moves=[("take", 0, OVER), ("stop amid a commit", 0, 0), ("take", 1, OVER), ("write", 0, 0)]
+)
+@settings(max_examples=20)
 def test_only_the_newest_token_writes(
     postgresql_server: dict[str, Any], moves: list[tuple[str, int, int]]
 ) -> None:

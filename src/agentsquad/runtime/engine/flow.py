@@ -62,6 +62,7 @@ class Flow:
         self.asked: list[str] = []  # positions of commands nobody has looked at yet
         self.sagas: list[Saga] = []
         self.undoable: set[str] = set()  # positions of effects that a saga may undo
+        self.patches: dict[str, Any] = {}
         self.limits: dict[str, Expiring] = {}  # by the position of their timer
         self.limited = False  # whether the run has a time limit
         self._scheduler = scheduler

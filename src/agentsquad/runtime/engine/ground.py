@@ -27,6 +27,7 @@ class Ground(Protocol):
 
     registry: Registry
     undoable: set[str]  # positions of effects that a saga may undo
+    patches: dict[str, Any]  # by position, with what input a person had it tried again
     limits: dict[str, Expiring]  # by the position of their timer
 
     @property

@@ -38,13 +38,11 @@ class Hands(Inbound):
     """The context as far as people move it by hand."""
 
     again: list[str]  # positions that are begun once more
-    patches: dict[str, Any]  # by position, with what input it was tried again
     only: frozenset[str] | None = None  # what is undone, where not everything is
 
     def _prepare(self) -> None:
         super()._prepare()
         self.again = []
-        self.patches = {}
 
     def _waits(self, on_failure: OnFailure | None) -> bool:
         task = self._scheduler.current

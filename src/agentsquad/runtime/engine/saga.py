@@ -74,7 +74,7 @@ class Saga:
         position = self.here()
         output = await self._ctx.call(action, value, **options)
         given = Undo(
-            # What was done, where a person had it tried again with another input.
+            # What was done, which a person may have changed.
             input=msgspec.to_builtins(self._ctx.patches.get(position, value)),
             output=msgspec.to_builtins(output),
             position=position,

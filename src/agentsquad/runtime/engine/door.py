@@ -204,7 +204,6 @@ class Interceptor(Protocol):
         ...
 
 
-
 def only(serves: Callable[[ActionSpec], bool]) -> Callable[[Interceptor], Interceptor]:
     """Say which actions an interceptor is for; the path of others is made
     without it. What it says must follow from the spec alone."""

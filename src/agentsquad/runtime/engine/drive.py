@@ -79,6 +79,14 @@ class Drive:
         elif self.lost is not None:
             raise self.lost
 
+    def settled_one(self) -> bool:
+        """Hear that the oldest event is on the disk, if nobody waits for it and
+        others follow; False otherwise, and nothing is changed."""
+        if self.unsaved < 2 or self._savers:
+            return False
+        self.unsaved -= 1
+        return True
+
     def settle(self, error: SquadError | None) -> None:
         """Hear that the oldest events not on the disk are there, or lost."""
         self.unsaved -= 1

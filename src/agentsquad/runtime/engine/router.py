@@ -491,6 +491,8 @@ class Note:
 
     def settled(self, error: SquadError | None, events: list[Event]) -> None:
         """Pass on how it ended."""
+        if error is None and self._stood and self._drive.settled_one():
+            return
         self._router.settled(self._drive, error, stood=self._stood)
 
 

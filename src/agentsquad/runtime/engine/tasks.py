@@ -55,7 +55,8 @@ class Tasks:
         if instance.again:  # a person had these tried once more
             drive.issued.difference_update(instance.again)
             instance.again.clear()
-        if len(drive.issued) > ISSUED_MAX + 2 * len(instance.commands):
+        issued = drive.issued
+        if len(issued) > ISSUED_MAX and len(issued) > ISSUED_MAX + 2 * len(instance.commands):
             drive.issued &= instance.commands.keys()
             drive.settling &= instance.commands.keys()
         asked, instance.asked = instance.asked, []

@@ -139,13 +139,16 @@ class EventLog:
     def _pass(self, seen: int, passes: int) -> None:
         """Commit unless more came in this turn of the loop: what follows from a
         place is mostly there a turn later, and shares the commit. Where much is
-        under way a turn is long, and brings enough for a commit of its own.
+        under way a turn is long, and brings enough for a commit of its own;
+        where nobody has a turn, as far as the loop tells, nothing can follow.
         """
         waiting = len(self._pending)
-        if waiting == seen or waiting >= PLACED_MAX or not passes:
+        loop = asyncio.get_running_loop()
+        ready = getattr(loop, "_ready", True)
+        if waiting == seen or waiting >= PLACED_MAX or not passes or not ready:
             self._flush()
         else:
-            asyncio.get_running_loop().call_soon(self._pass, waiting, passes - 1)
+            loop.call_soon(self._pass, waiting, passes - 1)
 
     def _flush(self) -> None:
         pending, placing = self._pending, self._placing

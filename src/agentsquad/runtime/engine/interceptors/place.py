@@ -8,6 +8,7 @@ turn.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -20,12 +21,16 @@ from agentsquad.runtime.resilience.retry import next_delay_ms
 
 
 @only(lambda spec: spec.effect is not Effect.PURE)
-async def place(world: World, step: Step, proceed: Proceed) -> Any:
+def place(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Hold a place around the call."""
     if step.run is None or not world.ports.has(Pools) or step.placed:
-        return await proceed(step)
+        return proceed(step)
+    return _placed(world, step, step.run, proceed)
+
+
+async def _placed(world: World, step: Step, run: str, proceed: Proceed) -> Any:
     pools: Pools = world.ports.get(Pools)
-    root = step.run.partition("/")[0]
+    root = run.partition("/")[0]
     asker = Asker(step.action.name, str(step.actor), step.workflow, root, step.input)
     rule = await pools.of(asker)
     if rule is None:

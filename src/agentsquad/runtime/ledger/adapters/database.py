@@ -115,14 +115,20 @@ def translated(path: str) -> Iterator[None]:
     """Raise the ledger's errors for the library's while reading or opening."""
     try:
         yield
-    except apsw.Error as error:
-        raise read_error(error, path) from error
-    except OSError as error:
-        raise ReadFailedError(
+    except (apsw.Error, OSError) as error:
+        raise failed(error, path) from error
+
+
+def failed(error: apsw.Error | OSError, path: str) -> SquadError:
+    """Return what an error of the library or the system means while reading or
+    opening."""
+    if isinstance(error, OSError):
+        return ReadFailedError(
             f"{path} cannot be opened: {error.strerror}",
             hint="look at the disk and permissions",
             private=str(error),
-        ) from error
+        )
+    return read_error(error, path)
 
 
 def expect(path: str, row: Sequence[object], *kinds: type) -> None:

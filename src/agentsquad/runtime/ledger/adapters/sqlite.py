@@ -88,6 +88,7 @@ class SqliteVolume:
         self._reserve = Reserve(path + "-wal", disk)
         self._pages = 0
         self._types: dict[str, int] = {}
+        self._known: tuple[int, Head] | None = None  # as of which version of the file
         self._trusted = False
         noted = self._witness.read()
         if noted is not None and noted.size and not disk.size(path):
@@ -131,8 +132,14 @@ class SqliteVolume:
         """Start the only write transaction there may be and return the head it
         starts from.
         """
-        with database.translated(self._path):
-            self._db.execute("BEGIN IMMEDIATE")
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            known = self._known
+            if known is not None and db.data_version() == known[0]:
+                return known[1]  # nobody has written since our own commit
+        except (apsw.Error, OSError) as error:
+            raise database.failed(error, self._path) from error
         return self.head()
 
     def commit(self, batch: Batch) -> None:
@@ -167,6 +174,8 @@ class SqliteVolume:
             db.execute("COMMIT")
         except apsw.Error as error:
             raise database.write_error(error, self._path) from error
+        with suppress(apsw.Error):  # it is committed, whatever this says
+            self._known = (db.data_version(), batch.head)
         self._witness.write(batch.head)
 
     def _committed(self, connection: apsw.Connection, name: str, pages: int) -> int:
@@ -181,6 +190,7 @@ class SqliteVolume:
 
     def rollback(self) -> None:
         """End the transaction without a trace; allowed when there is none."""
+        self._known = None
         self._types.clear()
         if not self._db.in_transaction:
             return
@@ -228,8 +238,8 @@ class SqliteVolume:
             row = self._db.execute(
                 "SELECT id, name, version, last, leaf FROM stream WHERE name = ?", (name,)
             ).get
-        except apsw.Error as error:
-            raise database.read_error(error, self._path) from error
+        except (apsw.Error, OSError) as error:
+            raise database.failed(error, self._path) from error
         if row is None:
             return None
         database.expect(self._path, row, int, str, int, int, bytes)

@@ -201,7 +201,8 @@ class Squad:
         from agentsquad.runtime.temporal import plugin as temporal
 
         if not temporal.embedded(self.settings.engine):
-            return temporal.open_engine(self.world, self.settings.engine)
+            variables = self.settings.environment
+            return temporal.open_engine(self.world, self.settings.engine, variables)
         from agentsquad.runtime.engine.shell import EmbeddedEngine
 
         if self._several:
@@ -220,7 +221,8 @@ class Squad:
     def _worker(self) -> RunWorker:
         from agentsquad.runtime.temporal import plugin as temporal
 
-        return temporal.open_worker(self.world, self.settings.engine)
+        variables = self.settings.environment
+        return temporal.open_worker(self.world, self.settings.engine, variables)
 
     @property
     def actor(self) -> Actor:

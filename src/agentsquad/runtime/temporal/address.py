@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -30,11 +31,39 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = "agentsquad"
     lost_after_ms: int = 10_000
     history_max: int = 4_000
+    tls: bool = False
 
     @property
     def target(self) -> str:
         """Where the server listens."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cluster is shown, and how it is known: an API key, or files with
+    certificates in PEM."""
+
+    api_key: str | None = None
+    authority: str | None = None
+    certificate: str | None = None
+    private_key: str | None = None
+
+
+def credentials(variables: Mapping[str, str]) -> Credentials:
+    """Return those an environment names; AddressError where half of a pair is
+    missing."""
+    found = Credentials(
+        api_key=variables.get("SQUAD_TEMPORAL_API_KEY") or None,
+        authority=variables.get("SQUAD_TEMPORAL_CA") or None,
+        certificate=variables.get("SQUAD_TEMPORAL_CERT") or None,
+        private_key=variables.get("SQUAD_TEMPORAL_KEY") or None,
+    )
+    if (found.certificate is None) != (found.private_key is None):
+        raise AddressError(
+            "a client certificate needs its private key, and the key its certificate",
+            hint="set SQUAD_TEMPORAL_CERT and SQUAD_TEMPORAL_KEY, two files in PEM",
+        )
+    return found
 
 
 def parse(text: str) -> Address:
@@ -52,12 +81,14 @@ def parse(text: str) -> Address:
     namespace = unquote(parts.path.strip("/"))
     if "/" in namespace:
         raise _wrong(text, f"{namespace!r} is not the name of a namespace")
-    known: dict[str, str | int] = {}
+    known: dict[str, str | int | bool] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "queue" and value:
             known[name] = value
         elif name in ("lost_after_ms", "history_max") and value.isdecimal():
             known[name] = int(value)
+        elif name == "tls" and value in ("on", "off"):
+            known[name] = value == "on"
         else:
             raise _wrong(text, f"{name}={value} is not understood")
     found = Address(

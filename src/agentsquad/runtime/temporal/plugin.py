@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.engine.contract import Engine
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.temporal import actions
-from agentsquad.runtime.temporal.address import EXAMPLE, SCHEME, parse
+from agentsquad.runtime.temporal.address import EXAMPLE, SCHEME, credentials, parse
 from agentsquad.runtime.temporal.contract import (
     AddressError,
     NoTemporalError,
@@ -42,27 +43,28 @@ def embedded(engine: str) -> bool:
     raise AddressError(f"SQUAD_ENGINE {engine!r} names no engine", hint=f"{EMBEDDED}, or {EXAMPLE}")
 
 
-def open_engine(world: World, engine: str) -> Engine:
-    """Return the engine of a Temporal address; nothing is connected yet."""
-    address = parse(engine)
+def open_engine(world: World, engine: str, variables: Mapping[str, str] | None = None) -> Engine:
+    """Return the engine of a Temporal address, with the credentials that the
+    environment's variables name; nothing is connected yet."""
+    address, known = parse(engine), credentials(variables or {})
     _need_extra()
     from agentsquad.runtime.temporal.adapters.engine import TemporalEngine
 
-    return TemporalEngine(world, address)
+    return TemporalEngine(world, address, known)
 
 
-def open_worker(world: World, engine: str) -> RunWorker:
+def open_worker(world: World, engine: str, variables: Mapping[str, str] | None = None) -> RunWorker:
     """Return a worker for a Temporal address; nothing is connected yet."""
     if embedded(engine):
         raise NoTemporalError(
             "runs are driven by the process that starts them; a worker has nothing to serve",
             hint=f"set SQUAD_ENGINE, e.g. {EXAMPLE}",
         )
-    address = parse(engine)
+    address, known = parse(engine), credentials(variables or {})
     _need_extra()
     from agentsquad.runtime.temporal.adapters.worker import TemporalWorker
 
-    return TemporalWorker(world, address)
+    return TemporalWorker(world, address, known)
 
 
 def _need_extra() -> None:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 from temporalio.api.enums.v1 import TaskQueueType
@@ -29,7 +30,7 @@ from temporalio.runtime import (
     TelemetryConfig,
     TelemetryFilter,
 )
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from agentsquad import __version__
 from agentsquad.kernel import hashing
@@ -38,8 +39,9 @@ from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.temporal.adapters.claim import Claim, converter
 from agentsquad.runtime.temporal.adapters.driving import TYPE
-from agentsquad.runtime.temporal.address import Address
+from agentsquad.runtime.temporal.address import Address, Credentials
 from agentsquad.runtime.temporal.contract import (
+    AddressError,
     NamespaceMissingError,
     NoWorkerError,
     OtherLogError,
@@ -121,6 +123,29 @@ def _ours(address: Address, error: RPCError) -> SquadError:
     )
 
 
+def secured(address: Address, known: Credentials) -> TLSConfig | bool:
+    """Return how the way to a cluster is secured; any credential asks for
+    that."""
+    if not address.tls and known == Credentials():
+        return False
+    return TLSConfig(
+        server_root_ca_cert=_pem(known.authority),
+        client_cert=_pem(known.certificate),
+        client_private_key=_pem(known.private_key),
+    )
+
+
+def _pem(path: str | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise AddressError(
+            f"cannot read {path}: {error.strerror}", hint="SQUAD_TEMPORAL_* name files in PEM"
+        ) from error
+
+
 class Cluster:
     """A namespace and a queue of a server, as an installation uses them."""
 
@@ -131,13 +156,23 @@ class Cluster:
 
     @classmethod
     async def connect(
-        cls, address: Address, log: str, *, who: str = "squad", data: DataConverter | None = None
+        cls,
+        address: Address,
+        log: str,
+        *,
+        who: str = "squad",
+        data: DataConverter | None = None,
+        known: Credentials | None = None,
     ) -> Cluster:
         """Connect; UnreachableError or NamespaceMissingError when that
         fails."""
+        known = known or Credentials()
+        tls = secured(address, known)
         try:
             client = await Client.connect(
                 address.target,
+                tls=tls,
+                api_key=known.api_key,
                 namespace=address.namespace,
                 identity=who,
                 data_converter=data or converter(),

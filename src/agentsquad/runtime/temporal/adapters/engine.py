@@ -33,7 +33,7 @@ from agentsquad.runtime.engine.telling import Telling
 from agentsquad.runtime.engine.versions import Versions
 from agentsquad.runtime.temporal.adapters.client import Cluster, fingerprint
 from agentsquad.runtime.temporal.adapters.recovery import OpenRuns, recover
-from agentsquad.runtime.temporal.address import Address
+from agentsquad.runtime.temporal.address import Address, Credentials
 from agentsquad.runtime.temporal.contract import StoppedError
 from agentsquad.runtime.temporal.journals import Journals
 from agentsquad.runtime.temporal.passing import Passing
@@ -55,9 +55,10 @@ EMPTY = "-"  # the fingerprint of a log without events
 class TemporalEngine(Answers):
     """The runs of a log, driven by Temporal."""
 
-    def __init__(self, world: World, address: Address) -> None:
+    def __init__(self, world: World, address: Address, known: Credentials) -> None:
         self.world = world
         self.address = address
+        self.known = known
         self.path = CallPath(world, STANDARD)
         self.versions = Versions(world, self.path, STANDARD)
         self.journals = Journals(world, self.versions)
@@ -80,7 +81,7 @@ class TemporalEngine(Answers):
         if self._made is None or self._made.log == EMPTY:
             log = await fingerprint(self.world.store) or EMPTY
             if self._made is None:
-                self._made = await Cluster.connect(self.address, log)
+                self._made = await Cluster.connect(self.address, log, known=self.known)
             self._made.log = log
         return self._made
 

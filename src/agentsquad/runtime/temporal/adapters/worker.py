@@ -34,7 +34,7 @@ from agentsquad.runtime.temporal.adapters.client import (
 from agentsquad.runtime.temporal.adapters.driving import Binding, Bound, DrivenRun
 from agentsquad.runtime.temporal.adapters.hands import Hands
 from agentsquad.runtime.temporal.adapters.recovery import OpenRuns, recover
-from agentsquad.runtime.temporal.address import Address
+from agentsquad.runtime.temporal.address import Address, Credentials
 from agentsquad.runtime.temporal.contract import Served
 
 POLL_MS = 500
@@ -50,9 +50,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class TemporalWorker:
     """Serves one log on one queue."""
 
-    def __init__(self, world: World, address: Address) -> None:
+    def __init__(self, world: World, address: Address, known: Credentials) -> None:
         self.world = world
         self.address = address
+        self.known = known
         self.hands: Hands | None = None
         self._runs = OpenRuns(world.store)
         self._ran: dict[tuple[str, int], Version | SquadError] = {}
@@ -89,7 +90,7 @@ class TemporalWorker:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Hands]:
         """Take work from the queue meanwhile."""
-        await Cluster.connect(self.address, "")  # before anything is written
+        await Cluster.connect(self.address, "", known=self.known)  # before anything is written
         log = await self._sign_in()
         store, registry = self.world.store, self.world.registry
         who = identity(registry, log)
@@ -97,6 +98,7 @@ class TemporalWorker:
             self.address,
             log,
             who=who,
+            known=self.known,
             data=converter(ClaimCodec(store, log, self._prepare)),
         )
         lost_after = self.address.lost_after_ms

@@ -236,33 +236,39 @@ async def test_a_commit_whose_connection_was_lost_is_written_exactly_once(
     ledger.close()
 
 
-async def test_a_commit_lost_for_good_poisons_the_log_until_it_is_opened_again(
-    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("written", [False, True])
+async def test_a_commit_lost_while_the_server_stays_away_is_of_unknown_outcome(
+    written: bool, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And when it is back the log goes on from what is there."""
     ledger = kit.open_test_ledger(postgresql_url)
-    monkeypatch.setattr(wires, "PATIENCE_S", 0.1)
+    await ledger.store.append([kit.event("s", n=0)])
     run = wires.Wire.run
+    volume = ledger.store.volume
+
+    def away(self: Any) -> Any:
+        raise wires.LostError("no server")
 
     def cut(self: Any, *commands: Any) -> Any:
-        if any(statement is wires.COMMIT for statement, _ in commands):
-            monkeypatch.setattr(wires.Wire, "_connect", lambda self: self._lost_for_good())
+        if self is volume._wire and any(one is wires.COMMIT for one, _ in commands):
+            if written:
+                run(self, *commands)
+            monkeypatch.setattr(wires.Wire, "_connect", away)
             self.drop()
         return run(self, *commands)
 
-    def lost(self: Any) -> Any:
-        raise wires.LostError("no server")
-
-    monkeypatch.setattr(wires.Wire, "_lost_for_good", lost, raising=False)
+    monkeypatch.setattr(wires, "PATIENCE_S", 0.1)
     monkeypatch.setattr(wires.Wire, "run", cut)
-    for _ in range(2):
+    for code in ("ledger.unknown", "ledger.unreachable"):
         with pytest.raises(SquadError) as caught:
-            await ledger.store.append([kit.event()])
-        assert caught.value.code == "ledger.poisoned"
+            await ledger.store.append([kit.event("s", n=1)])
+        assert caught.value.code == code
     monkeypatch.undo()
-    ledger.close()
-    ledger = kit.open_test_ledger(postgresql_url)
-    await ledger.store.append([kit.event()])
-    assert await ledger.store.size() == 1
+    there = [e.payload["n"] for e in await ledger.store.read_stream("s")]
+    assert there == ([0, 1] if written else [0])
+    await ledger.store.append([kit.event("s", n=2)], expect={"s": len(there)})
+    assert [e.payload["n"] for e in await ledger.store.read_stream("s")] == [*there, 2]
+    assert (await verify(ledger, lambda done, total: None)).valid
     ledger.close()
 
 

@@ -328,13 +328,14 @@ class Restarted:
         self.server.start()
         self.url = str(self.server.described["url"])
 
-    def restart(self, *, kill: bool) -> None:
+    def restart(self, *, kill: bool, away_s: float = 0.0) -> None:
         """End it, in order or not, and start it again at the same place."""
         if kill:
             self.server.process.kill()
             self.server.process.wait()
         else:
             self.server.stop()
+        time.sleep(away_s)
         self.server.log.write_text("")
         self.server.start()
 
@@ -349,17 +350,21 @@ def own_server(postgresql_server: dict[str, Any]) -> Iterator[Restarted]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("kill", [False, True], ids=["in order", "killed"])
+@pytest.mark.parametrize(
+    ("kill", "away_s"),
+    [(False, 0.0), (True, 0.0), (True, 12.0)],
+    ids=["in order", "killed", "away for longer than anybody waits"],
+)
 def test_a_server_that_starts_again_is_found_again_and_nothing_is_lost(
-    kill: bool, start: Start, own_server: Restarted, tmp_path: Path
+    kill: bool, away_s: float, start: Start, own_server: Restarted, tmp_path: Path
 ) -> None:
     first, second = start(own_server.url), start(own_server.url)
     first.ask("join")
     second.ask("join")
     run = first.ask("start", workflow="batch", n=40)
     until(lambda: len(paid(tmp_path)) > 5)
-    own_server.restart(kill=kill)
-    assert first.ask("wait", run=run)["output"] == 40
+    own_server.restart(kill=kill, away_s=away_s)
+    until(lambda: second.ask("wait", run=run).get("output") == 40, 60)
     assert set(paid(tmp_path).values()) == {1} and len(paid(tmp_path)) == 40
     told = second.ask("start", workflow="waits", n=0)
     until(lambda: "signal.waiting" in second.ask("types", run=told))

@@ -151,7 +151,7 @@ class SharedEngine:
                     pause = await self._stand_by()
                 elif self._falling is None and not self._tenure.renew(self._ttl_ms):
                     await self.step_down()
-                elif away:  # runs that could not be written stand still
+                elif away or self._stalled():
                     await self._inner.recover(wait=False)
                 away = False
             except ClosedError:
@@ -167,6 +167,11 @@ class SharedEngine:
             finally:
                 nap.cancel()
                 heard.cancel()
+
+    def _stalled(self) -> bool:
+        """Whether runs stand still because the server was away."""
+        stuck = self._inner.stuck.values()
+        return any(isinstance(error, UnavailableError) for error in stuck)
 
     async def _stand_by(self) -> float:
         """Take over if nobody drives; return when to look again."""

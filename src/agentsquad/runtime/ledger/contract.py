@@ -450,6 +450,13 @@ class LapsedError(UnavailableError):
     code = "ledger.lapsed"
 
 
+class OutcomeUnknownError(UnavailableError):
+    """The server was lost amid a commit and stayed away: whether it was written
+    shows when the log is read again."""
+
+    code = "ledger.unknown"
+
+
 class FencedError(UnavailableError):
     """Another process drives the runs now; nothing was written."""
 
@@ -521,6 +528,7 @@ __all__ = [
     "Ledger",
     "LostError",
     "NewEvent",
+    "OutcomeUnknownError",
     "PoisonedError",
     "ReadFailedError",
     "ReadOnlyError",

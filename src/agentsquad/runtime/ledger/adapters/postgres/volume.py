@@ -48,7 +48,7 @@ from agentsquad.runtime.ledger.contract import (
     DamagedError,
     Head,
     LapsedError,
-    PoisonedError,
+    OutcomeUnknownError,
     Row,
     StreamHead,
     UnreachableError,
@@ -260,10 +260,10 @@ class PostgresVolume:
                 last = batch.rows[-1]
                 written = any(row.header == last.header for row in self.rows([last.seq]))
         except (UnreachableError, LostError) as still:
-            raise PoisonedError(
+            raise OutcomeUnknownError(
                 f"{self._wire.target.shown} was lost amid a commit; whether it was written is"
                 " unknown",
-                hint="when the server answers again, open the ledger again",
+                hint="when the server answers again, read before you try again",
                 private=f"{error}; {still}",
             ) from error
         if written:

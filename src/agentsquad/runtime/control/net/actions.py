@@ -45,6 +45,21 @@ class CheckInput(msgspec.Struct, frozen=True, kw_only=True):
     net: Annotated[
         str | None, Meta(description="only the net or workflow of this name", examples=["n1"])
     ] = None
+    pnml: Annotated[
+        str | None, Meta(description="write the nets to this PNML file", examples=["flow.pnml"])
+    ] = None
+    simulate: Annotated[
+        bool, Meta(description="simulate workflows too: times, waits and the bottleneck")
+    ] = False
+    model: Annotated[
+        str | None,
+        Meta(
+            description="YAML file with arrivals, durations and resources to simulate",
+            examples=["model.yaml"],
+        ),
+    ] = None
+    cases: Annotated[int, Meta(description="how many cases to simulate", ge=20)] = 2_000
+    seed: Annotated[int, Meta(description="seed of the simulation")] = 1
 
 
 @action(
@@ -52,7 +67,12 @@ class CheckInput(msgspec.Struct, frozen=True, kw_only=True):
     effect=Effect.READ,
     cli=("check",),
     positional=("file",),
-    examples=("squad check flow.yaml", "squad check net.pnml --seconds 60 -o json"),
+    examples=(
+        "squad check flow.yaml",
+        "squad check net.pnml --seconds 60 -o json",
+        "squad check flow.yaml --simulate --model model.yaml",
+        "squad check flow.py --pnml flow.pnml",
+    ),
 )
 def check_file(ctx: Context, value: CheckInput) -> CheckOutput:
     """Check whether workflows or Petri nets can get stuck.
@@ -63,9 +83,10 @@ def check_file(ctx: Context, value: CheckInput) -> CheckOutput:
     transition can never happen. Each answer comes with a firing sequence or
     the way it was proven, or is null with a reason. The exit code is 0 when
     nothing is wrong, 1 when something is, 10 when a bound was reached before
-    it was known, 2 when the file is not valid.
+    it was known, 2 when the file is not valid. With `simulate` cases go through
+    the workflow, for how long they take and who is short of time.
     """
-    from agentsquad.runtime.control.net.check import Language, Limits, check
+    from agentsquad.runtime.control.net.check import Asked, Language, Limits, check
 
     clock = ctx.port(Clock)  # type: ignore[type-abstract]
     files = ctx.port(NetFile)  # type: ignore[type-abstract]
@@ -80,4 +101,15 @@ def check_file(ctx: Context, value: CheckInput) -> CheckOutput:
     limits = Limits(clock.monotonic_ms, value.seconds, value.states, value.net)
     expressions = ctx.port(Expressions)  # type: ignore[type-abstract]
     language = Language(ctx.port(Registry).kinds, expressions, imported)
-    return check(value.file, data, limits, language)
+    asked = Asked(
+        pnml=value.pnml is not None,
+        simulate=value.simulate or value.model is not None,
+        model="" if value.model is None else files.read(value.model).decode("utf-8", "replace"),
+        cases=value.cases,
+        seed=value.seed,
+    )
+    found, document = check(value.file, data, limits, language, asked)
+    if value.pnml is None:
+        return found
+    files.write(value.pnml, document)
+    return msgspec.structs.replace(found, written=value.pnml)

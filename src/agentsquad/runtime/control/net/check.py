@@ -6,15 +6,24 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from agentsquad.kernel.resource import Kind
 from agentsquad.runtime.control.contract import Expressions
 from agentsquad.runtime.control.net.bounds import Bounds
-from agentsquad.runtime.control.net.contract import CheckOutput, NetFileError, NetVerdict
+from agentsquad.runtime.control.net.contract import (
+    CheckOutput,
+    ModelError,
+    NetFileError,
+    NetVerdict,
+    Simulation,
+)
 from agentsquad.runtime.control.net.flow import Flow, judge_flow
 from agentsquad.runtime.control.net.judge import Judge
 from agentsquad.runtime.control.net.manifest import constant_by, manifest_flow
 from agentsquad.runtime.control.net.petri import Net
 from agentsquad.runtime.control.net.pnml import read_nets
+from agentsquad.runtime.control.net.simulate import Model, as_flow, simulate
 
 N = TypeVar("N", Net, Flow)
 WORKFLOW = "AgentWorkflow"
@@ -27,6 +36,16 @@ class Language(NamedTuple):
     kinds: Mapping[str, Kind]
     expressions: Expressions
     imported: Callable[[str], str | None] = lambda path: None
+
+
+class Asked(NamedTuple):
+    """What is asked for besides the verdicts."""
+
+    pnml: bool = False
+    simulate: bool = False
+    model: str = ""
+    cases: int = 2_000
+    seed: int = 1
 
 
 class Limits(NamedTuple):
@@ -42,14 +61,58 @@ class Limits(NamedTuple):
         return Bounds(self.clock, self.seconds, self.states)
 
 
-def check(file: str, data: bytes, limits: Limits, language: Language) -> CheckOutput:
-    """Return what is known of the nets or workflows of a file."""
+def check(
+    file: str, data: bytes, limits: Limits, language: Language, asked: Asked
+) -> tuple[CheckOutput, bytes]:
+    """Return what is known of the nets or workflows of a file, and they
+    themselves as PNML if that was asked for."""
     kind = kind_of(file, data)
+    flows: Sequence[Flow | None]
     if kind == "pnml":
         nets = chosen(read_nets(data, file), file, limits)
-        return summed(file, kind, [Judge(net, limits.bounds()).judge() for net in nets])
-    flows = chosen(compiled(file, data, kind, language), file, limits)
-    return summed(file, kind, [judge_flow(flow, limits.bounds()) for flow in flows])
+        verdicts = [Judge(net, limits.bounds()).judge() for net in nets]
+        flows = [as_flow(net, file) for net in nets] if asked.simulate else []
+    else:
+        compiled_flows = chosen(compiled(file, data, kind, language), file, limits)
+        verdicts = [judge_flow(flow, limits.bounds()) for flow in compiled_flows]
+        flows, nets = compiled_flows, [flow.net for flow in compiled_flows]
+    found = summed(file, kind, verdicts)
+    if asked.simulate:
+        simulations = {flow.net.id: _simulated(flow, asked) for flow in flows if flow is not None}
+        if not simulations:
+            raise ModelError(
+                f"{file} has no workflow net: one place to begin in, one to end in",
+                hint="simulate a manifest, a Python workflow or a workflow net",
+            )
+        found = msgspec.structs.replace(found, simulations=simulations)
+    return found, _document(nets, file) if asked.pnml else b""
+
+
+def _document(nets: Sequence[Net], file: str) -> bytes:
+    from agentsquad.runtime.control.net.export import written
+
+    for net in nets:
+        if net.unsupported is not None:
+            raise ModelError(
+                f"{file}: net {net.id!r} cannot be written: {net.unsupported}",
+                hint="only place/transition nets can be written",
+            )
+    return written(nets)
+
+
+def _simulated(flow: Flow, asked: Asked) -> Simulation:
+    from agentsquad.kernel import manifest
+
+    documents = manifest.read(asked.model, "model") if asked.model.strip() else []
+    value = documents[0].value if documents else {}
+    try:
+        model = msgspec.convert(value, Model)
+    except msgspec.ValidationError as error:
+        raise ModelError(
+            f"the model is not valid: {error}",
+            hint="see the page on checking a workflow for its fields",
+        ) from None
+    return simulate(flow, model, asked.cases, asked.seed)
 
 
 def compiled(file: str, data: bytes, kind: str, language: Language) -> list[Flow]:

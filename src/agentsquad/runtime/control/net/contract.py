@@ -71,6 +71,55 @@ class Soundness(msgspec.Struct, frozen=True, kw_only=True):
     stuck: Witness | None = None
 
 
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """A mean and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How a resource fared; waits are in seconds."""
+
+    resource: str
+    capacity: int
+    utilisation: Estimate
+    wait: Estimate
+    waiting_most: int
+
+
+class StepUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a step was done for a case, and its times in seconds."""
+
+    step: str
+    per_case: float
+    work: float
+    wait: float
+
+
+class Simulation(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of simulating; times are in seconds.
+
+    `bottleneck` is the resource with the highest utilisation, or the step that
+    takes most of a case's time. `stable` is false where more arrives than can
+    be done, so that waits have no mean.
+    """
+
+    cases: int
+    completed: int
+    failed: int
+    seed: int
+    per_hour: Estimate
+    duration: Estimate
+    p50: float
+    p95: float
+    steps: list[StepUse]
+    resources: list[ResourceUse]
+    bottleneck: str
+    stable: bool
+
+
 class NetVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one net.
 
@@ -121,7 +170,8 @@ class CheckOutput(msgspec.Struct, frozen=True, kw_only=True):
     all; `witness` is the first. `unbounded` and `dead` are ids, with the net
     before them (`net/id`) where there are several; null when not all is known.
     `reasons` says why, by question. `findings` tell what is wrong in words;
-    `nets` has the whole verdict of each net.
+    `nets` has the whole verdict of each net, `simulations` what came of
+    simulating them, and `written` is the PNML file they were written to.
     """
 
     file: str
@@ -140,6 +190,8 @@ class CheckOutput(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, str]
     findings: list[Finding]
     nets: list[NetVerdict]
+    simulations: dict[str, Simulation] = {}
+    written: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -191,3 +243,9 @@ class WorkflowStuckError(ConflictError):
     is not taken."""
 
     code = "workflow.stuck"
+
+
+class ModelError(InvalidError):
+    """What is to be simulated cannot be."""
+
+    code = "check.model"

@@ -9,7 +9,7 @@ choices unless their text has a value without any input.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agentsquad.runtime.control.contract import ExpressionError
@@ -99,6 +99,7 @@ class _Compiler:
             build.move(f"nothing to undo of {node}", [at, untouched], [after])
             at = after
         build.move("give up", [at], [given_up])
+        self.updates()
         # The end of a run is no deadlock: it may stand there for ever.
         build.move("completed stays", [], [], reads=[finished])
         build.move("failed stays", [], [], reads=[given_up])
@@ -192,6 +193,8 @@ class _Compiler:
         build, name = self.build, node["id"]
         line = self.line_of(at)
         begin, because = running, ""
+        if "catch" in node:
+            ends = self.caught(node, at, ends)
         holds = self.holds(node.get("when"))
         if "when" in node:
             begin = build.place(f"{name} chosen")
@@ -204,30 +207,20 @@ class _Compiler:
             if holds is None:
                 build.move(f"{name} condition fails", [running], [ends.failed])
         if "foreach" in node or "loop" in node:
-            because = self.repeated(node, line, begin, ends) or because
+            self.repeated(node, at, (begin, line, because), ends)
             return
         self.body(node, at, (begin, line, because), ends)
 
-    def repeated(self, node: Node, line: int, begin: int, ends: _Ends) -> str:
+    def repeated(self, node: Node, at: str, start: tuple[int, int, str], ends: _Ends) -> None:
         """Add a node that is done for each element or while a condition
         holds."""
         build, name = self.build, node["id"]
-        at = next(p for p, one in self._places() if one is node)
+        begin, line, because = start
         rounds = _Ends(build.place(f"{name} round done"), ends.failed)
         turn = build.place(f"{name} round")
-        because = ""
         if "foreach" in node:
-            items = self.constant(node["foreach"])
-            if items == []:
-                because = f"its list {node['foreach']!r} is always empty"
-            else:
-                build.move(f"{name} first", [begin], [turn])
-                build.move(f"{name} next", [rounds.done], [turn])
-                build.move(f"{name} last", [rounds.done], [ends.done])
-            if not isinstance(items, list) or not items:
-                build.move(f"{name} none", [begin], [ends.done])
-            if items is UNKNOWN:
-                build.move(f"{name} no list", [begin], [ends.failed])
+            why = self.each(name, node["foreach"], (begin, turn, rounds.done), ends)
+            because = because or why
         else:
             holds = self.holds(node["loop"]["while"])
             build.move(f"{name} looks", [rounds.done], [begin])
@@ -239,12 +232,21 @@ class _Compiler:
             if holds is not True:
                 build.move(f"{name} leaves", [begin], [ends.done])
         self.body(node, at, (turn, line, because), rounds)
-        return because
 
-    def _places(self) -> Iterator[tuple[str, Node]]:
-        from agentsquad.runtime.control.graph import walk_nodes
-
-        return walk_nodes(self.spec["graph"]["nodes"], "/graph/nodes")
+    def each(self, name: str, over: str, rounds: tuple[int, int, int], ends: _Ends) -> str:
+        """Add rounds over a list; return why there are none, if so."""
+        build = self.build
+        begin, turn, done = rounds
+        items = self.constant(over)
+        if items != []:
+            build.move(f"{name} first", [begin], [turn])
+            build.move(f"{name} next", [done], [turn])
+            build.move(f"{name} last", [done], [ends.done])
+        if not isinstance(items, list) or not items:
+            build.move(f"{name} none", [begin], [ends.done])
+        if items is UNKNOWN:
+            build.move(f"{name} no list", [begin], [ends.failed])
+        return f"its list {over!r} is always empty" if items == [] else ""
 
     def body(self, node: Node, at: str, begin: tuple[int, int, str], ends: _Ends) -> None:
         """Add what a node does, and how it is undone."""
@@ -261,6 +263,10 @@ class _Compiler:
             self.siblings(node["nodes"], f"{at}/nodes", entered, inner)
         elif "branch" in node:
             self.branch(node, at, (start, line, because), inner)
+        elif "race" in node:
+            self.race(node, at, (start, line, because), inner)
+        elif "pipeline" in node:
+            self.pipeline(node, at, (start, line, because), inner)
         else:
             self.once(node, (start, line, because), inner)
 
@@ -279,10 +285,59 @@ class _Compiler:
         asked = build.place(f"{name} asked", waits=waits)
         word = Word(step=name, text=text, line=line, because=because)
         build.move(name, [start], [asked], word=word)
-        build.move(f"{name} answered", [asked], [ends.done])
+        if "fail" not in node:
+            build.move(f"{name} answered", [asked], [ends.done])
         build.move(f"{name} fails", [asked], [ends.failed], aside=f"step {name!r} fails")
         if node.get("retryPolicy") or self.spec.get("retryPolicy"):
             build.move(f"{name} is tried again", [asked], [start])
+
+    def caught(self, node: Node, at: str, ends: _Ends) -> _Ends:
+        """Add what is done instead when a node failed; return its new ends."""
+        build, name = self.build, node["id"]
+        failed, instead = build.place(f"{name} caught"), build.place(f"{name} instead")
+        build.move(f"{name} is caught", [failed], [instead])
+        if "codes" in node["catch"]:
+            build.move(f"{name} is not caught", [failed], [ends.failed])
+        self.siblings(node["catch"]["nodes"], f"{at}/catch/nodes", instead, ends)
+        return _Ends(ends.done, failed)
+
+    def race(self, node: Node, at: str, begin: tuple[int, int, str], ends: _Ends) -> None:
+        """Add alternatives, of which the first that is done counts."""
+        build, name = self.build, node["id"]
+        start, line, because = begin
+        racing = build.place(f"{name} races")
+        word = Word(step=name, text=f"{name!r} races", line=line, because=because)
+        build.move(name, [start], [racing], word=word)
+        for index, one in enumerate(node["race"]):
+            begun = build.place(f"{name} alternative {index + 1}")
+            build.move(f"{name} to {index + 1}", [racing], [begun])
+            self.siblings(one["nodes"], f"{at}/race/{index}/nodes", begun, ends)
+
+    def pipeline(self, node: Node, at: str, begin: tuple[int, int, str], ends: _Ends) -> None:
+        """Add stages an element goes through, for any number of elements."""
+        build, name = self.build, node["id"]
+        start, line, because = begin
+        turn, done = build.place(f"{name} element"), build.place(f"{name} element done")
+        opened = build.place(f"{name} opened")
+        word = Word(step=name, text=f"{name!r} begins", line=line, because=because)
+        build.move(name, [start], [opened], word=word)
+        self.each(name, node["pipeline"]["over"], (opened, turn, done), ends)
+        stages = node["pipeline"]["stages"]
+        for index, stage in enumerate(stages):
+            last = index == len(stages) - 1
+            after = done if last else build.place(f"{name} after stage {index + 1}")
+            inner = _Ends(after, ends.failed)
+            self.node(stage, f"{at}/pipeline/stages/{index}", turn, inner)
+            turn = after
+
+    def updates(self) -> None:
+        """Add what others may have done at any time of the run."""
+        build = self.build
+        for name, update in self.spec.get("updates", {}).items():
+            idle = build.place(f"no update {name}", 1)
+            told = build.place(f"update {name}")
+            build.move(f"update {name} comes", [idle], [told])
+            self.siblings(update["nodes"], f"/updates/{name}/nodes", told, _Ends(idle, idle))
 
     def branch(self, node: Node, at: str, begin: tuple[int, int, str], ends: _Ends) -> None:
         """Add choices: the first whose condition holds, or none."""

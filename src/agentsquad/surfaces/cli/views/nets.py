@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentsquad.surfaces.cli.cell import counted, took
-from agentsquad.surfaces.cli.layout import Page
+from agentsquad.surfaces.cli.layout import Column, Page
 
 SHOWN = 12
 FIRING = 40
@@ -19,6 +19,49 @@ def checked(plain: Any, page: Page) -> None:
         if place:
             page.line("")
         _net(one, page)
+    for name, one in plain["simulations"].items():
+        _simulation(name, one, page)
+    if plain["written"]:
+        page.line(f"written to {plain['written']}")
+
+
+def _simulation(name: str, one: Mapping[str, Any], page: Page) -> None:
+    page.title(f"{name} simulated: {counted(one['cases'], 'case')}, seed {one['seed']}")
+    for words, estimate in (("an hour", one["per_hour"]), ("seconds a case", one["duration"])):
+        page.line(f"{words}: {_estimate(estimate)}")
+    page.line(f"half of them within {one['p50']} s, 95 % within {one['p95']} s")
+    if one["resources"]:
+        page.table(
+            [Column("resource", keep=True), Column("busy"), Column("wait, s"), Column("queue")],
+            [
+                [
+                    f"{use['resource']} × {use['capacity']}",
+                    _estimate(use["utilisation"]),
+                    _estimate(use["wait"]),
+                    str(use["waiting_most"]),
+                ]
+                for use in one["resources"]
+            ],
+        )
+    page.table(
+        [
+            Column("step"),
+            Column("a case", right=True),
+            Column("work, s", right=True),
+            Column("wait, s", right=True),
+        ],
+        [
+            [use["step"], str(use["per_case"]), str(use["work"]), str(use["wait"])]
+            for use in one["steps"]
+        ],
+    )
+    page.line(f"the bottleneck is {one['bottleneck']}")
+    if not one["stable"]:
+        page.line("more arrives than can be done: waits grow without end")
+
+
+def _estimate(one: Mapping[str, Any]) -> str:
+    return f"{one['mean']} ({one['low']} to {one['high']})"
 
 
 def _net(one: Mapping[str, Any], page: Page) -> None:

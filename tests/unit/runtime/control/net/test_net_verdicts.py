@@ -124,13 +124,20 @@ def test_an_empty_net_is_stuck_too() -> None:
 
 
 def test_a_bound_that_is_reached_leaves_null_with_the_reason() -> None:
-    arcs: dict[str, tuple[Side, Side]] = {}
-    for one in range(12):
-        arcs[f"up{one}"] = (f"a{one}", f"b{one}")
-        arcs[f"down{one}"] = (f"b{one}", f"a{one}")
-    wide = net(" ".join(f"a{one}" for one in range(12)), **arcs)
+    table = philosophers(30)
+    seats = len(table.places)
+    taken = tuple(
+        Transition(
+            one.id,
+            one.name,
+            {**one.takes, **({seats: 1} if one.name.startswith("take") else {})},
+            {**one.puts, **({seats: 1} if one.name.startswith("stop") else {})},
+        )
+        for one in table.transitions
+    )
+    guarded = Net("n", "n", (*table.places, Place("seats", "seats", 29)), taken)
     ticks = iter(range(10**9))
-    verdict = Judge(wide, Bounds(lambda: next(ticks) * 10.0, 0.05, 1000)).judge()
+    verdict = Judge(guarded, Bounds(lambda: next(ticks) * 10.0, 0.05, 1000)).judge()
     assert None in (verdict.deadlock, verdict.unbounded, verdict.dead)
     for question in ("deadlock", "unbounded", "dead"):
         known = {"deadlock": verdict.deadlock, "unbounded": verdict.unbounded, "dead": verdict.dead}

@@ -115,6 +115,9 @@ class Forker:
             ) from error
         told = _told(past)
         while instance.end is None:
+            if not instance.commands and told:
+                self.tell(past, log, instance, told.pop(0))
+                continue
             if not instance.commands:
                 raise ForkStuckError(f"run {past.run} waits for nothing and has not ended")
             command = min(instance.commands.values(), key=lambda c: turn(past, log, c))

@@ -178,6 +178,8 @@ class SharedEngine:
         standing = self._tenure.standing(2 * self._ttl_ms)
         if standing.left_ms == 0:
             await self._try_lead()
+        else:  # so that little is left to read when it takes over
+            await self._inner.waiting.keep_up()
         return float(min(self._ttl_ms, standing.left_ms + 1))
 
     async def step_down(self) -> None:

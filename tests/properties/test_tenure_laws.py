@@ -56,6 +56,8 @@ class Model:
             self.token += 1
             self.holder, self.counts = who, ttl == LONG
             self.held[who] = self.token
+        elif self.holder == who:
+            self.held[who] = self.token
 
     def may_write(self, who: int) -> bool:
         return self.held[who] in (None, self.token)

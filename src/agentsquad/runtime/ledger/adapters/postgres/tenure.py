@@ -109,9 +109,11 @@ class Fence:
         [taken, found, *_] = self._wire.ask(
             (_TAKE, [name, int8(ttl_ms)]), (_STANDING, ()), *self._here(ttl_ms)
         )
-        if taken.ntuples:
-            self._held = number(taken.get_value(0, 0))
-        return self._read(found)
+        standing = self._read(found)
+        # Its own already: taken by a question whose answer was lost.
+        if taken.ntuples or (standing.holder == self._id and standing.left_ms):
+            self._held = standing.token
+        return standing
 
     def renew(self, ttl_ms: int) -> bool:
         """Go on holding it; False when another has taken over."""

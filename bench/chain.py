@@ -110,16 +110,18 @@ async def cell(who: str, width: int, seconds: float) -> dict[str, float]:
             loop = Loop(Path(folder, "loop.db"))
             found = await measure(loop.chained, loop, width, seconds)
             loop.close()
-            return found
+            return {**found, "disk_b": peers.weigh(folder) / found["steps"]}
     import engine
 
-    async with engine.engine() as squad:
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
+        async with engine.engine(place=folder) as squad:
 
-        async def run(number: int) -> None:
-            outcome = await squad.wait(await squad.start("chained", peers.PAYLOAD))
-            assert outcome.output["id"] == peers.STEPS
+            async def run(number: int) -> None:
+                outcome = await squad.wait(await squad.start("chained", peers.PAYLOAD))
+                assert outcome.output["id"] == peers.STEPS
 
-        return await measure(run, squad.world.store, width, seconds)
+            found = await measure(run, squad.world.store, width, seconds)
+        return {**found, "disk_b": peers.weigh(folder) / found["steps"]}
 
 
 async def measure(job: peers.Job, store: Any, width: int, seconds: float) -> dict[str, float]:
@@ -162,7 +164,7 @@ def summary(name: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(found: dict[str, dict[str, Any]], lines: dict[str, list[Any]]) -> None:
     """Print it for people; ratios are those within the rounds."""
-    heads = f"{'steps/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'cpu ms':>9}{'MB':>7}{'range':>17}"
+    heads = f"{'steps/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'cpu ms':>9}{'MB':>7}{'B/step':>8}{'range':>17}"
     print(f"{'':<11}{heads}  ours is")
     for name, one in found.items():
         if "failed" in one:
@@ -179,6 +181,7 @@ def table(found: dict[str, dict[str, Any]], lines: dict[str, list[Any]]) -> None
         print(
             f"{name:<11}{one['steps_per_s']:>9,.0f}{one['p50_ms']:>9.2f}{one['p99_ms']:>9.2f}"
             f"{one['cpu_ms_per_workflow']:>9.3f}{one['rss_mb']:>7.1f}"
+            f"{statistics.median(line['disk_b'] for line in told):>8,.0f}"
             f"{f'{low:,.0f}-{high:,.0f}':>17}"
             f"  {'' if times is None else f'{times:.2f} times as fast'}"
         )

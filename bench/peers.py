@@ -129,7 +129,13 @@ def chain_figures(took: list[float], wall: float, cpu: float) -> dict[str, float
         "p99_ms": took[int(len(took) * 0.99)] * 1e3,
         "cpu_ms": cpu / len(took) * 1e3,
         "rss_mb": rss_kb() / 1e3,
+        "steps": STEPS * (len(took) + 50),  # with the warm-up
     }
+
+
+def weigh(folder: str) -> int:
+    """Return the bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
 async def park(start: Job, wake: Job, rest: Callable[[], Awaitable[Any]], size: int) -> Any:
@@ -214,7 +220,8 @@ async def langgraph(cell: str, *args: str) -> dict[str, float]:
                 return await graph.ainvoke(value, config, durability="sync")
 
             if cell == "chain":
-                return await chain(lambda n: run(PAYLOAD, f"c{n}"), int(args[0]), float(args[1]))
+                found = await chain(lambda n: run(PAYLOAD, f"c{n}"), int(args[0]), float(args[1]))
+                return {**found, "disk_b": weigh(folder) / found["steps"]}
             if cell == "start":
                 return {"cpu": (await run(PAYLOAD, "s"))["id"]}
             if cell == "fan":
@@ -263,7 +270,8 @@ async def dbos(cell: str, *args: str) -> dict[str, float]:
 
         product.DBOS.launch()
         if cell == "chain":
-            return await chain(lambda n: chained(PAYLOAD), int(args[0]), float(args[1]))
+            found = await chain(lambda n: chained(PAYLOAD), int(args[0]), float(args[1]))
+            return {**found, "disk_b": weigh(folder) / found["steps"]}
         if cell == "start":
             return {"cpu": (await chained(PAYLOAD))["id"]}
         if cell == "fan":

@@ -84,8 +84,9 @@ def free_ports(count: int) -> list[int]:
 class Client:
     """What talks to the server."""
 
-    def __init__(self, session: Any, ingress: str, admin: str) -> None:
+    def __init__(self, session: Any, ingress: str, admin: str, data: str) -> None:
         self.session = session
+        self.data = data
         self.ingress = ingress
         self.admin = admin
 
@@ -119,7 +120,7 @@ class Client:
 
 
 @contextmanager
-def processes(ports: list[int]) -> Iterator[None]:
+def processes(ports: list[int]) -> Iterator[str]:
     """Have the server and the service running in a folder of their own."""
     node, admin, ingress, own = ports
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
@@ -146,7 +147,7 @@ def processes(ports: list[int]) -> Iterator[None]:
                         )
                     )
             peers.helping[:] = [one.pid for one in started]
-            yield
+            yield f"{folder}/data"
         finally:
             peers.helping.clear()
             for one in started:  # with their children; nothing of it is kept
@@ -160,10 +161,10 @@ async def servers() -> AsyncIterator[Client]:
     ports = free_ports(4)
     _, admin, ingress, own = (f"http://127.0.0.1:{port}" for port in ports)
     limit = aiohttp.ClientTimeout(total=600)
-    with processes(ports):
+    with processes(ports) as data:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
-            client = Client(session, ingress, admin)
+            client = Client(session, ingress, admin, data)
             await client.register(own)
             yield client
 
@@ -178,7 +179,9 @@ async def measure(cell: str, *args: str) -> dict[str, float]:
             return found
 
         if cell == "chain":
-            return await peers.chain(one, int(args[0]), float(args[1]))
+            before = peers.weigh(client.data)
+            found = await peers.chain(one, int(args[0]), float(args[1]))
+            return {**found, "disk_b": (peers.weigh(client.data) - before) / found["steps"]}
         if cell == "start":
             return {"cpu": (await one(0))["id"]}
         if cell == "fan":

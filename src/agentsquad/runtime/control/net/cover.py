@@ -10,26 +10,32 @@ from __future__ import annotations
 
 from agentsquad.runtime.control.net.bounds import Bounds
 from agentsquad.runtime.control.net.contract import Pump, Stage
-from agentsquad.runtime.control.net.petri import Net
-
-OMEGA = float("inf")
-Limit = tuple[float, ...]
+from agentsquad.runtime.control.net.explore import TooManyTokensError
+from agentsquad.runtime.control.net.petri import Net, Packed, bits_for, members
 
 
 class Cover:
-    """The maximal markings with ω, and how each ω came to be."""
+    """The maximal markings with ω, and how each ω came to be.
 
-    def __init__(self, net: Net) -> None:
+    A marking is packed; a place with ω holds the greatest number there is.
+    """
+
+    def __init__(self, net: Net, bits: int) -> None:
         self.net = net
+        self.packed = Packed(net, bits)
         self.complete = False
         self.stopped = ""
-        self.markings: list[Limit] = []
+        self.markings: list[int] = []
+        self.omegas: list[int] = []
         self.parent: list[int] = []
         self.via: list[int] = []
-        self.kept: set[int] = set()
-        self.fired: set[int] = set()
+        self.kept: dict[int, int] = {}
+        self.fired = 0
         # (places, node pumped at, transitions of the loop)
         self.pumps: list[tuple[list[int], int, list[int]]] = []
+        self._ones = self.packed.high >> (bits - 1)
+        self._full = self.packed.high - self._ones
+        self._seen: set[int] = set()
 
     @property
     def unbounded(self) -> list[int]:
@@ -45,84 +51,97 @@ class Cover:
             at = self.parent[at]
         return found[::-1]
 
+    def add(self, at: int, via: int) -> int | None:
+        """Fire a transition in a node; return the new node, None if it is
+        covered."""
+        high = self.packed.high
+        omegas = self.omegas[at] if at >= 0 else 0
+        new = self.packed.start
+        if at >= 0:
+            whole = self._whole(omegas)
+            finite = (self.markings[at] + self.packed.change[via]) & ~whole
+            new = finite | omegas
+            if (finite + (self._ones & ~whole)) & high:
+                raise TooManyTokensError
+        if new in self._seen:
+            return None
+        self._seen.add(new)
+        if any((one - new) & high == high for one in self.kept.values()):
+            return None
+        number = len(self.markings)
+        self.markings.append(new)
+        self.omegas.append(omegas)
+        self.parent.append(at)
+        self.via.append(via)
+        self._accelerate(number)
+        raised = self.markings[number] | high
+        gone = [n for n, one in self.kept.items() if (raised - (one & ~high)) & high == high]
+        for one in gone:
+            del self.kept[one]
+        self.kept[number] = raised
+        return number
+
+    def _whole(self, omegas: int) -> int:
+        """Return the fields with ω, guard bits included."""
+        return omegas | ((omegas + (self._ones & omegas)) & self.packed.high)
+
+    def _accelerate(self, number: int) -> None:
+        """Put ω wherever a loop back to a smaller marking adds."""
+        high, bits = self.packed.high, self.packed.bits
+        grown = True
+        while grown:
+            grown = False
+            loop: list[int] = []
+            at, marking = number, self.markings[number]
+            while self.parent[at] >= 0:
+                loop.append(self.via[at])
+                at = self.parent[at]
+                before = self.markings[at]
+                if ((marking | high) - before) & high != high:
+                    continue
+                more = ((marking - before) + self._full) & high
+                fresh = (more - (more >> (bits - 1))) & ~self.omegas[number]
+                if fresh:
+                    places = [p // bits for p in members(fresh & self._ones)]
+                    self.pumps.append((places, number, loop[::-1]))
+                    self.omegas[number] |= fresh
+                    marking = self.markings[number] = marking | fresh
+                    grown = True
+
 
 def cover(net: Net, bounds: Bounds) -> Cover:
     """Return the cover of a net, or what was found of it in time."""
-    found = Cover(net)
-    moves = [(tuple(t.takes.items()), tuple(t.effect().items())) for t in net.transitions]
-    start: Limit = tuple(float(count) for count in net.start)
-    found.markings.append(start)
-    found.parent.append(-1)
-    found.via.append(-1)
-    found.kept.add(0)
-    waiting = [0]
+    bits = max(6, bits_for(net) + 2)
+    while True:
+        try:
+            return _searched(Cover(net, bits), bounds)
+        except TooManyTokensError:
+            bits *= 2
+
+
+def _searched(found: Cover, bounds: Bounds) -> Cover:
+    packed = found.packed
+    first = found.add(-1, -1)
+    waiting = [] if first is None else [first]
     turn = 0
     while waiting:
         at = waiting.pop()
         if at not in found.kept:
             continue
-        marking = found.markings[at]
-        for number, (takes, effect) in enumerate(moves):
-            if any(marking[place] < weight for place, weight in takes):
-                continue
-            found.fired.add(number)
+        enabled = packed.enabled(found.markings[at])
+        found.fired |= enabled
+        for transition in members(enabled):
+            number = found.add(at, transition)
             turn += 1
             if turn % 64 == 0 and (bounds.over() or len(found.markings) > bounds.states):
                 found.stopped = "time" if bounds.over() else "states"
                 return found
-            after = list(marking)
-            for place, by in effect:
-                after[place] += by
-            _add(found, at, number, after, waiting)
-            if at not in found.kept:
-                break
+            if number is not None:
+                waiting.append(number)
+                if at not in found.kept:
+                    break
     found.complete = True
     return found
-
-
-def _add(found: Cover, at: int, via: int, after: list[float], waiting: list[int]) -> None:
-    markings, kept = found.markings, found.kept
-    new: Limit = tuple(after)
-    if any(_covers(markings[one], new) for one in kept):
-        return
-    number = len(markings)
-    markings.append(new)
-    found.parent.append(at)
-    found.via.append(via)
-    marking = _accelerated(found, number)
-    markings[number] = marking
-    gone = [one for one in kept if _covers(marking, markings[one])]
-    kept.difference_update(gone)
-    kept.add(number)
-    waiting.append(number)
-
-
-def _accelerated(found: Cover, number: int) -> Limit:
-    """Return the marking with ω wherever a loop back to a smaller one adds."""
-    marking = found.markings[number]
-    grown = True
-    while grown:
-        grown = False
-        loop: list[int] = []
-        at = number
-        while found.parent[at] >= 0:
-            loop.append(found.via[at])
-            at = found.parent[at]
-            before = found.markings[at]
-            if not _covers(marking, before):
-                continue
-            more = [p for p, count in enumerate(marking) if before[p] < count < OMEGA]
-            if more:
-                found.pumps.append((more, number, loop[::-1]))
-                marking = tuple(
-                    OMEGA if before[p] < count else count for p, count in enumerate(marking)
-                )
-                grown = True
-    return marking
-
-
-def _covers(upper: Limit, lower: Limit) -> bool:
-    return all(map(float.__ge__, upper, lower))
 
 
 def pumps(found: Cover) -> list[Pump]:

@@ -224,7 +224,8 @@ class Judge:
     def _coverability(self, few: bool = False) -> None:
         bounds = self.bounds.share(0.1 if few else 0.5, 500 if few else 200_000)
         found = cover(self.net, bounds)
-        self.alive.update(found.fired)
+        fired = set(members(found.fired))
+        self.alive |= fired
         if found.pumps:
             self.some_unbounded = True
             self.pumps = pumps(found)
@@ -238,7 +239,7 @@ class Judge:
         self.unbounded = found.unbounded
         self.methods["unbounded"] = how
         for number in range(len(self.net.transitions)):
-            if number not in found.fired:
+            if number not in fired:
                 self.dead.setdefault(number, "not enabled in any coverable marking")
         self.methods["dead"] = how
         self._cover_excludes(found)

@@ -363,14 +363,18 @@ async def _poke(s: CrashSquad, *, twice: bool) -> bool:
     for stream, _ in await s.ledger.store.streams("run/"):
         events = await s.ledger.store.read_stream(stream)
         kinds = {event.type for event in events}
-        wants = "poked" in str(events[0].payload["input"])
+        began = events[0].payload
+        wants = "poked" in str(began["input"]) and began["workflow"] == "program"
         if not wants or "update.accepted" in kinds or events[-1].type in END_EVENTS:
             continue
+        taken = False
         for _ in range(1 + twice):
             with contextlib.suppress(ConflictError, MissingError):
                 taking = {"actor": "person:ada", "key": "poke", "timeout_ms": 0}
                 await s.survive(s.engine.update(stream.removeprefix("run/"), "poke", 7, **taking))
-        return True
+                taken = True
+        if taken:
+            return True
     return False
 
 

@@ -56,11 +56,22 @@ def check_runs(oracle: SquadOracle, journals: Journals) -> None:
         error = events[-1].payload.get("error") if events[-1].type == "run.failed" else None
         if error is not None and error["class"] in ("BugError", "IntegrityError"):
             oracle.find("runs fail for a reason", f"{run}: {error}")
+        _check_updates(oracle, run, events)
         for name in ("effect.confirmed", "effect.failed"):
             places = Counter(e.payload["position"] for e in events if e.type == name)
             for position, count in places.items():
                 if count > 1:
                     oracle.find("an effect ends once", f"{run} {position}: {count} times {name}")
+
+
+def _check_updates(oracle: SquadOracle, run: str, events: list[Event]) -> None:
+    """What a run took is answered once, by a key once, before it ends."""
+    taken = Counter(e.payload["key"] for e in events if e.type == "update.accepted")
+    said = Counter(
+        e.payload["key"] for e in events if e.type in ("update.completed", "update.failed")
+    )
+    if taken != said or any(count > 1 for count in taken.values()):
+        oracle.find("an update is answered once", f"{run}: took {taken}, answered {said}")
 
 
 def check_effects(oracle: SquadOracle, journals: Journals, transfers: list[Transfer]) -> None:
@@ -125,6 +136,8 @@ def _numbers(node: Any, kind: str) -> list[int]:
     name, value = node
     if name == kind:
         return [value]
+    if name == "told":
+        return _numbers(value[0], kind)
     if name in ("seq", "par"):
         return [number for one in value for number in _numbers(one, kind)]
     if name == "try":

@@ -20,6 +20,7 @@ from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.contract import Engine, EngineBusyError, Lease
 from agentsquad.runtime.engine.door import Ports, World
+from agentsquad.runtime.engine.intervening import Wish
 from agentsquad.runtime.engine.shell import EmbeddedEngine
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.resilience.budget import Limit
@@ -37,6 +38,8 @@ from agentsquad.testing.simulator.workload import (
     Teller,
 )
 
+ANSWERED = ("approval", "intervention")  # with yes or no
+MOVER = "person:cleo"
 WATCH_MS = 150
 
 
@@ -211,7 +214,21 @@ class Office:
         if op == "cancel":
             return await engine.cancel(run, actor="person:ada", reason="not wanted any more")
         if op == "inbox":
-            return [(item.id, item.requester) for item in await engine.inbox()]
+            asked = [item for item in await engine.inbox() if item.kind in ANSWERED]
+            return [(item.id, item.requester) for item in asked]
+        if op == "poke":
+            taken = {"actor": "person:ada", "key": message["key"], "timeout_ms": 0}
+            return msgspec.to_builtins(await engine.update(run, "poke", message["n"], **taken))
+        if op == "move":
+            given = {"input": {"n": 1}} if message["means"] == "patch" else {}
+            wish = Wish(
+                run=run,
+                means=message["means"],
+                position=message["position"],
+                reason="a slip",
+                given=given,
+            )
+            return (await engine.intervene(wish, actor=MOVER)).id
         if op == "answer":
             return await engine.answer(
                 message["item"], approve=message["approve"], approver=message["who"], reason="seen"

@@ -80,6 +80,24 @@ class People:
                     self._chance.pick(self._desks), op="signal", run=run, name=name, value=name
                 )
 
+    async def poke(self) -> None:
+        """Update the runs that wait for it, by a key, twice now and then."""
+        while not self.leaving:
+            await asyncio.sleep(self._chance.between(20, 200) / 1000)
+            for run, number in self._oracle.pokable():
+                for _ in range(1 + self._chance.happens(0.3)):
+                    desk = self._chance.pick(self._desks)
+                    await self.say(desk, op="poke", run=run, n=number, key="poke")
+
+    async def move(self) -> None:
+        """Have steps that stand still tried again otherwise, or given up."""
+        while not self.leaving:
+            await asyncio.sleep(self._chance.between(50, 300) / 1000)
+            for run, position in self._oracle.still():
+                means = "fail" if self._chance.happens(0.2) else "patch"
+                desk = self._chance.pick(self._desks)
+                await self.say(desk, op="move", run=run, position=position, means=means)
+
     async def change_minds(self, among: int) -> None:
         """Cancel a run now and then."""
         for _ in range(among):

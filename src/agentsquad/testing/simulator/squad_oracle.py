@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from agentsquad.kernel.errors import BugError, IntegrityError, SquadError
 from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.runtime.engine.hands import HAND, standing_still
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.testing.simulator.bank import Transfer
 from agentsquad.testing.simulator.oracle import Oracle
 from agentsquad.testing.simulator.trace import Trace
+
+POKED = 400  # from here on are the numbers that updates pay
 
 HALTED, LIFTED = "control.halted", "control.resumed"
 
@@ -97,6 +100,33 @@ class SquadOracle(Oracle):
                     names[name] = names.get(name, 0) + (event.type == "signal.waiting") * 2 - 1
             found += [(run, name) for name, count in names.items() if count > 0]
         return [(run, name) for run, name in found if not name.startswith("never")]
+
+    def pokable(self) -> list[tuple[str, int]]:
+        """Return (run, number) of every run that waits to be updated."""
+        return [
+            (run, POKED + events[0].seq % POKED)
+            for run, events in self.journals().items()
+            if run in self.open_runs()
+            and events[0].payload["input"][:1] == ["told"]
+            and not any(event.type == "update.accepted" for event in events)
+        ]
+
+    def still(self) -> list[tuple[str, str]]:
+        """Return (run, position) of every step that stands still while no
+        question about it is open."""
+        found = []
+        for run in self.open_runs():
+            events = self.journals()[run]
+            still = standing_still(events)
+            asked: dict[str, str] = {}  # by question, the step it is about
+            for event in events if still else ():
+                place = (event.payload or {}).get("position", "")
+                if event.type == "approval.requested" and place.startswith(HAND):
+                    asked[place] = event.payload["input"]["position"]
+                elif event.type in ("approval.given", "approval.refused"):
+                    asked.pop(place, None)
+            found += [(run, one) for one in sorted(still) if one not in asked.values()]
+        return found
 
     def unknown(self) -> list[tuple[str, str, str, int]]:
         """Return (run, position, key, seq) of effects that were sent and have

@@ -53,6 +53,7 @@ class SquadWorld:
         self._unknown: dict[tuple[str, str, str, int], float] = {}
         self.people = People(self.network, self.oracle, chance.fork("people"), self.programs)
         self.author = Author(chance.fork("author"))
+        self.told = chance.fork("told")
         self.stopping = False
         self.budget: int | None = None
 
@@ -90,12 +91,15 @@ class SquadWorld:
 
     def _busy_people(self) -> list[asyncio.Future[None]]:
         chance, people = self.chance, self.people
-        doing = []
+        telling = self.told.happens(0.35)
+        doing = [people.poke(), people.move()] if telling else []
         if chance.happens(0.5):
             self.budget = PRICE * chance.between(1, 8)
             doing.append(people.insist("engine", op="limit", micros=self.budget))
         for number in range(chance.between(1, 5)):
             program = self.author.write()
+            if telling and self.told.happens(0.5):
+                program = self.author.told(program)
             self.trace.note("people", f"want {program}")
             self.wanted.add(f"k{number}")
             for _ in range(1 + chance.happens(0.15)):

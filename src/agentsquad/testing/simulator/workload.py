@@ -160,8 +160,25 @@ async def _approved(ctx: Any, asked: int, paid: int) -> Any:
 
 @workflow("program")
 async def program(ctx: Any, value: list[Any]) -> Any:
-    """Interpret a program."""
-    return await interpret(ctx, ctx.saga(), value)
+    """Interpret a program; one that is told things stands still until somebody
+    moves it, and waits for an update that pays."""
+    if value[0] != "told":
+        return await interpret(ctx, ctx.saga(), value)
+    tree, unlucky = value[1]
+    opened = ctx.latch()
+
+    async def poke(n: int) -> int:
+        try:
+            paid = await ctx.call("bank.pay", N(n))
+        finally:
+            opened.open()
+        return int(paid.n)
+
+    ctx.on_update("poke", poke)
+    found = await interpret(ctx, ctx.saga(), tree)
+    moved = (await ctx.call("sum.double", N(unlucky), on_failure="wait")).n
+    await opened
+    return [found, moved]
 
 
 PLUGIN = Plugin(
@@ -226,6 +243,10 @@ class Author:
         """Return a number nobody had."""
         self._numbers += 1
         return self._numbers + (BIG if big else 0) * 2 * self._numbers
+
+    def told(self, tree: list[Any]) -> list[Any]:
+        """Return a program that is told things, after what it does itself."""
+        return ["told", [tree, 17 * self.number()]]
 
     def write(self, depth: int = 0) -> list[Any]:
         """Return a program."""

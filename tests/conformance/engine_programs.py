@@ -32,6 +32,7 @@ class Side:
         self.looks = 0
         self.hold: asyncio.Event | None = None
         self.staring = asyncio.Event()
+        self.now = self.most = 0
 
 
 SIDE = Side()
@@ -66,10 +67,16 @@ async def look(ctx, value: N) -> N:
 @action("net.stare", effect=Effect.READ)
 async def stare(ctx, value: N) -> N:
     """Look for as long as it takes."""
-    SIDE.staring.set()
-    await asyncio.sleep(value.n / 1000)
-    if SIDE.hold is not None:
-        await SIDE.hold.wait()
+    side = SIDE
+    side.staring.set()
+    side.now += 1
+    side.most = max(side.most, side.now)
+    try:
+        await asyncio.sleep(value.n / 1000)
+        if side.hold is not None:
+            await side.hold.wait()
+    finally:
+        side.now -= 1
     return value
 
 
@@ -298,6 +305,14 @@ async def asked(ctx, value: N) -> int:
     return total["n"]
 
 
+@workflow("crowd")
+async def crowd(ctx, value: N) -> list:
+    """Everything at once."""
+    stared = await ctx.map(lambda n: ctx.call("net.stare", N(n)), range(value.n), limit=value.n)
+    children = await ctx.parallel(*(ctx.run("child", N(n)) for n in (1, 2, 3, 6)))
+    return [[one.n for one in stared], children]
+
+
 @workflow("decided")
 async def decided(ctx, value: N) -> list:
     decision = await ctx.decide("mail.send", value)
@@ -322,6 +337,6 @@ PLUGIN = Plugin(
     actions=(double, look, stare, do, undo, known, send, ask),
     workflows=(
         steps, failing, retried, sleeper, listener, approved, expiring, child, parent, wide,
-        saga, stopped, limited, slow_step, spender, asked, decided, endless,
+        saga, stopped, limited, slow_step, spender, asked, crowd, decided, endless,
     ),
 )  # fmt: skip

@@ -58,6 +58,7 @@ PROGRAMS = [
     ("limited", 1, True),
     ("slow-step", 1, True),
     ("decided", 1, True),
+    ("crowd", 5, True),
     ("endless", 25, True),
 ]
 

@@ -120,6 +120,17 @@ async def test_a_wait_outlives_its_execution():
         assert (await room.types(run)).count("timer.fired") == 1
 
 
+async def test_no_more_is_under_way_than_temporal_takes(room, monkeypatch):
+    from agentsquad.runtime.temporal.adapters import driving
+
+    monkeypatch.setattr(driving, "BUSY_MAX", 3)
+    monkeypatch.setattr(driving, "CHILDREN_MAX", 2)
+    outcome = await room.run("crowd", N(12))
+    assert outcome.output == [list(range(12)), [2, 4, 6, 12]]
+    assert 1 < world.SIDE.most <= 3
+    assert await kit.verdicts(room, outcome.run) == {"identical"}
+
+
 async def test_who_cancels_in_temporal_cancels_the_run(room):
     run = await room.engine.start("stopped", N(1))
     await room.until(f"{run}/2.0.1", "signal.waiting")

@@ -10,6 +10,7 @@ of the run are the same thing.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
@@ -41,6 +42,9 @@ from agentsquad.runtime.temporal.adapters.claim import Claim
 
 TYPE = "agentsquad-run"
 LOAD_BATCH = 500  # events folded before Temporal may look whether the workflow still lives
+# Temporal takes 2,000 of each in one execution.
+BUSY_MAX = 500
+CHILDREN_MAX = 1000
 LONGEST = timedelta(days=3650)  # how long a step may take is said at the door
 SHORTLY = timedelta(milliseconds=1)
 LOCAL = timedelta(seconds=30)
@@ -93,6 +97,9 @@ class DrivenRun:
         self._moved = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asleep: set[str] = set()
+        self._dropped: set[str] = set()
+        self._later: deque[str] = deque()
+        self._children: set[str] = set()
         self._held: list[str] = []
         self._told = 1
         self._looked = 0
@@ -180,7 +187,7 @@ class DrivenRun:
         self._issue(instance)
         for position in sorted(self._asleep):
             if position not in instance.commands:
-                self._tasks[position].cancel()
+                self._drop(position)
 
     @property
     def _version(self) -> int:
@@ -197,13 +204,31 @@ class DrivenRun:
         instance.again.clear()
         asked, instance.asked = instance.asked, []
         for position in dict.fromkeys(asked):
+            if position in instance.commands:
+                self._later.append(position)
+        self._next(instance)
+
+    def _next(self, instance: Instance) -> None:
+        """Begin what was asked for, as far as there is room."""
+        self._children &= instance.commands.keys()
+        while self._later:
+            position = self._later[0]
             command = instance.commands.get(position)
+            if command is not None and self._crowded(command):
+                return
+            self._later.popleft()
             if command is None:
                 continue
             if self._full():
                 self._held.append(position)
-                continue
-            self._spawn(position, self._carry(instance, position, command))
+            else:
+                self._spawn(position, self._carry(instance, position, command))
+
+    def _crowded(self, command: Command) -> bool:
+        """Whether so much is under way that Temporal would take no more."""
+        if isinstance(command, Child) and len(self._children) >= CHILDREN_MAX:
+            return command.position not in self._children
+        return len(self._tasks) - len(self._asleep) >= BUSY_MAX
 
     def _halt(self, instance: Instance) -> None:
         """Let go of what is not wanted any more. A call that may change the
@@ -214,9 +239,13 @@ class DrivenRun:
             task = self._tasks.get(position)
             if position not in instance.leaving:
                 if task is not None:
-                    task.cancel()
+                    self._drop(position)
             elif task is None and position not in instance.state.effects:
                 instance.asked.append(position)  # to be ended
+
+    def _drop(self, position: str) -> None:
+        self._dropped.add(position)
+        self._tasks[position].cancel()
 
     def _full(self) -> bool:
         """Whether Temporal's history is so long that nothing new is begun in
@@ -232,7 +261,7 @@ class DrivenRun:
         if self._failure is not None or self._closed or self._moved:
             return True
         busy = self._tasks.keys() - self._asleep
-        return bool(self._held) and not busy
+        return bool(self._held) and not busy and not self._later
 
     def _spawn(self, name: str, doing: Coroutine[Any, Any, None]) -> None:
         if name in self._tasks:
@@ -240,10 +269,11 @@ class DrivenRun:
             return
 
         async def watched() -> None:
+            ours = True
             try:
                 await doing
             except asyncio.CancelledError:
-                pass
+                ours = name in self._dropped  # else it is the workflow that is let go of
             except FailureError as error:
                 cause = error.cause if isinstance(error, ActivityError) else error
                 if not isinstance(cause, CancelledError):
@@ -255,6 +285,9 @@ class DrivenRun:
                 self._failure = type(error).__name__
             finally:
                 del self._tasks[name]
+                self._dropped.discard(name)
+            if ours and self._later and self._instance is not None:
+                self._next(self._instance)
 
         self._tasks[name] = asyncio.create_task(watched())
 
@@ -271,6 +304,7 @@ class DrivenRun:
         if not isinstance(command, Child):
             return
         if position not in instance.leaving:
+            self._children.add(position)
             await self._begin_child(child_id(self._claim.run, command))
         if position in instance.leaving and not left and position in instance.commands:
             # It became unwanted meanwhile: now the child is asked to stop.

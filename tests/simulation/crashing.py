@@ -364,7 +364,7 @@ async def _poke(s: CrashSquad, *, twice: bool) -> bool:
         events = await s.ledger.store.read_stream(stream)
         kinds = {event.type for event in events}
         began = events[0].payload
-        wants = "poked" in str(began["input"]) and began["workflow"] == "program"
+        wants = "poked" in str(began["input"]) and began["workflow"] in ("program", "desk")
         if not wants or "update.accepted" in kinds or events[-1].type in END_EVENTS:
             continue
         taken = False

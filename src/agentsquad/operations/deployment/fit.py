@@ -24,7 +24,7 @@ from agentsquad.runtime.engine.command import Ask, Child, Command, Sleep, WaitSi
 from agentsquad.runtime.engine.contract import NonDeterministicError
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.parking import child_id
-from agentsquad.runtime.engine.state import END_EVENTS
+from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
 from agentsquad.runtime.engine.versions import Version
 
 WAITS: Mapping[str, type] = {
@@ -79,7 +79,9 @@ async def misfit(
             return found
     if events[-1].type in END_EVENTS:
         return None
-    return next(filter(None, (_child(instance, child) for child in children)), None)
+    ended = {event.payload["position"] for event in events if event.type in RESOLVING}
+    under_way = [one for one in children if _begun_at(one) not in ended]
+    return next(filter(None, (_child(instance, child) for child in under_way)), None)
 
 
 def _told(error: NonDeterministicError, event: Event) -> Misfit:
@@ -147,8 +149,8 @@ async def _pure(event: Event, version: Version, blobs: BlobStore | None) -> Misf
 def _child(instance: Instance, begun: Event) -> Misfit | None:
     """Return how the code would have begun a child run otherwise."""
     body = begun.payload or {}
-    position = (body.get("parent") or {}).get("position")
-    if position is None or position in instance.state.resolved:
+    position = _begun_at(begun)
+    if position is None:
         return None
     command = instance.commands.get(position)
     child = begun.stream.removeprefix("run/")
@@ -175,6 +177,11 @@ def _child(instance: Instance, begun: Event) -> Misfit | None:
             now=shown(new),
         )
     return None
+
+
+def _begun_at(begun: Event) -> str | None:
+    """Return the step that began a child run."""
+    return ((begun.payload or {}).get("parent") or {}).get("position")
 
 
 def _position(event: Event) -> str | None:

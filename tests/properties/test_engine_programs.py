@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentsquad.kernel.action import Effect, action
+from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import InvalidError, SquadError, UnavailableError
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.determinism.fork import Forker
@@ -28,7 +29,10 @@ from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine.contract import ScopeDeadlineError, TransitionError, workflow
 from agentsquad.runtime.engine.decider import Instance
 from agentsquad.runtime.engine.ids import keyed_id
+from agentsquad.runtime.engine.inbound.contract import Escalation
 from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
+from agentsquad.runtime.engine.restart import RestartError
+from agentsquad.runtime.engine.restarting import restart
 from agentsquad.runtime.engine.state import END_EVENTS, TRANSITIONS, RunState, evolve
 
 _spec = importlib.util.spec_from_file_location(
@@ -146,6 +150,12 @@ async def interpret(ctx: Any, saga: Any, node: list[Any]) -> Any:
             "world.do", N(value), roles=["boss"], because="?", requester="agent:a"
         )
         return (await ctx.call("world.do", N(value), approval=answer)).n
+    if kind == "still":
+        return (await ctx.call("world.do", N(value), on_failure="wait")).n
+    if kind == "ladder":
+        rungs = [Escalation(after_ms=(n + 1) * 60_000, roles=("cfo",)) for n in range(2)]
+        answer = await ctx.approve("world.do", N(value), because="rise 2", escalate=rungs)
+        return [answer.approved, answer.approver]
     if kind == "try":
         try:
             return await interpret(ctx, saga, value)
@@ -269,7 +279,18 @@ BESIDE |= LOOSE
 
 @workflow("program")
 async def program(ctx, value: list) -> Any:
-    return await interpret(ctx, ctx.saga(), value)
+    opened = ctx.latch()
+
+    async def poke(n: int) -> int:
+        found = (await ctx.call("net.look", N(n))).n
+        opened.open()
+        return found
+
+    ctx.on_update("poke", poke)
+    result = await interpret(ctx, ctx.saga(), value)
+    if "poked" in str(value):
+        await opened
+    return result
 
 
 @workflow("chained")
@@ -283,7 +304,9 @@ async def chained(ctx, value: list) -> Any:
 
 
 PLUGIN = Plugin(
-    name="programs", actions=(double, look, do, undo, known), workflows=(program, chained)
+    name="programs",
+    actions=(double, look, do, undo, known, restart),
+    workflows=(program, chained),
 )
 
 numbers = st.integers(0, 13)
@@ -291,11 +314,14 @@ items = st.lists(numbers, max_size=5)
 lucky = st.lists(st.integers(0, 12), max_size=5)  # what fails stops the rest of a stream
 limits = st.integers(1, 3)
 leaves = st.one_of(
-    *(st.tuples(st.just(kind), numbers) for kind in ("pure", "read", "effect", "saga", "ask")),
+    *(
+        st.tuples(st.just(kind), numbers)
+        for kind in ("pure", "read", "effect", "saga", "ask", "still", "ladder")
+    ),
     st.tuples(st.just("sleep"), st.integers(0, 40_000)),
     st.tuples(st.just("signal"), st.sampled_from(["go", "stop"])),
     st.tuples(st.just("late"), st.integers(1, 40_000)),
-    st.tuples(st.just("random"), st.none()),
+    st.tuples(st.just("random"), st.sampled_from([None, "poked"])),
     st.tuples(
         st.just("map"),
         st.tuples(st.sampled_from(sorted(CALLS)), items, limits),
@@ -427,6 +453,55 @@ def test_a_fork_that_changes_nothing_reuses_everything(tree: Any, rhythm: list[i
         assert not found.output_changed
         assert SIDE.calls == calls
         assert sorted(SIDE.received) == received
+
+    asyncio.run(check())
+
+
+def drawless(value: Any) -> Any:
+    """Leave out what chance drew: runs below that are done anew draw again."""
+    if isinstance(value, list):
+        return [drawless(one) for one in value]
+    return None if isinstance(value, float) else value
+
+
+@settings(max_examples=2 * DRAWN)
+@given(programs, rhythms, st.integers(0, 30))
+def test_a_run_done_again_from_any_step_comes_to_the_same(tree: Any, rhythm: list[int], pick: int):
+    async def check() -> None:
+        s, story, _ = await lived(tree, rhythm)
+        run = keyed_id("program", crashing.KEY)
+        journal = await s.ledger.store.read_stream(f"run/{run}")
+        places = dict.fromkeys(e.payload["position"] for e in journal if "position" in e.payload)
+        told = any(e.type == "signal.received" for e in journal)  # it would wait for more
+        if story.status != "completed" or not places or told:
+            return
+        step = list(places)[pick % len(places)]
+        given = {"run": run, "from": step, "reason": "?", "again": True, "wait": False}
+        try:
+            began = await s.engine.invoke("runs.restart", given, actor=Actor.parse("person:ada"))
+        except RestartError as error:
+            assert "undone" in error.message or "approved" in error.message
+            return
+        for _ in range(100):
+            await crashing.settle(30)
+            events = await s.ledger.store.read_stream(f"run/{began.run}")
+            if events[-1].type in END_EVENTS:
+                break
+            if not await crashing._deliver(s, twice=False, approve=True):
+                await s.clock.advance(30_000)
+        assert events[-1].type == "run.completed"
+        assert drawless(events[-1].payload["output"]) == drawless(story.output)
+        taken = events[0].payload["restarts"]["events"]
+        cut = next(n for n, e in enumerate(journal) if e.payload.get("position") == step)
+        kept = {e.payload["position"] for e in journal[:cut] if e.type == "effect.confirmed"}
+        assert kept == {
+            e.payload["position"] for e in events[: taken + 1] if e.type == "effect.confirmed"
+        }
+        assert not kept & {e.payload["position"] for e in events if e.type == "effect.sent"}
+        keys = [key for key, _ in SIDE.received]
+        assert len(keys) == len(set(keys))
+        found = await replay(s.ledger.store, s.registry, began.run)
+        assert found.verdict == "identical"
 
     asyncio.run(check())
 

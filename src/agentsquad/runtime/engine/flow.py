@@ -96,10 +96,15 @@ class Flow:
         self.looked = self.state.version
         return self.state.now_ms
 
+    def due_ms(self, duration_ms: int) -> int:
+        """Return when a time is over that begins now; of what was taken over
+        from another run, that begins with this one."""
+        return max(self.now_ms(), self.state.began_ms) + int(duration_ms)
+
     def random(self) -> float:
         """Return the next number of a sequence fixed by the run's id."""
         self._draws += 1
-        draw = hashlib.sha256(f"{self.state.run}/{self._draws}".encode()).digest()
+        draw = hashlib.sha256(f"{self.state.seed}/{self._draws}".encode()).digest()
         return int.from_bytes(draw[:7], "big") / (1 << 56)
 
     def drop(self, position: str) -> None:
@@ -198,7 +203,7 @@ class Flow:
         """Wait for a time."""
         position = self._position()
         self.asked.append(position)
-        self.commands[position] = Sleep(position=position, due_ms=self.now_ms() + int(duration_ms))
+        self.commands[position] = Sleep(position=position, due_ms=self.due_ms(duration_ms))
         await Wait(position)
 
     async def run(
@@ -351,7 +356,7 @@ class Flow:
     def deadline(self, duration_ms: int) -> None:
         """Fail the run if it still goes on after this time."""
         self.limited = True
-        due = self.now_ms() + duration_ms
+        due = self.due_ms(duration_ms)
         self.ask(Sleep(position=DEADLINE, due_ms=due, name="deadline"))
 
     def latch(self) -> Latch:

@@ -40,8 +40,8 @@ class Ground(Protocol):
         """The branch that runs now."""
         ...
 
-    def now_ms(self) -> int:
-        """Return the time of the last event."""
+    def due_ms(self, duration_ms: int) -> int:
+        """Return when a time is over that begins now."""
         ...
 
     def ask(self, command: Command) -> None:

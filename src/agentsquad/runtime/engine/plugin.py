@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.engine import actions, asking, desk, status
+from agentsquad.runtime.engine import actions, asking, desk, restarting, status
 from agentsquad.runtime.engine.adapters.board import FileBoard, NoBoard
 from agentsquad.runtime.engine.adapters.lease import FileLease
 from agentsquad.runtime.engine.adapters.pulses import FilePulses, MemoryPulses
@@ -69,6 +69,7 @@ plugin = Plugin(
         actions.reject,
         actions.recover,
         actions.adopt,
+        restarting.restart,
         actions.resolve,
         actions.halt,
         actions.lift,

@@ -60,7 +60,7 @@ class CancelScope:
         self._scope = task.scope = Scope(task.scope)
         if self._timeout_ms is not None:
             self._timer = f"{position}.{TIMER}"
-            due = flow.now_ms() + int(self._timeout_ms)
+            due = flow.due_ms(self._timeout_ms)
             flow.limits[self._timer] = self
             flow.ask(Sleep(position=self._timer, due_ms=due, name="time limit"))
         return self

@@ -98,6 +98,9 @@ class RunState(msgspec.Struct, kw_only=True):
     changes: tuple[str, ...] = ()
     mailbox: dict[str, list[Event]] = {}
     keys: set[tuple[str, str]] = set()  # of signals that were taken
+    restarted: bool = False  # it took over what another run had done
+    began_ms: int = 0  # when it did so
+    seed: str = ""
     cancel: Event | None = None
     output: Any = None
     error: Any = None
@@ -189,7 +192,10 @@ def pass_by(state: RunState, event: Event) -> None:
     """Take the place and the time of an event and nothing else."""
     state.version = event.stream_seq
     state.last_seq = event.seq
-    state.now_ms = max(state.now_ms, millis(event.at))
+    at = event.at
+    if state.restarted:  # what was taken over happened when it did
+        at = event.payload.get("was_at", at)
+    state.now_ms = max(state.now_ms, millis(at))
 
 
 def _move(state: RunState, status: str, event: Event) -> None:
@@ -214,6 +220,10 @@ def _started(state: RunState, event: Event, body: Any) -> None:
     state.actor = event.actor
     state.correlation = event.correlation
     state.started_seq = event.seq
+    state.seed = body.get("seed") or state.run
+    if body.get("restarts") is not None:
+        state.restarted = True
+        state.began_ms, state.now_ms = state.now_ms, millis(body["was_at"])
 
 
 def millis(at: str) -> int:

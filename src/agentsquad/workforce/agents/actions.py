@@ -24,6 +24,8 @@ from agentsquad.workforce.agents.contract import (
 )
 from agentsquad.workforce.agents.turn import Briefing
 
+GENERATE_MS = 300_000  # longest that one answer of a model may take
+
 
 class BriefInput(msgspec.Struct, kw_only=True):
     """Which agent."""
@@ -86,7 +88,7 @@ async def recall(store: EventStore, run: str, agent: str, limit: int) -> tuple[A
     "models.generate",
     effect=Effect.READ,
     cli=(),
-    timeout_ms=300_000,
+    timeout_ms=GENERATE_MS,
 )
 async def generate(ctx: Context, value: ModelRequest) -> ModelReply:
     """Ask a model once; what guards it repeats what may be repeated.
@@ -94,7 +96,9 @@ async def generate(ctx: Context, value: ModelRequest) -> ModelReply:
     Tokens, cost and the request's hash are recorded with the answer.
     """
     model = ctx.port(ModelCatalogue).model(value.model)  # type: ignore[type-abstract]
-    reply = await model.complete(value)
+    left = ctx.time_left_ms()
+    hurry = {"deadline_ms": left} if left is not None and left < GENERATE_MS else {}
+    reply = await model.complete(value, **hurry)
     ctx.meter(
         kind="model",
         provider=model.provider,

@@ -319,3 +319,37 @@ def test_errors_say_what_to_do() -> None:
 
     assert issubclass(SilentError, UnavailableError)  # so that a policy of retries retries it
     assert StepDeadlineError.code == "step.deadline"
+
+
+@workflow("outer")
+async def outer(ctx: Any, value: int) -> None:
+    """Wait below."""
+    await ctx.run("middle", value)
+
+
+@workflow("middle")
+async def middle(ctx: Any, value: int) -> None:
+    """Wait below, and beside it."""
+    await ctx.parallel(ctx.run("inner", value), ctx.sleep(1_000_000))
+
+
+@workflow("inner")
+async def inner(ctx: Any, value: int) -> None:
+    """Do something, and wait."""
+    saga = ctx.saga()
+    await saga.call("time.send", N(1))
+    await ctx.signal("never")
+
+
+async def test_who_cancels_a_run_stops_all_below_it_and_what_it_did_is_undone() -> None:
+    TRIES.clear()
+    s = TestSquad(Plugin(name="nest", actions=ACTIONS, workflows=(outer, middle, inner)))
+    run = await s.engine.start("outer", 1)
+    await settle()
+    await s.engine.cancel(run, actor="person:ada", reason="not wanted")
+    assert (await s.engine.wait(run, timeout_ms=5_000)).status == "cancelled"
+    assert TRIES == ["sent", "undone"]
+    for name, _ in await s.ledger.store.streams("run/"):
+        last = (await s.ledger.store.read_stream(name))[-1]
+        assert (last.type, last.payload["reason"]) == ("run.cancelled", "not wanted")
+    assert await identical(s, run)

@@ -19,6 +19,7 @@ from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine.contract import workflow
 from agentsquad.testing import AllowAll, TestSquad
+from agentsquad.testing.clock import settle
 from agentsquad.workforce.agents.contract import (
     AgentCatalogue,
     ModelCatalogue,
@@ -321,3 +322,28 @@ def test_whatever_a_model_says_it_never_approves_and_nothing_unapproved_leaves(s
         assert codes <= {"approval.required", "action.input"}
 
     asyncio.run(check())
+
+
+@workflow("hurried", timeout_ms=9_000)
+async def hurried(ctx, value: int):
+    """Let the clerk count, in a run that has not long."""
+    await ctx.sleep(2_000)
+    return await ctx.agent("clerk", {"shelf": value})
+
+
+async def test_a_models_time_is_what_is_left_to_the_run_above_its_agent():
+    s, model = squad([json.dumps({"total": 1})] * 2, flows=(hurried,))
+    told: list[Any] = []
+    complete = model.complete
+
+    async def watched(request, *, deadline_ms=None):
+        told.append(deadline_ms)
+        return await complete(request, deadline_ms=deadline_ms)
+
+    model.complete = watched
+    run = await s.engine.start("hurried", 3)
+    await settle()
+    await s.clock.advance(2_000)
+    assert (await s.engine.wait(run, timeout_ms=5_000)).output == {"total": 1}
+    assert (await s.run("agent-turn", {"agent": "clerk", "input": {}})).status == "completed"
+    assert told == [7_000, None]

@@ -187,3 +187,48 @@ def test_the_check_says_what_then_happens(old, changes, moves):
     for change in changes:
         new = edited(new, change) if new else [change[2]]
     asyncio.run(lived(old, new, moves, f"\n# {changes[0][1]}\n"))
+
+
+async def busy(programs: list[list[Step]], acts: list[tuple[str, int]]) -> None:
+    """Start, move on, deploy, roll back and crash, in any order."""
+    s = DeploySquad()
+    folder = Path(tempfile.mkdtemp())
+    files = [write(folder, f"v{i}.py", code(p, f"\n# {i}\n")) for i, p in enumerate(programs)]
+    await s.deploy(files[0])
+    runs: list[str] = []
+    for act, number in acts:
+        if act == "start":
+            runs.append(await s.engine.start("law", {}, actor="person:ada"))
+            await settle()
+        elif act == "move" and runs:
+            run = runs[number % len(runs)]
+            if (await s.engine.outcome(run)).status == "waiting":
+                await move_on(s, run)
+        elif act == "deploy":
+            report = await s.deploy(files[number % len(files)], adopt=number % 3 > 0)
+            assert report.stuck == 0, report.runs
+        elif act == "crash":
+            await s.restart()
+    await s.restart()
+    for run in runs:
+        for _ in range(40):
+            if (await s.engine.outcome(run)).status != "waiting":
+                break
+            await move_on(s, run)
+        outcome = await s.engine.wait(run, timeout_ms=5000)
+        assert outcome.output in [said(program) for program in programs]
+        assert (await s.call("runs.replay", run=run)).exit_code == 0
+    assert not s.engine.stuck
+    await s.engine.close()
+
+
+acts = st.tuples(st.sampled_from(["start", "start", "move", "deploy", "crash"]), st.integers(0, 9))
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.lists(steps, min_size=1, max_size=4), min_size=2, max_size=4),
+    st.lists(acts, min_size=4, max_size=16),
+)
+def test_deploying_in_the_middle_of_runs_strands_none(programs, acts):
+    asyncio.run(busy(programs, acts))

@@ -38,6 +38,7 @@ TTL_MS = 6_000  # how long a process that says nothing still drives
 STREAM = "engine/lease"
 LOST, TOOK, YIELDED = "engine.fenced", "engine.acquired", "engine.yielded"
 DRAIN_LOOK_MS = 20
+FOLLOW_MS = 10
 AWAY_MS = 1_000  # after which a server that is away is asked again
 
 _log = logging.getLogger("agentsquad.engine")
@@ -298,15 +299,20 @@ class SharedEngine:
         store: Any = self.world.store
         clock = self.world.clock
         until = None if timeout_ms is None else clock.monotonic_ms() + timeout_ms
+        known = -1
         while True:
             size = await store.size()
-            outcome = await self._inner.outcome(run)
-            if outcome.status in ENDED:
-                return outcome
+            [(version, _)] = store.ends([f"run/{run}"])
+            if version != known:
+                known = version
+                outcome = await self._inner.outcome(run)
+                if outcome.status in ENDED:
+                    return outcome
             left = None if until is None else until - clock.monotonic_ms()
             if left is not None and left <= 0:
                 raise DeadlineError(f"run {run} has not ended yet", code="run.waiting")
             await store.wait(size, timeout_ms=left)
+            await clock.sleep_ms(FOLLOW_MS)  # much may be written in between
 
     async def outcome(self, run_id: str) -> Outcome:
         """Return how a run stands now."""

@@ -39,7 +39,8 @@ PACKAGES = {
     "postgresql": ("postgresql-15",),
     "mariadb": ("mariadb-server-core", "mariadb-client-core"),
 }
-IDLE_S = 20.0  # how long a server that nobody uses stays, so that the next run finds it
+# How long a server that nobody uses stays, so that the next run finds it.
+IDLE_S = float(os.environ.get("SERVICES_IDLE_S", "20"))
 START_S = 60.0
 USER = "squad"
 PR_SET_PDEATHSIG = 1

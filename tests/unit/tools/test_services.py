@@ -5,7 +5,12 @@ the last who used them.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -67,3 +72,31 @@ def test_a_mariadb_answers_and_can_prepare_transactions(
         check=True,
     )
     assert done.stdout == "1\n"
+
+
+def test_a_server_ends_and_leaves_nothing_when_its_users_are_killed(
+    postgresql_server: dict[str, Any],
+) -> None:
+    folder = tempfile.mkdtemp(prefix="squad-test-")
+    os.chmod(folder, 0o755)  # servers run as somebody else
+    tool = Path(__file__).parents[3] / "tools" / "services.py"
+    environment = {**os.environ, "TMPDIR": folder, "SERVICES_IDLE_S": "0.2"}
+    user = subprocess.Popen(
+        [sys.executable, str(tool), "run", "postgresql"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert user.stdout
+    url = user.stdout.readline().strip()
+    assert url.startswith("postgresql://") and url != postgresql_server["url"]
+    psycopg.connect(url).close()
+    user.kill()
+    user.communicate()
+    until = time.monotonic() + 20
+    while list(Path(folder).glob("*/data")) or list(Path(folder).glob("*/server.json")):
+        assert time.monotonic() < until, "it is still there"
+        time.sleep(0.05)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+    shutil.rmtree(folder)

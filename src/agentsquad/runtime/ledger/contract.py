@@ -400,6 +400,10 @@ class KeyLostError(DamagedError):
     code = "ledger.key_lost"
 
 
+class ReadingDamagedError(DamagedError):
+    """What is stored of the readings is not what was written."""
+
+
 class ReadingDiffersError(IntegrityError):
     """A reading is not what the log says it should be."""
 

@@ -9,16 +9,20 @@ than its own: what it holds is a function of the events up to its position.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
 
+from agentsquad.kernel.errors import IntegrityError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.hashing import digest_bytes
 from agentsquad.runtime.ledger.contract import (
     LostError,
     Query,
+    ReadFailedError,
+    ReadingDamagedError,
     ReadingDiffersError,
     RebuildReport,
     RecordStore,
@@ -197,15 +201,29 @@ class Readings:
 
     async def rows(self, projection: str, table: str | None = None) -> list[Row]:
         """Return a table as of the newest event, in the order of its key."""
+        spec = self._table(projection, table)
+        return await self._looked(projection, lambda store: store.rows(spec))
+
+    def _table(self, projection: str, table: str | None) -> Table:
+        tables = {one.name: one for one in self._projections[projection].tables}
+        return tables[table or projection]
+
+    async def _looked(
+        self, projection: str, look: Callable[[ReadingStore], list[Row]]
+    ) -> list[Row]:
+        """Look at tables as of the newest event; damaged ones are made anew."""
         await self.follow(projection)
-        tables = {t.name: t for t in self._projections[projection].tables}
-        return self._stored().rows(tables[table or projection])
+        try:
+            return look(self._stored())
+        except (IntegrityError, ReadFailedError):
+            self._stored().reset()
+        await self.follow(projection)
+        return look(self._stored())
 
     async def select(self, projection: str, query: Query, table: str | None = None) -> list[Row]:
         """Return a page of a table as of the newest event."""
-        await self.follow(projection)
-        tables = {t.name: t for t in self._projections[projection].tables}
-        return self._stored().select(tables[table or projection], query)
+        spec = self._table(projection, table)
+        return await self._looked(projection, lambda store: store.select(spec, query))
 
     async def follow(self, *names: str) -> int:
         """Take in what was appended; return the log's size then."""
@@ -277,6 +295,18 @@ class Readings:
         return head.root if size == head.size else root_at(size, TileNodes(self._log, size))
 
     async def _fold(self, store: ReadingStore, projection: Projection, until: int) -> None:
+        """Bring a projection up to a place; a store that is damaged is dropped
+        as a whole first, since all of it can be folded again.
+        """
+        try:
+            await self._fold_on(store, projection, until)
+        except ReadingDamagedError:
+            if store is not self._store:
+                raise
+            store.reset()
+            await self._fold_on(store, projection, until)
+
+    async def _fold_on(self, store: ReadingStore, projection: Projection, until: int) -> None:
         start = await self._start(store, projection)
         while start < until:
             async with self._folding:
@@ -291,6 +321,10 @@ class Readings:
         """Fold what comes next and return how far that went; None if another
         process was faster.
         """
+        with _own():
+            there = store.position(projection.name)
+        if there is None or there.seq != start:
+            return None
         tail = self._tails.get(projection.name) if store is self._store else None
         events = tail.take(start, until) if tail is not None else None
         after = until
@@ -299,18 +333,33 @@ class Readings:
             events = [event for event in events if event.seq <= until]
             if len(events) == BATCH:
                 after = events[-1].seq
-        for event in events:
-            projection.fold(store, event)
         position = Position(projection.version, after, await self._root(after))
-        return after if store.commit(projection.name, position, start=start) else None
+        with _own():
+            for event in events:
+                projection.fold(store, event)
+            return after if store.commit(projection.name, position, start=start) else None
 
     async def _start(self, store: ReadingStore, projection: Projection) -> int:
         """Return where to continue, after making the tables if need be."""
-        start = await self._trusted(projection, store.position(projection.name))
+        with _own():
+            position = store.position(projection.name)
+        start = await self._trusted(projection, position)
         if start is None:
-            store.create(projection)
+            with _own():
+                store.create(projection)
             return 0
         return start
+
+
+@contextmanager
+def _own() -> Iterator[None]:
+    """Tell damage of readings, which can be mended, from damage of the log."""
+    try:
+        yield
+    except (IntegrityError, ReadFailedError) as error:
+        raise ReadingDamagedError(
+            error.message, hint=error.hint, details=dict(error.details), private=error.private
+        ) from error
 
 
 def dump(table: Table, rows: Sequence[Row]) -> bytes:

@@ -148,3 +148,25 @@ async def test_a_tail_that_grew_too_long_or_has_a_gap_is_read_from_the_log(
     assert [row["kind"] for row in rows[-3:]] == ["b", "c", "d"]
     assert len(rows) == TAIL_MAX + 4
     await ledger.readings.check("told")
+
+
+@pytest.mark.parametrize("look", ["rows", "select", "follow"])
+async def test_damage_that_is_met_while_reading_is_mended_from_the_log(
+    ledger: Ledger, tmp_path: Path, look: str
+) -> None:
+    await ledger.store.append([told("a", n, {"text": "x" * 500}) for n in range(300)])
+    whole = await ledger.readings.rows("told")
+    ledger.readings.close()
+    path = tmp_path / "ledger.readings.db"
+    data = bytearray(path.read_bytes())
+    for page in range(2, len(data) // 4096):  # the header and the schema stay
+        data[page * 4096 + 100 : page * 4096 + 140] = b"?" * 40
+    path.write_bytes(data)
+    await ledger.store.append([told("b", 1000)])
+    if look == "follow":
+        await ledger.readings.follow("told")
+    elif look == "select":
+        query = Query(order=("at", "id"), descending=True, limit=1)
+        assert [row["kind"] for row in await ledger.readings.select("told", query)] == ["b"]
+    assert (await ledger.readings.rows("told"))[:-1] == whole
+    await ledger.readings.check("told")

@@ -20,7 +20,7 @@ import msgspec
 from agentsquad.kernel.errors import BugError, IntegrityError
 from agentsquad.runtime.ledger.adapters import database
 from agentsquad.runtime.ledger.adapters.disk import SYSTEM
-from agentsquad.runtime.ledger.contract import DamagedError, Query
+from agentsquad.runtime.ledger.contract import DamagedError, Query, ReadFailedError
 from agentsquad.runtime.ledger.disk import Disk
 from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
 from agentsquad.runtime.ledger.projection import Position, Projection, Row, Table
@@ -47,7 +47,7 @@ class SqliteReadingStore:
         self._changes: dict[str, dict[tuple[Any, ...], Row | None]] = {}
         try:
             self._db = _open(path, disk)
-        except IntegrityError:
+        except (IntegrityError, ReadFailedError):  # a power failure may leave it too short
             self._remove()
             self._db = _open(path, disk)
 
@@ -229,6 +229,8 @@ def _open(path: str, disk: Disk) -> apsw.Connection:
     with database.translated(path):
         # What a power failure takes is folded again, so no sync at each commit.
         connection.pragma("synchronous", "normal")
+        if path != ":memory:":  # nor one when it is let go of
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.pragma("application_id", APPLICATION)
         connection.execute(_POSITION)
     return connection

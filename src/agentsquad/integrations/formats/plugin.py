@@ -8,6 +8,7 @@ from typing import Any
 
 from agentsquad.integrations.formats.actions import ack, check, convert, show
 from agentsquad.integrations.formats.contract import FileReader
+from agentsquad.integrations.formats.flows.actions import import_flow
 from agentsquad.kernel.registry import Plugin
 
 
@@ -19,6 +20,6 @@ def _local_files(settings: Any) -> FileReader:
 
 plugin = Plugin(
     name="formats",
-    actions=(check, ack, show, convert),
+    actions=(check, ack, show, convert, import_flow),
     ports={FileReader: _local_files},
 )

@@ -21,7 +21,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Look": ("runs", "engine", "pools", "log", "cost", "why"),
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),
     "Try": ("check", "test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),
-    "Files": ("edi",),
+    "Files": ("edi", "import"),
     "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects", "transactions"),
     "Models and agents": ("models", "apply", "get", "delete", "explain"),
     "This program": ("completion", "version"),

@@ -59,7 +59,8 @@ def _time(due_ms: int | None) -> str:
         return ""
     from datetime import UTC, datetime
 
-    return when(datetime.fromtimestamp(due_ms / 1000, UTC).isoformat(timespec="milliseconds"))
+    at = datetime.fromtimestamp(due_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return when(at.replace("+00:00", "Z"))
 
 
 def _stack(branches: list[dict[str, Any]], page: Page) -> None:

@@ -60,26 +60,14 @@ async def driver(world: Any) -> Any:
     return shared
 
 
-@asynccontextmanager
-async def engine(
-    work_ms: float = 0.0, place: str | None = None, store: str | None = None
-) -> AsyncIterator[Any]:
-    """Open an engine over a SQLite log in a folder of its own, or in a given
-    one, or over another store; each step keeps the processor busy for so
-    long."""
+def workload(work_ms: float) -> Any:
+    """Return the step and the workflows that are measured; each step keeps the
+    processor busy for so long."""
     import msgspec
 
-    from agentsquad.assembly.main import spare_collector
     from agentsquad.kernel.action import Effect, action
-    from agentsquad.kernel.policy import PolicyEngine
-    from agentsquad.kernel.ports import Clock, Entropy, EventStore
-    from agentsquad.kernel.registry import Plugin, Registry
+    from agentsquad.kernel.registry import Plugin
     from agentsquad.runtime.engine.contract import workflow
-    from agentsquad.runtime.engine.door import Ports, World
-    from agentsquad.runtime.engine.plugin import system_clock, system_entropy
-    from agentsquad.runtime.ledger.contract import Ledger
-    from agentsquad.runtime.ledger.plugin import open_ledger
-    from agentsquad.testing import AllowAll
 
     class Payload(msgspec.Struct):
         id: int
@@ -128,7 +116,26 @@ async def engine(
         await ctx.sleep(max(0, value - ctx.now_ms()))
 
     flows = (chained, fan, bounded, parked, sleeper)
-    plugin = Plugin(name="bench", actions=(step,), workflows=flows)
+    return Plugin(name="bench", actions=(step,), workflows=flows)
+
+
+@asynccontextmanager
+async def engine(
+    work_ms: float = 0.0, place: str | None = None, store: str | None = None
+) -> AsyncIterator[Any]:
+    """Open an engine over a SQLite log in a folder of its own, or in a given
+    one, or over another store; each step keeps the processor busy for so
+    long."""
+    from agentsquad.assembly.main import spare_collector
+    from agentsquad.kernel.policy import PolicyEngine
+    from agentsquad.kernel.ports import Clock, Entropy, EventStore
+    from agentsquad.kernel.registry import Registry
+    from agentsquad.runtime.engine.door import Ports, World
+    from agentsquad.runtime.engine.plugin import system_clock, system_entropy
+    from agentsquad.runtime.ledger.contract import Ledger
+    from agentsquad.runtime.ledger.plugin import open_ledger
+    from agentsquad.testing import AllowAll
+
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as own:
         folder = place or own
         clock, entropy = system_clock(), system_entropy()
@@ -142,7 +149,7 @@ async def engine(
                 Ledger: ledger,
             }
         )
-        world = World(Registry.of(plugin), ports)
+        world = World(Registry.of(workload(work_ms)), ports)
         opened = await driver(world)
         spare_collector()  # as the program does when it opens an installation
         yield opened

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -140,6 +141,37 @@ async def test_a_server_that_takes_no_writes_says_so_and_is_still_read(
     assert len(await ledger.store.read()) == 1
     wire.ask((wires.Statement("SET default_transaction_read_only = off"), ()))
     await ledger.store.append([kit.event()])
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("53100", "ledger.full"),
+        ("55P03", "ledger.busy"),
+        ("42501", "ledger.access"),
+        ("XX001", "ledger.damaged"),
+        ("22000", "ledger.unreadable"),
+    ],
+)
+async def test_what_the_server_refuses_amid_a_commit_is_named_and_leaves_no_trace(
+    state: str, code: str, postgresql_url: str, admin: Any
+) -> None:
+    ledger = kit.open_test_ledger(postgresql_url)
+    await ledger.store.append([kit.event("s", n=0)])
+    admin(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"
+    )
+    admin("CREATE TRIGGER refuse BEFORE INSERT ON event EXECUTE FUNCTION refuse()")
+    for _ in range(2):
+        with pytest.raises(SquadError) as caught:
+            await ledger.store.append([kit.event("s", "other.kind", n=1)])
+        assert caught.value.code == code and caught.value.hint
+    assert [e.payload["n"] for e in await ledger.store.read_stream("s")] == [0]
+    admin("DROP TRIGGER refuse ON event")
+    await ledger.store.append([kit.event("s", "other.kind", n=1)], expect={"s": 1})
+    assert ledger.store.volume.types() == {"other.kind": 1, "step.completed": 1}
     ledger.close()
 
 
@@ -358,3 +390,63 @@ async def test_a_database_set_back_to_an_older_backup_is_noticed(
         assert caught.value.code == "ledger.lost"
     finally:
         shutil.rmtree(home)
+
+
+def certify(name: str, key: Path, certificate: Path) -> None:
+    """Make a certificate that is its own authority."""
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture
+def secured(postgresql_server: dict[str, Any], tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server of its own that speaks TLS: its address, and the certificate to
+    trust.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="squad-test-"))
+    server = sys.modules["squad_services"].Server("postgresql", folder)
+    server.prepare()
+    server.start()
+    key, certificate = server.data / "server.key", server.data / "server.crt"
+    certify("localhost", key, certificate)
+    owner = server.data.stat()
+    for path in (key, certificate):
+        path.chmod(0o600)
+        shutil.chown(path, owner.st_uid, owner.st_gid)
+    url = server.described["url"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET ssl = on")
+        connection.execute("SELECT pg_reload_conf()")
+    trusted = tmp_path / "root.crt"
+    shutil.copy(certificate, trusted)
+    yield url.replace("127.0.0.1", "localhost"), trusted
+    server.stop()
+    shutil.rmtree(folder)
+
+
+async def test_tls_is_libpqs_own_and_checks_whom_it_speaks_to(
+    secured: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, trusted = secured
+    address = f"{url}?sslmode=verify-full&sslrootcert={quote(str(trusted))}"
+    ledger = kit.open_test_ledger(address)
+    await ledger.store.append([kit.event()])
+    said = ledger.store.volume._wire.ask(
+        (wires.Statement("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), ())
+    )
+    assert said[0].get_value(0, 0) == b"\x01"
+    ledger.close()
+    other = tmp_path / "other.crt"
+    certify("localhost", tmp_path / "other.key", other)
+    for wrong in (
+        address.replace(str(trusted), str(other)),
+        address.replace("@localhost", "@127.0.0.1"),
+    ):
+        assert refused(wrong).code == "ledger.access"

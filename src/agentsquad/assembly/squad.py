@@ -60,6 +60,12 @@ SHIPPED = (
 )  # fmt: skip
 LISTS = ("runs.list", "runs.inbox", "cost.show", "budget.show")  # empty without a store
 METERED = ("models.ask", "models.test")  # may spend; without a store there is no budget to spend of
+# These change what a store already holds: none is made only for them to fail.
+CHANGING = (
+    "runs.cancel", "runs.signal", "runs.adopt", "approvals.approve", "approvals.reject",
+    "effects.resolve", "resources.delete", "deployments.retire",
+)  # fmt: skip
+CHECKING = "deployments.deploy"  # a mere check needs no store
 READING: ContextVar[bool] = ContextVar("reading", default=False)
 
 
@@ -234,7 +240,10 @@ class Squad:
         found = self.registry.action(action)
         if action in (*SHIPPED, *LISTS, *METERED) and self.unkept:
             return await self._aside(action, value, actor)
-        token = READING.set(found.spec.effect is Effect.READ and action not in METERED)
+        if action == CHECKING and isinstance(value, dict) and value.get("check") and self.unkept:
+            return await self._aside(action, value, actor)
+        looks = found.spec.effect is Effect.READ and action not in METERED
+        token = READING.set(looks or action in CHANGING)
         try:
             if action.startswith("models."):
                 await self.ports.get(Shelf).refresh()

@@ -66,6 +66,9 @@ def versions(plain: Any, page: Page) -> None:
 
 
 def _table(items: list[Any], page: Page) -> None:
+    if not items:
+        page.line("nothing was deployed")
+        return
     page.table(
         [
             Column("name", keep=True),

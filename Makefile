@@ -29,6 +29,7 @@ $(STAMPS)/install: requirements/base.txt requirements/build.txt pyproject.toml |
 	@echo "installing Agent Squad (locked, hashed) …"
 	@$(PIP) -r requirements/base.txt -r requirements/build.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 # These work alone but declare dependencies they do not need here: see docs/decisions/0002.

@@ -164,8 +164,8 @@ def summary(name: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(found: dict[str, dict[str, Any]], lines: dict[str, list[Any]]) -> None:
     """Print it for people; ratios are those within the rounds."""
-    heads = f"{'steps/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'cpu ms':>9}{'MB':>7}{'B/step':>8}{'range':>17}"
-    print(f"{'':<11}{heads}  ours is")
+    heads = f"{'steps/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'cpu ms':>9}{'MB':>7}{'B/step':>8}"
+    print(f"{'':<11}{heads}{'range':>17}  ours is")
     for name, one in found.items():
         if "failed" in one:
             print(f"{name:<11}{one['failed'][-100:]}")

@@ -60,6 +60,22 @@ async def driver(world: Any) -> Any:
     return shared
 
 
+class AllowAll:
+    """A policy that allows everything, without the test kit around it."""
+
+    revision = "sha256:allow-all"
+
+    def decide(self, question: Any) -> Any:
+        """Allow."""
+        from agentsquad.kernel.policy import Decision
+
+        return Decision(allow=True, reason="test", revision=self.revision, clauses=("test.allow",))
+
+    def query(self, path: str, value: Any) -> Any:
+        """Answer with what was asked."""
+        return {"path": path, "input": value}
+
+
 def workload(work_ms: float) -> Any:
     """Return the step and the workflows that are measured; each step keeps the
     processor busy for so long."""
@@ -134,7 +150,6 @@ async def engine(
     from agentsquad.runtime.engine.plugin import system_clock, system_entropy
     from agentsquad.runtime.ledger.contract import Ledger
     from agentsquad.runtime.ledger.plugin import open_ledger
-    from agentsquad.testing import AllowAll
 
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as own:
         folder = place or own
@@ -198,7 +213,7 @@ async def ours(cell: str, *args: str) -> dict[str, float]:
         if cell == "chain":
             return await peers.chain(run, int(args[0]), float(args[1]))
         if cell == "start":
-            return {"cpu": (await run(0)).output["id"]}
+            return {"cpu": (await run(0)).output["id"], "rss_mb": peers.rss_kb() / 1e3}
         if cell == "fan":
             await run(0)
             begin = time.perf_counter()

@@ -58,7 +58,7 @@ def fold_run(tables: Tables, event: Event) -> None:
             "still": [],
             "cost": {},
         }
-    if row is None:
+    if row is None or (event.type == "step.completed" and _says_nothing(row, body)):
         return
     if event.type in ENDS:
         row |= {"status": ENDS[event.type], "ended": event.time}
@@ -72,6 +72,11 @@ def fold_run(tables: Tables, event: Event) -> None:
         row["status"] = _standing(row)
     row["cost"] = _spent(dict(row["cost"]), body.get("usage"))
     tables.put("runs", row)
+
+
+def _says_nothing(row: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether a step that was done leaves the row as it is; most do."""
+    return not (row["still"] or body.get("usage") or "intervention" in body)
 
 
 def _by_hand(row: dict[str, Any], kind: str, body: Mapping[str, Any]) -> None:

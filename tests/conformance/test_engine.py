@@ -164,7 +164,7 @@ async def test_a_cancelled_run_stops_its_children_and_undoes_what_it_did(room):
     world.SIDE.hold = asyncio.Event()  # a read that would never answer is dropped
     run = await room.engine.start("stopped", N(1))
     await room.until(f"{run}/2.0.1", "signal.waiting")
-    await world.SIDE.staring.wait()
+    await asyncio.wait_for(world.SIDE.staring.wait(), 20)
     await room.until(run, "timer.set", "signal.waiting")
     await room.engine.cancel(run, actor="person:ada", reason="enough")
     outcome = await room.engine.wait(run, timeout_ms=kit.LONG_MS)

@@ -131,6 +131,20 @@ async def test_no_more_is_under_way_than_temporal_takes(room, monkeypatch):
     assert await kit.verdicts(room, outcome.run) == {"identical"}
 
 
+async def test_a_crowded_run_can_be_cancelled(room, monkeypatch):
+    from agentsquad.runtime.temporal.adapters import driving
+
+    monkeypatch.setattr(driving, "BUSY_MAX", 1)
+    world.SIDE.hold = asyncio.Event()  # a read that has the only place, for ever
+    run = await room.engine.start("stopped", N(1))
+    await asyncio.wait_for(world.SIDE.staring.wait(), 20)
+    await room.until(f"{run}/2.0.1", "signal.waiting")
+    await room.engine.cancel(run, actor="person:ada", reason="enough")
+    outcome = await room.engine.wait(run, timeout_ms=kit.LONG_MS)
+    assert outcome.status == "cancelled"
+    assert sorted(n for _, n in world.SIDE.received) == [-4, -1, 1, 4]
+
+
 async def test_who_cancels_in_temporal_cancels_the_run(room):
     run = await room.engine.start("stopped", N(1))
     await room.until(f"{run}/2.0.1", "signal.waiting")

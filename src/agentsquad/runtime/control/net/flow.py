@@ -18,6 +18,7 @@ from agentsquad.runtime.control.net.petri import Net, Place, Transition
 
 STEP, CHOICE, UNDO = "step", "choice", "undo"
 BOUNDED = "by construction: a token for each branch, joined before a loop goes round"
+FAILS = ("fail", "error", "too often", "bad", "refused", "cannot", "again", "raise")
 NEVER = {
     STEP: "step {step!r} can never run",
     CHOICE: "{step} can never be taken",
@@ -145,7 +146,12 @@ def judge_flow(flow: Flow, bounds: Bounds, *, quick: bool = False) -> NetVerdict
     Where something was not understood, that nothing is wrong is not known: the
     answer is null with the reason. What is found dead is dead all the same.
     """
-    judge = Judge(flow.net, bounds, quick=quick, bounded=BOUNDED)
+    seldom = sum(
+        1 << number
+        for number, one in enumerate(flow.net.transitions)
+        if any(word in one.name for word in FAILS)
+    )
+    judge = Judge(flow.net, bounds, quick=quick, bounded=BOUNDED, seldom=seldom)
     verdict = judge.judge()
     deadlock, witness = verdict.deadlock, verdict.witness
     reasons = dict(verdict.reasons)

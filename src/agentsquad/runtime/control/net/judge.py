@@ -50,14 +50,23 @@ FEW = 60_000  # markings that are looked at one by one before anything cleverer
 class Judge:
     """One net while it is judged."""
 
-    def __init__(self, net: Net, bounds: Bounds, *, quick: bool = False, bounded: str = "") -> None:
+    def __init__(
+        self,
+        net: Net,
+        bounds: Bounds,
+        *,
+        quick: bool = False,
+        bounded: str = "",
+        seldom: int = 0,
+    ) -> None:
         """A `quick` one looks at few markings and proves nothing by structure;
-        its deadlocks are as certain. `bounded` says why that need not be asked.
-        """
+        its deadlocks are as certain. `bounded` says why that need not be asked,
+        `seldom` which transitions walks should rather not take."""
         self.net = net
         self.bounds = bounds
         self.few = FEW
         self.quick = quick
+        self.seldom = seldom
         self.deadlock: bool | None = None
         self.witness: Witness | None = None
         self.firing: list[int] | None = None
@@ -298,7 +307,8 @@ class Judge:
             1 << one for one in {*self.alive, *self.dead}
         )
         packed = Packed(self.net, max(16, bits_for(self.net)))
-        self.alive.update(members(walk(packed, self.bounds.share(0.3, 2_000_000), wanted)))
+        share = self.bounds.share(0.3, 2_000_000)
+        self.alive.update(members(walk(packed, share, wanted, self.seldom)))
         if self._all_fired():
             self.methods["dead"] = "each was seen to fire"
             return

@@ -371,6 +371,10 @@ class Instance(Hands):
             return action is not None and action.spec.effect.outward
         return isinstance(command, (Child, Reply))
 
+    def asks(self, position: str) -> bool:
+        """Whether a person is asked at a position."""
+        return isinstance(self.commands.get(position), Ask)
+
     def halted(self, position: str, signal: CancelSignal, *, kept: bool) -> None:
         """Hear that a step is not wanted any more."""
         if kept:

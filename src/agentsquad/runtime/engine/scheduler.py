@@ -278,6 +278,10 @@ class Keeper(Protocol):
         """Whether what was asked for there is brought to an end first."""
         ...
 
+    def asks(self, position: str) -> bool:
+        """Whether a person is asked there."""
+        ...
+
     def halted(self, position: str, signal: CancelSignal, *, kept: bool) -> None:
         """Hear that a step is not wanted any more."""
         ...
@@ -385,6 +389,8 @@ class Scheduler:
                 continue
             if shield is not None:
                 shield.missed = signal
+                if scope is self.root and self._asks(task):
+                    self._throw(task, signal)
                 continue
             if task.group is not None and task.group.scope.inside(scope):
                 task.group.stop()
@@ -392,6 +398,11 @@ class Scheduler:
                 if group.scope.inside(scope):
                     group.stop()
             self._throw(task, signal)
+
+    def _asks(self, task: Task) -> bool:
+        """Whether a task waits for a person: nobody is asked for what stops."""
+        waiting = task.waiting
+        return isinstance(waiting, Wait) and self._keeper.asks(waiting.position)
 
     def _throw(self, task: Task, signal: CancelSignal) -> None:
         waiting = task.waiting

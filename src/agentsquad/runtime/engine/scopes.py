@@ -138,7 +138,7 @@ async def _leave(flow: Ground, scope: Scope, error: BaseException | None) -> Bas
         # What ends with an error while it is stopped ends because of that.
         other = other or (None if error is None else task.owed)
         task.owed = None
-    if scope.missed is not None:
+    if scope.missed is not None and scope.missed is not error:
         _tell(task, scope.missed)
     return other
 

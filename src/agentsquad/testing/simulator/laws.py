@@ -136,7 +136,7 @@ def _numbers(node: Any, kind: str) -> list[int]:
     name, value = node
     if name == kind:
         return [value]
-    if name == "told":
+    if name in ("told", "wide"):
         return _numbers(value[0], kind)
     if name in ("seq", "par"):
         return [number for one in value for number in _numbers(one, kind)]

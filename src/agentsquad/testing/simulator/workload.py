@@ -16,7 +16,7 @@ from agentsquad.kernel.errors import InvalidError, SquadError, UnavailableError
 from agentsquad.kernel.policy import Decision, Question
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.engine.asking import decide, query
-from agentsquad.runtime.engine.contract import workflow
+from agentsquad.runtime.engine.contract import ScopeDeadlineError, workflow
 from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
 from agentsquad.runtime.engine.plugin import plugin as engine_plugin
 from agentsquad.runtime.resilience.contract import Quote
@@ -137,6 +137,8 @@ async def interpret(ctx: Any, saga: Any, node: list[Any]) -> Any:
         return (await saga.call("bank.pay", N(value))).n
     if kind == "approved":
         return await _approved(ctx, value, value)
+    if kind == "wide":
+        return await _wide(ctx, saga, value)
     try:
         if kind == "late":
             return await ctx.signal(f"never {ctx.run_id}", timeout_ms=value)
@@ -147,6 +149,31 @@ async def interpret(ctx: Any, saga: Any, node: list[Any]) -> Any:
         return await interpret(ctx, saga, value)
     except SquadError as error:
         return error.code
+
+
+async def _wide(ctx: Any, saga: Any, value: list[Any]) -> list[Any]:
+    """Do a program behind a shield while its time runs out, beside a branch
+    begun early, after a race and before a stream of payments."""
+    tree, sneaky, wait_ms, items = value
+    early = ctx.eager(ctx.call("sum.double", N(sneaky * 17 + 1)))
+    found: list[Any] = []
+    try:
+        racing = [ctx.call("office.look", N(sneaky)), ctx.call("model.ask", N(sneaky))]
+        found.append((await ctx.race(ctx.call("bank.pay", N(sneaky)), *racing)).n - sneaky >= 0)
+    except SquadError as error:
+        found.append(error.code)
+
+    async def kept() -> None:
+        found.append(await interpret(ctx, saga, tree))
+
+    try:
+        async with ctx.scope(timeout_ms=wait_ms):
+            await ctx.parallel(ctx.shield(kept()), ctx.signal(f"never {ctx.run_id}"))
+    except ScopeDeadlineError as error:
+        found.append(error.code)
+    async for one in ctx.stream(lambda n: ctx.call("bank.pay", N(n)), items, limit=2):
+        found.append(one.n)
+    return [*found, (await early).n]
 
 
 async def _approved(ctx: Any, asked: int, paid: int) -> Any:
@@ -247,6 +274,11 @@ class Author:
     def told(self, tree: list[Any]) -> list[Any]:
         """Return a program that is told things, after what it does itself."""
         return ["told", [tree, 17 * self.number()]]
+
+    def wide(self, tree: list[Any], chance: Chance) -> list[Any]:
+        """Return a program among branches of every kind."""
+        items = [self.number() for _ in range(chance.between(1, 4))]
+        return ["wide", [tree, self.number(), chance.between(1, 400), items]]
 
     def write(self, depth: int = 0) -> list[Any]:
         """Return a program."""

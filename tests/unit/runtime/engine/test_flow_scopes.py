@@ -268,6 +268,24 @@ async def test_what_is_shielded_comes_to_its_end_before_the_run_is_cancelled() -
     await told(s, run)
 
 
+async def test_a_shield_does_not_hold_for_a_question_when_the_run_is_cancelled() -> None:
+    @workflow("asking")
+    async def asking(ctx: Any, value: None) -> None:
+        saga = ctx.saga()
+        await saga.call("world.do", N(1))
+        await ctx.shield(ctx.approve("world.do", N(2), roles=["boss"], requester="agent:a"))
+        await ctx.call("world.do", N(2))
+
+    s = squad(asking)
+    run = await s.engine.start("asking", None)
+    await settle()
+    await s.engine.cancel(run, actor="person:ada", reason="enough")
+    outcome = await s.engine.wait(run, timeout_ms=5000)
+    assert (outcome.status, OUT.sent) == ("cancelled", [1, -1])
+    assert await s.engine.inbox() == []
+    await told(s, run)
+
+
 async def test_cleaning_up_may_do_steps_after_a_scope_was_cancelled() -> None:
     @workflow("tidy")
     async def tidy(ctx: Any, value: None) -> list[Any]:

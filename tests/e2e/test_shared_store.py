@@ -407,6 +407,8 @@ def test_the_program_serves_stands_by_and_ends_in_order(
     second = serve()
     until(lambda: len(processes()) == 2)
     assert drivers() == [first.pid]
+    resumed = subprocess.run([squad, "resume"], env=environment, capture_output=True, check=False)
+    assert resumed.returncode != 0 and b"engine.busy" in resumed.stderr
     first.terminate()
     assert first.communicate(timeout=30)[0] == "ended (SIGTERM): it drove the runs of this store\n"
     until(lambda: drivers() == [second.pid])

@@ -14,7 +14,13 @@ from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine import links, runs
-from agentsquad.runtime.engine.contract import Engine, InboxItem, Manifests, Outcome
+from agentsquad.runtime.engine.contract import (
+    Engine,
+    EngineBusyError,
+    InboxItem,
+    Manifests,
+    Outcome,
+)
 from agentsquad.runtime.engine.door import Step, World
 from agentsquad.runtime.engine.gate import STREAM
 from agentsquad.runtime.engine.ids import keyed_id
@@ -391,6 +397,8 @@ async def recover(ctx: Context, value: RecoverInput) -> Recovered:
     or time."""
     engine = ctx.port(Engine)  # type: ignore[type-abstract]
     opened = await engine.recover()
+    if not getattr(engine, "driving", True):
+        raise EngineBusyError("another process drives the runs of this store")
     for run in opened:
         if "/" not in run:
             await runs.watch(ctx, engine, run, until="waiting")

@@ -243,40 +243,46 @@ async def agents(size: int, model_s: float) -> dict[str, float]:
         registry = Registry.of(agent.agents, Plugin(name="bench", actions=(agent.status,)))
         squad = EmbeddedEngine(World(registry, ports))
         await squad.recover()
-        done = 0
-
-        async def turn(number: int) -> None:
-            nonlocal done
-            value = {"agent": "clerk", "input": peers.QUESTION}
-            outcome = await squad.wait(await squad.start("agent-turn", value))
-            assert outcome.output == peers.ANSWER, outcome
-            done += 1
-
-        await asyncio.gather(*(turn(-1 - number) for number in range(20)))
-        done = 0
-        rss = peers.rss_kb()
-        begin, cpu = time.perf_counter(), time.process_time()
-        turns = [asyncio.create_task(turn(number)) for number in range(size)]
-        most = held = 0.0
-        while done < size:
-            await asyncio.sleep(0.05)
-            if len(squad.drives) > most:
-                most, held = len(squad.drives), peers.rss_kb() - rss
-        await asyncio.gather(*turns)
-        wall = time.perf_counter() - begin
-        found = {
-            "agents": size,
-            "at_once": most,
-            "rss_kb_each": held / most,
-            "peak_mb": peak_mb(),
-            "wall_s": wall,
-            "turns_per_s": size / wall,
-            "cpu_ms_per_turn": (time.process_time() - cpu) / size * 1e3,
-            "model_s": 2 * model_s,
-        }
+        found = await turns(squad, size, model_s)
         await squad.close()
         ledger.close()
         return found
+
+
+async def turns(squad: Any, size: int, model_s: float) -> dict[str, float]:
+    """Take turns, all at once, and look at most memory they hold."""
+    answer = peers.ANSWER
+    done = 0
+
+    async def turn(number: int) -> None:
+        nonlocal done
+        value = {"agent": "clerk", "input": peers.QUESTION}
+        outcome = await squad.wait(await squad.start("agent-turn", value))
+        assert outcome.output == answer, outcome
+        done += 1
+
+    await asyncio.gather(*(turn(-1 - number) for number in range(20)))
+    done = 0
+    rss = peers.rss_kb()
+    begin, cpu = time.perf_counter(), time.process_time()
+    turns = [asyncio.create_task(turn(number)) for number in range(size)]
+    most = held = 0.0
+    while done < size:
+        await asyncio.sleep(0.05)
+        if len(squad.drives) > most:
+            most, held = len(squad.drives), peers.rss_kb() - rss
+    await asyncio.gather(*turns)
+    wall = time.perf_counter() - begin
+    return {
+        "agents": size,
+        "at_once": most,
+        "rss_kb_each": held / most,
+        "peak_mb": peak_mb(),
+        "wall_s": wall,
+        "turns_per_s": size / wall,
+        "cpu_ms_per_turn": (time.process_time() - cpu) / size * 1e3,
+        "model_s": 2 * model_s,
+    }
 
 
 async def apart(kind: str, size: int, place: Path) -> dict[str, float]:

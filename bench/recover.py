@@ -48,13 +48,28 @@ class Lines:
 # --- ours ---------------------------------------------------------------------
 
 
+class Allow:
+    """A policy that allows everything."""
+
+    revision = "sha256:allow"
+
+    def decide(self, question: Any) -> Any:
+        """Allow."""
+        from agentsquad.kernel.policy import Decision
+
+        return Decision(allow=True, reason="bench", revision=self.revision, clauses=("all",))
+
+    def query(self, path: str, value: Any) -> Any:
+        """Answer nothing."""
+
+
 def opened(place: Path) -> Any:
     """Return an engine over a log, and that; admission lets all in."""
     import msgspec
 
     from agentsquad.assembly.main import spare_collector
     from agentsquad.kernel.action import Effect, action
-    from agentsquad.kernel.policy import Decision, PolicyEngine
+    from agentsquad.kernel.policy import PolicyEngine
     from agentsquad.kernel.ports import Clock, Entropy, EventStore
     from agentsquad.kernel.registry import Plugin, Registry
     from agentsquad.runtime.engine.contract import workflow
@@ -80,18 +95,6 @@ def opened(place: Path) -> Any:
         await asyncio.sleep(STEP_S)
         lines.add(ctx.run_id, value.id)
         return Payload(value.id + 1, value.data)
-
-    class Allow:
-        """A policy that allows everything."""
-
-        revision = "sha256:allow"
-
-        def decide(self, question: Any) -> Decision:
-            """Allow."""
-            return Decision(allow=True, reason="bench", revision=self.revision, clauses=("all",))
-
-        def query(self, path: str, value: Any) -> Any:
-            """Answer nothing."""
 
     @workflow("chained")
     async def chained(ctx: Any, value: Payload) -> Payload:

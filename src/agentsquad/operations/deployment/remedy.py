@@ -19,7 +19,8 @@ def remedies(
     if version is not None:
         found.append(f"nothing: it goes on under {version}")
     if "runs.restart" in known and step is not None:
-        found.append(f"squad runs restart {run} --from {step} {REASON}")
+        stop = f"squad runs cancel {run} {REASON}"
+        found.append(f"{stop}, then squad runs restart {run} --from {step} {REASON}")
     if version is None:
         found.append("squad deploy FILE, with the source it began under: its digest is the same")
         found.append(f"squad runs cancel {run} {REASON}")

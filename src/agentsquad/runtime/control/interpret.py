@@ -21,11 +21,11 @@ from agentsquad.runtime.control import expression, special
 from agentsquad.runtime.control.contract import Expressions
 from agentsquad.runtime.control.expression import Expression
 from agentsquad.runtime.control.quantity import agent_reference, duration_ms
+from agentsquad.runtime.control.scope import Node, Scope
 from agentsquad.runtime.engine.contract import Workflow, WorkflowContext, source_digest
 from agentsquad.runtime.resilience.retry import next_delay_ms
 
 NAME = "agent-workflow"
-Node = Mapping[str, Any]
 
 
 class ManifestInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,17 +57,6 @@ def manifest_workflow(expressions: Expressions) -> Workflow:
         digest=source_digest(NAME, "1", Interpreter, special),
         summary="Run an AgentWorkflow manifest.",
     )
-
-
-class Scope:
-    """The names an expression sees."""
-
-    def __init__(self, names: Mapping[str, Any]) -> None:
-        self.names = dict(names)
-
-    def with_(self, **more: Any) -> Scope:
-        """Return a scope with more names; `nodes` stays shared."""
-        return Scope({**self.names, **more})
 
 
 class Interpreter:

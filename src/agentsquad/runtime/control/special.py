@@ -9,16 +9,14 @@ in terms of that.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentsquad.kernel import hashing
 from agentsquad.kernel.errors import ConflictError, DeniedError, SquadError
 from agentsquad.runtime.control import expression
 from agentsquad.runtime.control.quantity import duration_ms
+from agentsquad.runtime.control.scope import Doer, Node, Scope
 from agentsquad.runtime.engine.inbound.contract import Escalation
-
-if TYPE_CHECKING:
-    from agentsquad.runtime.control.interpret import Interpreter, Node, Scope
 
 PIPELINE_LIMIT = 8
 
@@ -41,7 +39,7 @@ class UpdateRefusedError(DeniedError):
     code = "workflow.update"
 
 
-async def race(one: Interpreter, node: Node, scope: Scope) -> Any:
+async def race(one: Doer, node: Node, scope: Scope) -> Any:
     """Do alternatives side by side until the first is done; return its name and
     its outputs by node."""
 
@@ -52,7 +50,7 @@ async def race(one: Interpreter, node: Node, scope: Scope) -> Any:
     return await one.ctx.race(*(run(choice) for choice in node["race"]))
 
 
-async def pipeline(one: Interpreter, node: Node, scope: Scope) -> list[Any]:
+async def pipeline(one: Doer, node: Node, scope: Scope) -> list[Any]:
     """Send the elements of a list through stages; each begins as soon as the
     one before is done with an element."""
     asked = node["pipeline"]
@@ -69,7 +67,7 @@ async def pipeline(one: Interpreter, node: Node, scope: Scope) -> list[Any]:
     return [result async for result in one.ctx.pipeline(items, *stages, limit=limit)]
 
 
-def failed(one: Interpreter, node: Node, scope: Scope) -> FailedOnPurposeError:
+def failed(one: Doer, node: Node, scope: Scope) -> FailedOnPurposeError:
     """Return the error that a node raises on purpose."""
     said = node["fail"]
     return FailedOnPurposeError(
@@ -77,7 +75,7 @@ def failed(one: Interpreter, node: Node, scope: Scope) -> FailedOnPurposeError:
     )
 
 
-async def caught(one: Interpreter, node: Node, scope: Scope, error: SquadError) -> Any:
+async def caught(one: Doer, node: Node, scope: Scope, error: SquadError) -> Any:
     """Do what the manifest says instead of a step that failed; `error` is known
     there."""
     rule = node["catch"]
@@ -125,7 +123,7 @@ def ladder(rungs: list[Mapping[str, Any]]) -> tuple[Escalation, ...]:
     )
 
 
-def listen(one: Interpreter, scope: Scope) -> None:
+def listen(one: Doer, scope: Scope) -> None:
     """Let the run answer the queries and take the updates of its manifest."""
     for name, text in (one.spec.get("queries") or {}).items():
         one.ctx.on_query(name, _query(one, text, scope))
@@ -133,11 +131,11 @@ def listen(one: Interpreter, scope: Scope) -> None:
         one.ctx.on_update(name, _update(one, spec, scope), validator=_allows(one, spec, scope))
 
 
-def _query(one: Interpreter, text: Any, scope: Scope) -> Callable[[Any], Any]:
+def _query(one: Doer, text: Any, scope: Scope) -> Callable[[Any], Any]:
     return lambda value: one.filled(text, scope.with_(update=value))
 
 
-def _allows(one: Interpreter, spec: Mapping[str, Any], scope: Scope) -> Callable[[Any], None]:
+def _allows(one: Doer, spec: Mapping[str, Any], scope: Scope) -> Callable[[Any], None]:
     def validate(value: Any) -> None:
         if "when" in spec and not one.holds(spec["when"], scope.with_(update=value)):
             raise UpdateRefusedError(f"it does not hold that {spec['when']}")
@@ -145,9 +143,7 @@ def _allows(one: Interpreter, spec: Mapping[str, Any], scope: Scope) -> Callable
     return validate
 
 
-def _update(
-    one: Interpreter, spec: Mapping[str, Any], scope: Scope
-) -> Callable[[Any], Awaitable[Any]]:
+def _update(one: Doer, spec: Mapping[str, Any], scope: Scope) -> Callable[[Any], Awaitable[Any]]:
     async def handle(value: Any) -> Any:
         inner = scope.with_(update=value)
         await one.graph(spec["nodes"], inner)

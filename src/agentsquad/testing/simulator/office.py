@@ -26,9 +26,12 @@ from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.resilience.budget import Limit
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 from agentsquad.runtime.resilience.contract import Appraiser
+from agentsquad.runtime.resilience.guard import Guards
+from agentsquad.runtime.resilience.pools import Pools
 from agentsquad.testing.simulator.machine import Process
 from agentsquad.testing.simulator.network import Message, Network
 from agentsquad.testing.simulator.oracle import Oracle
+from agentsquad.testing.simulator.shelter import Shelter
 from agentsquad.testing.simulator.workload import (
     CURRENCY,
     OPERATING,
@@ -157,6 +160,7 @@ class Office:
         lease: dict[str, Process] | None,
         *,
         ahead: bool = False,
+        shelter: Shelter | None = None,
     ) -> None:
         self._process = process
         self.ledger: Ledger = process.open_ledger()
@@ -177,6 +181,9 @@ class Office:
         )
         if lease is not None:
             ports.put(Lease, MachineLease(lease, process))
+        if shelter is not None:
+            ports.put(Guards, Guards(shelter, self.store, process.machine.clock))
+            ports.put(Pools, Pools(shelter, process.machine.clock))
         self.engine = EmbeddedEngine(World(self.registry, ports))
         ports.put(Engine, self.engine)
 

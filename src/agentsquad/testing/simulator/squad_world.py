@@ -20,6 +20,7 @@ from agentsquad.testing.simulator.machine import Machine, Process
 from agentsquad.testing.simulator.network import Network
 from agentsquad.testing.simulator.office import Office
 from agentsquad.testing.simulator.people import People
+from agentsquad.testing.simulator.shelter import Shelter
 from agentsquad.testing.simulator.squad_oracle import SquadOracle
 from agentsquad.testing.simulator.trace import Trace
 from agentsquad.testing.simulator.workload import PRICE, Author
@@ -55,6 +56,8 @@ class SquadWorld:
         self.author = Author(chance.fork("author"))
         self.told = chance.fork("told")
         self.wide = chance.fork("wide")
+        sheltered = chance.fork("shelter")
+        self.shelter = Shelter(sheltered) if sheltered.happens(0.3) else None
         self.stopping = False
         self.budget: int | None = None
 
@@ -127,7 +130,14 @@ class SquadWorld:
         self.oracle.find("it comes back", f"{name} was started {BOOTS_MAX} times")
 
     async def _main(self, process: Process) -> None:
-        office = Office(process, self.network, self.oracle, self.lease, ahead=self.ahead)
+        office = Office(
+            process,
+            self.network,
+            self.oracle,
+            self.lease,
+            ahead=self.ahead,
+            shelter=self.shelter,
+        )
         self.offices[process.name] = office
         self.network.listen(process.name, office.answer, process.life)
         await (office.drive() if process.name == "engine" else office.serve())

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from agentsquad.integrations.formats.flows.contract import (
     FlowFileError,
     Imported,
@@ -29,6 +27,7 @@ from agentsquad.integrations.formats.flows.structure import (
     chained,
     of,
 )
+from agentsquad.integrations.formats.flows.tasks import BODIES, Data
 from agentsquad.integrations.formats.flows.terms import jq
 from agentsquad.integrations.formats.flows.words import Names, duration, label
 
@@ -38,13 +37,6 @@ KINDS = (
 )  # fmt: skip
 LEAVING = ("end", "exit")
 NO_OUTPUT = ("wait", "emit", "switch")  # give on what they were given
-
-
-class Data(msgspec.Struct, frozen=True):
-    """What "." is in CEL, and the variables that are known."""
-
-    dot: str
-    variables: Mapping[str, str] = {}
 
 
 def imported(document: Any, actions: Mapping[str, str]) -> Imported:
@@ -217,8 +209,6 @@ class _Reader:
         self, name: str, task: Mapping[str, Any], at: str, data: Data
     ) -> tuple[Node | None, Data]:
         """Return the node of a task and what "." is after it."""
-        from agentsquad.integrations.formats.flows.tasks import BODIES
-
         kind = next((one for one in KINDS if one in task), None)
         own = self._names.unique(name)
         node: Node = {"id": own}
@@ -331,9 +321,6 @@ class _Reader:
     def unique(self, wanted: str) -> str:
         """Return a node's name."""
         return self._names.unique(wanted)
-
-
-Reader = _Reader
 
 
 def _short(said: Any) -> str:

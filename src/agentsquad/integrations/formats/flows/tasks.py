@@ -4,18 +4,65 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+import msgspec
 
 from agentsquad.integrations.formats.flows.structure import Node, of
 from agentsquad.integrations.formats.flows.words import duration, label
-
-if TYPE_CHECKING:
-    from agentsquad.integrations.formats.flows.serverless import Data, Reader
 
 ACTION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 ROUNDS_MAX = 100_000
 PROTOCOLS = ("http", "grpc", "openapi", "asyncapi", "a2a", "mcp")
 Task = Mapping[str, Any]
+
+
+class Data(msgspec.Struct, frozen=True):
+    """What "." is in CEL, and the variables that are known."""
+
+    dot: str
+    variables: Mapping[str, str] = {}
+
+
+class Reader(Protocol):
+    """What reads the document, as its tasks see it."""
+
+    results: dict[str, str]
+
+    @property
+    def actions(self) -> Mapping[str, str]:
+        """What calls are mapped to."""
+        ...
+
+    @property
+    def retries(self) -> Mapping[str, Any]:
+        """The retry policies the document defines."""
+        ...
+
+    @property
+    def errors(self) -> Mapping[str, Any]:
+        """The errors the document defines."""
+        ...
+
+    def tell(self, at: str, construct: str, why: str, *, severe: bool = True) -> None:
+        """Note what is not taken over."""
+        ...
+
+    def unique(self, wanted: str) -> str:
+        """Return a node's name."""
+        ...
+
+    def tasks(self, listed: Any, at: str, data: Data) -> tuple[list[Node], Data]:
+        """Return the nodes of a list of tasks, and what "." is after it."""
+        ...
+
+    def cel(self, said: Any, at: str, data: Data) -> str | None:
+        """Return the CEL of an expression, None when it has none."""
+        ...
+
+    def filled(self, said: Any, at: str, data: Data) -> Any:
+        """Return a value in which expressions are ours."""
+        ...
 
 
 def call(one: Reader, node: Node, task: Task, at: str, data: Data) -> None:
@@ -69,7 +116,7 @@ def each(one: Reader, node: Node, task: Task, at: str, data: Data) -> None:
     result = one.unique(f"{node['id']}-result")
     given = f'(last == null ? {data.dot} : last["{result}"])'
     known = {**data.variables, f"${name}": f"{items}[index]", f"${index}": "index"}
-    inner = type(data)(given, known)
+    inner = Data(given, known)
     nodes, after = one.tasks(task["do"], f"{at}/do", inner)
     more = f"index < size({items})"
     if "while" in task:
@@ -203,7 +250,7 @@ def attempt(one: Reader, node: Node, task: Task, at: str, data: Data) -> None:
         if name in rule:
             one.tell(f"{at}/catch/{name}", name, "errors are chosen by their codes alone")
     if "do" in rule:
-        known = type(data)(data.dot, {**data.variables, f"${rule.get('as', 'error')}": "error"})
+        known = Data(data.dot, {**data.variables, f"${rule.get('as', 'error')}": "error"})
         nodes, _ = one.tasks(rule["do"], f"{at}/catch/do", known)
         node["catch"] = {**caught, "nodes": nodes or [{"id": one.unique("caught"), "value": None}]}
     elif retry is None:
@@ -243,7 +290,7 @@ def wait(one: Reader, node: Node, task: Task, at: str, data: Data) -> None:
     node["sleep"] = length
 
 
-Body = Callable[["Reader", Node, Task, str, "Data"], None]
+Body = Callable[[Reader, Node, Task, str, Data], None]
 BODIES: Mapping[str, Body] = {
     "call": call,
     "do": do,

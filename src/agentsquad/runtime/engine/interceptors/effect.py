@@ -162,6 +162,12 @@ async def reconcile(world: World, step: Step) -> Any:
     return answer.output if output is Any else msgspec.convert(answer.output, output, strict=False)
 
 
+def mends(step: Step) -> bool:
+    """Whether a step undoes an effect or finds out about one: that is held
+    back by nothing that could make it fail."""
+    return step.undoes is not None or isinstance(step.value, Reconcile)
+
+
 def certain(error: SquadError) -> bool:
     """Whether an error says that nothing happened on the other side."""
     if error.details.get("sent") is False:

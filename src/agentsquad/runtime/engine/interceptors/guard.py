@@ -3,7 +3,8 @@ its breaker is open, and is answered otherwise when it failed for good.
 
 Only reads are answered otherwise: a fallback that changes the world would be
 another effect, and has its place in the workflow. What a person calls outside
-any run is not guarded: the person sees what happens.
+any run is not guarded: the person sees what happens. Nor is what mends: to undo
+an effect, or to find out about one, is never refused here.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import SquadError
 from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World, only
+from agentsquad.runtime.engine.interceptors.effect import mends
 from agentsquad.runtime.resilience.guard import FallbackRule, Guard, Guards, failing
 
 
@@ -24,7 +26,7 @@ from agentsquad.runtime.resilience.guard import FallbackRule, Guard, Guards, fai
 def guard(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Hold a place of the bulkhead around the call; fall back when it
     fails."""
-    if step.run is None or not world.ports.has(Guards):
+    if step.run is None or not world.ports.has(Guards) or mends(step):
         return proceed(step)
     return _guarded(world, step, proceed)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from agentsquad.kernel.action import Effect
 from agentsquad.runtime.engine.door import Proceed, Step, World, only
+from agentsquad.runtime.engine.interceptors.effect import mends
 from agentsquad.runtime.engine.interceptors.retry import chance
 from agentsquad.runtime.resilience.contract import PoolFullError
 from agentsquad.runtime.resilience.pools import Asker, Held, Pools
@@ -23,7 +24,7 @@ from agentsquad.runtime.resilience.retry import next_delay_ms
 @only(lambda spec: spec.effect is not Effect.PURE)
 def place(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Hold a place around the call."""
-    if step.run is None or not world.ports.has(Pools) or step.placed:
+    if step.run is None or not world.ports.has(Pools) or step.placed or mends(step):
         return proceed(step)
     return _placed(world, step, step.run, proceed)
 

@@ -212,6 +212,9 @@ def _place(cursor: str | None) -> tuple[str, str] | None:
     return started, run
 
 
+WAITING_SHOWN = 20  # runs that `squad resume` names although they only wait
+
+
 class RunInput(msgspec.Struct, kw_only=True):
     """One run."""
 
@@ -386,7 +389,8 @@ class RecoverInput(msgspec.Struct):
 
 
 class Recovered(msgspec.Struct):
-    """The runs that went on, and how they stand."""
+    """The runs that went on, the newest of those that wait, and how they
+    stand."""
 
     items: list[Outcome]
 
@@ -399,10 +403,15 @@ async def recover(ctx: Context, value: RecoverInput) -> Recovered:
     opened = await engine.recover()
     if not getattr(engine, "driving", True):
         raise EngineBusyError("another process drives the runs of this store")
-    for run in opened:
-        if "/" not in run:
-            await runs.watch(ctx, engine, run, until="waiting")
-    return Recovered([await engine.outcome(run) for run in opened if "/" not in run])
+    roots = [run for run in opened if "/" not in run]
+    for run in roots:
+        await runs.watch(ctx, engine, run, until="waiting")
+    # Those that only wait stay where they are, but it is said that they do.
+    for status in ("waiting", "incident"):
+        which = runs.Filter(status=status, roots=True)
+        waiting = await runs.listed(ctx.port(Ledger), which, limit=WAITING_SHOWN)
+        roots += [one.run for one in waiting if one.run not in roots]
+    return Recovered([await engine.outcome(run) for run in roots])
 
 
 @action("runs.adopt", effect=Effect.WRITE, cli=("runs", "adopt"), positional=("run",))

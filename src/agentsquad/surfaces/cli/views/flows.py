@@ -12,6 +12,9 @@ def imported(plain: Any, page: Page) -> None:
     """Lay out what was read, unbroken: it is meant for a file."""
     import yaml
 
+    if not plain["items"]:
+        page.line("no workflow in this file")
+        return
     parts = []
     for one in plain["items"]:
         weak = [missing for missing in one["not_taken"] if not missing["severe"]]

@@ -14,14 +14,16 @@ def listing(plain: Any, page: Page) -> None:
     if not plain["items"]:
         page.line("no schedules yet")
         return
+    ran = any(one.get("last") for one in plain["items"])
+    stopped = any(one.get("paused", "") for one in plain["items"])
     page.table(
         [
             Column("workflow", keep=True),
             Column("cron", keep=True),
             Column("timezone", keep=True, drop=1),
             Column("next (UTC)", keep=True),
-            Column("last (UTC)", drop=2),
-            Column("paused"),
+            *([Column("last (UTC)", drop=2)] if ran else []),
+            *([Column("paused")] if stopped else []),
         ],
         [
             [
@@ -29,8 +31,8 @@ def listing(plain: Any, page: Page) -> None:
                 one["cron"],
                 one["timezone"],
                 when(one["next"]),
-                when(one["last"]) if one["last"] else "",
-                one["paused"],
+                *([when(one["last"]) if one.get("last") else ""] if ran else []),
+                *([one.get("paused", "")] if stopped else []),
             ]
             for one in plain["items"]
         ],

@@ -8,7 +8,7 @@ its source as blobs beside the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -132,9 +132,8 @@ class StoredDeployments:
         self._loaded: dict[str, Deployed] = {}
         self.shelf = Shelf()
 
-    @property
-    def workflows(self) -> Iterable[str]:
-        """The workflows that new runs may take, by name."""
+    def names(self) -> list[str]:
+        """Return the workflows of which new runs take a deployed version."""
         return sorted(
             workflow
             for name in self.shelf.newest

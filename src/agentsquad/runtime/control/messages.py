@@ -26,7 +26,7 @@ from agentsquad.kernel.errors import (
 )
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ports import EventStore
-from agentsquad.kernel.registry import Registry, nearest
+from agentsquad.kernel.registry import nearest
 from agentsquad.runtime.control.contract import Expressions
 from agentsquad.runtime.control.expression import condition
 from agentsquad.runtime.control.manifests import StoredManifests
@@ -45,7 +45,9 @@ from agentsquad.runtime.control.subscription import (
     place_of,
 )
 from agentsquad.runtime.engine.contract import Engine
+from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
+from agentsquad.runtime.engine.versions import versions_of
 
 PAGE = 200
 MESSAGES = "message/"
@@ -125,12 +127,13 @@ class Desk:
         self._ctx = ctx
         self._store = ctx.port(EventStore)  # type: ignore[type-abstract]
         self._actor = str(ctx.actor)
+        self._versions = versions_of(ctx.port(World))
 
     async def subscriptions(self) -> list[Subscription]:
-        """Return who listens: installed workflows and applied resources."""
+        """Return who listens: workflows and applied resources."""
         found = [
             Subscription(name=name, topics=installed.on, workflow=name)
-            for name, installed in self._ctx.port(Registry).workflows.items()
+            for name, installed in (await self._versions.workflows()).items()
             if installed.on
         ]
         for one in await listed(self._store, KIND):
@@ -227,7 +230,7 @@ class Desk:
 
     async def _start(self, one: Subscription, message: Message) -> Delivery:
         name, value = one.workflow, message.payload
-        if name not in self._ctx.port(Registry).workflows:
+        if not self._versions.offers(name):
             wrapped = await StoredManifests(self._store).wrap(name, value)
             if wrapped is not None:
                 name, value = wrapped

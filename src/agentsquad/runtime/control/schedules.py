@@ -15,7 +15,7 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError
 from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.ports import Clock, EventStore
-from agentsquad.kernel.registry import Registry, nearest
+from agentsquad.kernel.registry import nearest
 from agentsquad.runtime.control.manifests import KIND, StoredManifests
 from agentsquad.runtime.control.messages import Desk
 from agentsquad.runtime.control.quantity import duration_ms
@@ -32,7 +32,9 @@ from agentsquad.runtime.control.schedule import (
     plan,
 )
 from agentsquad.runtime.engine.contract import Cron, Engine
+from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.state import ENDED
+from agentsquad.runtime.engine.versions import versions_of
 
 LOOK_MS = 1000  # how often schedules are looked at
 BACKFILL_MAX = 10_000
@@ -190,7 +192,7 @@ async def start_due(ctx: Context, engine: Any, one: Due) -> Started:
     """Start the run of one due time; the same due time gives the same run."""
     value: Any = {"scheduled": one.at}
     name = one.workflow
-    if name not in ctx.port(Registry).workflows:
+    if not versions_of(ctx.port(World)).offers(name):
         wrapped = await StoredManifests(ctx.port(EventStore)).wrap(name, value)  # type: ignore[type-abstract]
         if wrapped is not None:
             name, value = wrapped
@@ -347,10 +349,11 @@ async def one_of(ctx: Context, name: str) -> Schedule:
 
 
 async def schedules(ctx: Context) -> list[Schedule]:
-    """Return the schedules of installed workflows and of applied manifests."""
+    """Return the schedules of installed and deployed workflows, and of applied
+    manifests."""
     found = [
         _installed(name, installed.schedule)
-        for name, installed in ctx.port(Registry).workflows.items()
+        for name, installed in (await versions_of(ctx.port(World)).workflows()).items()
         if installed.schedule
     ]
     for resource in await listed(ctx.port(EventStore), KIND):  # type: ignore[type-abstract]

@@ -540,6 +540,10 @@ class Deployments(Protocol):
         installed one serves."""
         ...
 
+    def names(self) -> Sequence[str]:
+        """Return the workflows of which new runs take a deployed version."""
+        ...
+
     def knows(self, digest: str) -> bool:
         """Whether a version of this digest was deployed and not retired."""
         ...

@@ -118,6 +118,15 @@ class Versions:
             deployed is not None and deployed.newest(workflow) is not None
         )
 
+    async def workflows(self) -> dict[str, Workflow]:
+        """Return what begins now under each name, by code: deployed, else
+        installed."""
+        await self.refresh()
+        names = {*self._world.registry.workflows}
+        if self._deployments is not None:
+            names |= {*self._deployments.names()}
+        return {name: (await self.newest(name)).workflow for name in sorted(names)}
+
     async def newest(self, name: str, beside: Version | None = None) -> Version:
         """Return what a run of this name that begins now runs under;
         MissingError names the nearest workflow."""

@@ -412,3 +412,29 @@ async def test_ended_runs_are_drawn_by_a_seed(tmp_path):
     ]
     everything = await s.deploy(changed, check=True, closed=100)
     assert (everything.closed.checked, everything.closed.same) == (6, 1)
+
+
+SELF = '''
+from __future__ import annotations
+
+from agentsquad.runtime.engine.contract import Cron, workflow
+
+
+@workflow("ticker", schedule=Cron("*/5 * * * *"), on="order.placed")
+async def ticker(ctx, value: dict) -> str:
+    """Begin by itself."""
+    return value.get("scheduled") or value["id"]
+'''
+
+
+async def test_a_deployed_workflow_begins_by_its_schedule_and_by_messages(tmp_path):
+    s = DeploySquad()
+    await s.deploy(write(tmp_path, "ticker.py", SELF))
+    (line,) = (await s.call("schedules.list")).items
+    assert (line.workflow, line.cron) == ("ticker", "*/5 * * * *")
+    said = await s.call("messages.publish", topic="order.placed", payload={"id": "a"})
+    (begun,) = said.started
+    assert (await s.engine.wait(begun.run, timeout_ms=5000)).output == "a"
+    filled = await s.call("schedules.backfill", workflow="ticker", since="2025-12-31T23:50:00Z")
+    outcomes = [await s.engine.wait(one.run, timeout_ms=5000) for one in filled.items]
+    assert outcomes and all(one.output.endswith("Z") for one in outcomes)

@@ -250,7 +250,8 @@ class Rerunner(Forker):
         if spec.effect is Effect.PURE or command.action in (DECIDE, QUERY):
             return None, None
         if recorded is not None and "policy" not in self.arm.new:
-            said = recorded.payload.get("decision") or _planned(past, command.position)
+            planned = past.planned(command.position) or {}
+            said = recorded.payload.get("decision") or planned.get("decision")
             if said is not None:
                 return said, None
         facts = {**step.facts, "run": past.run}
@@ -379,13 +380,6 @@ class Rerunner(Forker):
             f"{step.action.name} would be called with what it was never called with",
             hint=f"give {step.action.name} a preview action",
         )
-
-
-def _planned(past: Past, position: str) -> Any:
-    for event in past.events:
-        if event.type == "effect.planned" and event.payload["position"] == position:
-            return event.payload.get("decision")
-    return None
 
 
 def _refused(event: Event) -> bool:

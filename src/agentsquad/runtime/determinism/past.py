@@ -86,6 +86,13 @@ class Past(msgspec.Struct, kw_only=True):
             own += child.all_effects()
         return own
 
+    def planned(self, position: str) -> dict[str, Any] | None:
+        """Return what the first plan of the effect at a position says."""
+        for event in self.events:
+            if event.type == "effect.planned" and event.payload["position"] == position:
+                return dict(event.payload)
+        return None
+
     def knows(self, target: str) -> bool:
         """Whether a position, or a path of positions through children, was
         recorded."""

@@ -15,6 +15,8 @@ FIRING = 40
 def checked(plain: Any, page: Page) -> None:
     """Say the verdict on each net first, then what is wrong and how it comes
     about."""
+    if not plain["nets"]:
+        page.line("there is no workflow and no net in it")
     for place, one in enumerate(plain["nets"]):
         if place:
             page.line("")

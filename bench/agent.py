@@ -3,10 +3,11 @@ tool call, the model a stub that answers at once.
 
 Ours is journaled: the briefing, each model call and the tool call are events of
 a SQLite log; a model call is synced before anything else begins, the others
-share the next sync. Once one after another, once with a hundred turns under
-way, as in a service. LangGraph syncs each step (its SQLite saver, durability
-"sync"); agent-framework-core and pydantic-ai keep nothing. Processor time is
-the figure to look at; the middle of the rounds is printed.
+share the next sync. Once one after another, once so with turns of a single
+model call, once with a hundred turns under way, as in a service. LangGraph
+syncs each step (its SQLite saver, durability "sync"); agent-framework-core and
+pydantic-ai keep nothing. Processor time is the figure to look at; the middle of
+the rounds is printed.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ from agentsquad.workforce.agents.contract import (
 from agentsquad.workforce.agents.plugin import plugin as agents
 
 RIVALS = ("agent_framework", "pydantic_ai", "langgraph_agent")
-OURS = {"SQLite": ("sqlite", 1), "SQLite, 100": ("sqlite", 100), "memory": ("memory", 1)}
+OURS = {
+    "SQLite": ("sqlite", 1),
+    "SQLite, 100": ("sqlite", 100),
+    "SQLite, one call": ("sqlite", 1, "plain"),
+    "memory": ("memory", 1),
+}
 SPEC = {"model": "stub", "role": "a clerk", "tools": ["order.status"]}
 
 
@@ -65,6 +71,7 @@ class Clerk:
     what to say next."""
 
     provider = "stub"
+    plain = False  # whether it answers without the tool
     CALL = ToolCall(id="1", name="order.status", arguments={"order_id": 42})
     USAGE = Usage(input_tokens=100, output_tokens=10, cost_micros=7)
 
@@ -80,7 +87,7 @@ class Clerk:
         self, request: ModelRequest, *, deadline_ms: int | None = None
     ) -> ModelReply:
         """Call the tool, then answer."""
-        if request.messages[-1].role == "tool":
+        if self.plain or request.messages[-1].role == "tool":
             return ModelReply(model="stub", text=peers.ANSWER, usage=self.USAGE)
         calls = (self.CALL,)
         return ModelReply(
@@ -88,10 +95,12 @@ class Clerk:
         )
 
 
-async def ours(seconds: float, store: str, width: int) -> dict[str, float]:
-    """Take turns on this project's engine, so many at once."""
+async def ours(seconds: float, store: str, width: int, kind: str = "") -> dict[str, float]:
+    """Take turns on this project's engine, so many at once; a plain turn is one
+    model call."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
         clock, entropy, clerk = system_clock(), system_entropy(), Clerk()
+        clerk.plain = kind == "plain"
         url = f"sqlite:///{folder}/log.db" if store == "sqlite" else "memory:"
         ledger = open_ledger(url, clock, entropy)
         ports = Ports(
@@ -132,7 +141,8 @@ async def ours(seconds: float, store: str, width: int) -> dict[str, float]:
 def main() -> None:
     """Run one cell, or rounds of ours and the peers'."""
     if sys.argv[1:2] == ["cell"]:
-        print(json.dumps(asyncio.run(ours(float(sys.argv[2]), sys.argv[3], int(sys.argv[4])))))
+        given = (float(sys.argv[2]), sys.argv[3], int(sys.argv[4]), *sys.argv[5:6])
+        print(json.dumps(asyncio.run(ours(*given))))
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2)

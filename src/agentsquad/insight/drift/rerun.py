@@ -22,7 +22,7 @@ from agentsquad.kernel.event import Event
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.policy import Decision, PolicyEngine, Question
 from agentsquad.runtime.determinism.contract import ForkStuckError
-from agentsquad.runtime.determinism.fork import Forker, Journal, turn
+from agentsquad.runtime.determinism.fork import Forker, Journal, told_by, turn
 from agentsquad.runtime.determinism.hermetic import recompute
 from agentsquad.runtime.determinism.past import Past
 from agentsquad.runtime.engine.command import Ask, Call, Child, Command, fingerprint
@@ -185,7 +185,7 @@ class Rerunner(Forker):
                 self._tell(instance, event)
         end = instance.end
         self.events.append(log.event(end.type, end.payload, past.events[-1]))
-        return end.type.removeprefix("run."), end.payload.get("output"), end.payload.get("error")
+        return told_by(end)
 
     def _tell(self, instance: Instance, event: Event) -> None:
         self.events.append(event)

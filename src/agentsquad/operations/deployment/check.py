@@ -21,6 +21,7 @@ from agentsquad.operations.deployment.contract import Checked, Closed
 from agentsquad.operations.deployment.fit import Misfit, misfit
 from agentsquad.operations.deployment.remedy import remedies
 from agentsquad.operations.deployment.stored import short
+from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.versions import Pin, Version, Versions, pins
 from agentsquad.runtime.engine.waiting import NAME, WAITING
 from agentsquad.runtime.ledger.contract import Ledger, Query
@@ -103,7 +104,7 @@ class Check:
         """Return what becomes of an open run; None if it has ended or is of
         something else."""
         events = await self._store.read_stream(f"run/{run}")
-        if not events or events[-1].type in ("run.completed", "run.failed", "run.cancelled"):
+        if not events or events[-1].type in END_EVENTS:
             return None
         if not target.concerns(events[0]):
             return None

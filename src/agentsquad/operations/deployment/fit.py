@@ -80,7 +80,7 @@ async def misfit(
     if events[-1].type in END_EVENTS:
         return None
     ended = {event.payload["position"] for event in events if event.type in RESOLVING}
-    under_way = [one for one in children if _begun_at(one) not in ended]
+    under_way = [one for one in children if _begun_at(one) not in ended and not _goes_on(one)]
     return next(filter(None, (_child(instance, child) for child in under_way)), None)
 
 
@@ -182,6 +182,11 @@ def _child(instance: Instance, begun: Event) -> Misfit | None:
 def _begun_at(begun: Event) -> str | None:
     """Return the step that began a child run."""
     return ((begun.payload or {}).get("parent") or {}).get("position")
+
+
+def _goes_on(begun: Event) -> bool:
+    """Whether a child run goes on for another, which its parent began."""
+    return "continues" in (begun.payload or {})
 
 
 def _position(event: Event) -> str | None:

@@ -40,14 +40,17 @@ from agentsquad.runtime.engine.command import (
     fingerprint,
 )
 from agentsquad.runtime.engine.contract import NonDeterministicError, Workflow
-from agentsquad.runtime.engine.decider import Instance, plain
+from agentsquad.runtime.engine.decider import End, Instance, plain
 from agentsquad.runtime.engine.door import CallPath, Step, World
 from agentsquad.runtime.engine.interceptors.authorize import ask as ask_policy
+from agentsquad.runtime.engine.links import CONTINUED, successor
 from agentsquad.runtime.engine.scheduler import order
+from agentsquad.runtime.engine.state import END_EVENTS
 
 PEOPLE = ("same", "approve", "reject")
 NEVER = 1 << 62  # later than everything recorded
 GENERATE = "models.generate"
+ROW_MAX = 100  # how often a child may go on as new more often than it did
 
 
 class Forker:
@@ -126,9 +129,23 @@ class Forker:
                 continue
             for event in await self.answer(past, log, command, changes):
                 instance.apply(event)
-        end = instance.end
-        status = end.type.removeprefix("run.")
-        return status, end.payload.get("output"), end.payload.get("error")
+        return told_by(instance.end)
+
+    async def _to_the_end(
+        self, past: Past, value: Any, changes: dict[str, list[tuple[str, Any]]]
+    ) -> tuple[str, Any, Any]:
+        """Run a child, and those that go on for it as new, to the end of the
+        row."""
+        came = await self.drive(past, value, changes)
+        row = iter(past.row)
+        one = past
+        for _ in range(len(past.row) + ROW_MAX):
+            if came[0] != "continued":
+                return came
+            actor = past.events[0].actor
+            one = next(row, None) or Past.blank(successor(one.run), past.workflow, came[1], actor)
+            came = await self.drive(one, came[1], {})
+        raise ForkStuckError(f"run {past.run} goes on as new and comes to no end")
 
     async def answer(
         self, past: Past, log: Journal, command: Command, changes: dict[str, list[tuple[str, Any]]]
@@ -216,9 +233,9 @@ class Forker:
             self._note(past, command.position, command.name, "new", now=command.input)
         prefix = f"{command.position}/"
         inner = {k.removeprefix(prefix): v for k, v in changes.items() if k.startswith(prefix)}
-        status, output, error = await self.drive(below, command.input, inner)
+        status, output, error = await self._to_the_end(below, command.input, inner)
         output = _changed(output, edits)
-        was = below.output
+        was = below.last.output
         for pointer, old, new in diff(was, output):
             self._note(past, command.position, command.name, "output", pointer, old, new)
             break
@@ -388,6 +405,14 @@ class Forker:
                 now=shown(now),
             )
         )
+
+
+def told_by(end: End) -> tuple[str, Any, Any]:
+    """Return (status, output, error) of a run's end; the output of one that
+    goes on as new is what it hands on."""
+    status = END_EVENTS[end.type]
+    output = end.payload.get("input" if end.type == CONTINUED else "output")
+    return status, output, end.payload.get("error")
 
 
 class Journal:

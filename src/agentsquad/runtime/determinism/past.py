@@ -10,6 +10,7 @@ import msgspec
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.ports import EventStore
+from agentsquad.runtime.engine.links import CONTINUED, successor
 from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
 
 BY_HAND = (
@@ -22,7 +23,12 @@ BY_HAND = (
 
 
 class Past(msgspec.Struct, kw_only=True):
-    """What is recorded of one run and, by position, of the runs below it."""
+    """What is recorded of one run and, by position, of the runs below it.
+
+    `output` is what it handed on, if it went on as new. `row` are the runs that
+    then went on for it, in order: of each run below, and of the run itself
+    where that is asked for.
+    """
 
     run: str
     workflow: str
@@ -43,6 +49,7 @@ class Past(msgspec.Struct, kw_only=True):
     made: list[Event] = []  # every intervention
     patches: dict[str, Any] = {}  # by position, with what input it was tried again
     children: dict[str, Past] = {}
+    row: list[Past] = []
 
     @classmethod
     def blank(cls, run: str, workflow: str, value: Any, actor: str = "service:fork") -> Past:
@@ -76,14 +83,23 @@ class Past(msgspec.Struct, kw_only=True):
     def asked_people(self) -> bool:
         """Whether a person was asked anything, here or below."""
         return any(event.type == "approval.requested" for event in self.events) or any(
-            child.asked_people for child in self.children.values()
+            below.asked_people for below in self._below()
         )
 
+    @property
+    def last(self) -> Past:
+        """The run that its row ended with: itself, if it never went on."""
+        return self.row[-1] if self.row else self
+
+    def _below(self) -> list[Past]:
+        return [*self.children.values(), *self.row]
+
     def all_effects(self) -> list[tuple[str, Any]]:
-        """Return (action, input) of every effect confirmed here and below."""
+        """Return (action, input) of every effect confirmed here, below and in
+        the row."""
         own = list(self.effects.values())
-        for child in self.children.values():
-            own += child.all_effects()
+        for below in self._below():
+            own += below.all_effects()
         return own
 
     def planned(self, position: str) -> dict[str, Any] | None:
@@ -111,9 +127,23 @@ async def load(store: EventStore, run: str) -> Past | None:
     for position, event in past.resolved.items():
         child = event.payload.get("child")
         if child is not None:
-            below = await load(store, child)
+            below = await load_row(store, child)
             if below is not None:
                 past.children[position] = below
+    return past
+
+
+async def load_row(store: EventStore, run: str, most: int | None = None) -> Past | None:
+    """Read a run, everything below it and those that went on for it: all, or
+    the first ones."""
+    past = await load(store, run)
+    last = past
+    while past is not None and last is not None and last.status == "continued":
+        if most is not None and len(past.row) >= most:
+            break
+        last = await load(store, successor(last.run))
+        if last is not None:
+            past.row.append(last)
     return past
 
 
@@ -159,6 +189,7 @@ def fold(run: str, events: list[Event]) -> Past:
         made=[],
         patches={},
         children={},
+        row=[],
     )
     for event in events:
         body = event.payload or {}
@@ -188,5 +219,6 @@ def fold(run: str, events: list[Event]) -> Past:
                 past.effects[position] = (name.removeprefix("call "), value)
         elif event.type in END_EVENTS:
             past.status = END_EVENTS[event.type]
-            past.output, past.error = body.get("output"), body.get("error")
+            past.output = body.get("input" if event.type == CONTINUED else "output")
+            past.error = body.get("error")
     return past

@@ -22,6 +22,7 @@ from agentsquad.runtime.determinism.contract import Replay
 from agentsquad.runtime.determinism.hermetic import recompute
 from agentsquad.runtime.engine.contract import NonDeterministicError
 from agentsquad.runtime.engine.decider import Instance
+from agentsquad.runtime.engine.links import CONTINUED, successor
 from agentsquad.runtime.engine.versions import Version, Versions
 
 _RANK = {"identical": 0, "compatible": 1, "not_replayable": 2, "diverged": 3}
@@ -81,7 +82,9 @@ def contradiction(
         if not child or not event.type.startswith("step."):
             continue
         said = {"input": child[0].payload["input"]}
-        if child[-1].type in ("run.completed", "run.failed"):
+        while child and child[-1].type == CONTINUED:  # its row ends with what it gave
+            child = children.get(successor(child[-1].stream.removeprefix("run/")), [])
+        if child and child[-1].type in ("run.completed", "run.failed"):
             field = "output" if child[-1].type == "run.completed" else "error"
             said[field] = child[-1].payload.get(field)
         for field, now in said.items():

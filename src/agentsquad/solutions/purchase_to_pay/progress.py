@@ -13,6 +13,7 @@ import msgspec
 
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine
+from agentsquad.runtime.engine.state import ENDED
 from agentsquad.solutions.purchase_to_pay.result import (
     CaseResult,
     RunResult,
@@ -20,7 +21,6 @@ from agentsquad.solutions.purchase_to_pay.result import (
     count_kinds,
 )
 
-ENDED = ("completed", "failed", "cancelled")
 PAID = ("paid", "partly_paid", "settled")
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.registry import Plugin
+from agentsquad.runtime.determinism.contract import Change, ForkStuckError
+from agentsquad.runtime.determinism.fork import Forker
 from agentsquad.runtime.determinism.past import load
+from agentsquad.runtime.determinism.replay import contradiction
 from agentsquad.runtime.engine.contract import workflow
 from agentsquad.testing import TestSquad
 
@@ -36,7 +40,8 @@ async def note(ctx: Any, value: Round) -> int:
 async def rounds(ctx: Any, value: Round) -> int:
     """Do a round, and another, up to the third."""
     cost = await ctx.call("rounds.price", value)
-    await ctx.call("rounds.note", value)
+    if value.number > 0:
+        await ctx.call("rounds.note", value)
     if value.number < 3:
         raise ctx.continue_as_new(Round(number=value.number + 1, total=value.total + cost))
     return int(value.total + cost)
@@ -61,3 +66,54 @@ async def test_what_was_planned_is_looked_up_by_its_position() -> None:
     assert planned is not None
     assert (planned["action"], planned["input"]) == ("rounds.note", {"number": 3, "total": 0})
     assert (past.planned("1"), past.planned("9")) == (None, None)
+
+
+async def test_a_child_that_went_on_as_new_is_forked_to_the_end_of_its_row() -> None:
+    s = TestSquad(PLUGIN)
+    outcome = await s.run("above-rounds", Round(1))
+    assert outcome.output == 70
+    fork = await Forker(s.world).fork(outcome.run, [Change(path="input/number", value=2)])
+    assert (fork.status, fork.output, fork.error) == ("completed", 20 + 20 + 30, None)
+    fork = await Forker(s.world).fork(outcome.run, [Change(path="input/total", value=5)])
+    assert (fork.status, fork.was_output, fork.output) == ("completed", 70, 75)
+    held = [(one.run.removeprefix(outcome.run), one.position) for one in fork.suppressed]
+    assert held == [("/2", "2"), ("/2~2", "2"), ("/2~3", "2")]
+
+
+async def test_a_fork_that_goes_on_as_new_for_ever_says_so() -> None:
+    s = TestSquad(PLUGIN)
+    outcome = await s.run("above-rounds", Round(1))
+    with pytest.raises(ForkStuckError, match="goes on as new"):
+        await Forker(s.world).fork(outcome.run, [Change(path="input/number", value=-(10**6))])
+
+
+async def test_a_fork_of_a_run_that_went_on_says_whether_it_would_hand_on_something_else() -> None:
+    s = TestSquad(PLUGIN)
+    run = await s.engine.start("rounds", Round(1))
+    await s.engine.wait(run)
+    fork = await Forker(s.world).fork(run, [Change(path="input/total", value=5)])
+    assert (fork.status, fork.was_status, fork.output_changed) == ("continued", "continued", True)
+    assert (fork.was_output, fork.output) == (
+        {"number": 2, "total": 10},
+        {"number": 2, "total": 15},
+    )
+
+
+async def test_a_journal_that_says_something_else_than_the_end_of_a_row_is_found_out() -> None:
+    s = TestSquad(PLUGIN)
+    outcome = await s.run("above-rounds", Round(1))
+    journals = {
+        name[4:]: await s.ledger.store.read_stream(name)
+        for name, _ in await s.ledger.store.streams(f"run/{outcome.run}")
+    }
+    own = journals[outcome.run]
+    assert contradiction(outcome.run, own, journals) is None
+    forged = [
+        msgspec.structs.replace(event, payload={**event.payload, "output": 61})
+        if event.payload.get("child")
+        else event
+        for event in own
+    ]
+    found = contradiction(outcome.run, forged, journals)
+    assert found is not None
+    assert (found.verdict, found.field, found.was, found.now) == ("diverged", "/output", 61, 60)

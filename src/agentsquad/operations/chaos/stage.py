@@ -26,8 +26,7 @@ from agentsquad.runtime.determinism.rehearsal import (
     Story,
 )
 from agentsquad.runtime.engine.door import World
-
-ENDED = ("completed", "failed", "cancelled")
+from agentsquad.runtime.engine.state import ENDED
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):

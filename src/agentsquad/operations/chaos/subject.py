@@ -14,11 +14,12 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.ports import EventStore
 from agentsquad.operations.chaos.contract import NothingToDoError
-from agentsquad.operations.chaos.stage import ENDED, Subject
-from agentsquad.runtime.determinism.past import Past, load
-from agentsquad.runtime.determinism.rehearsal import resolve
+from agentsquad.operations.chaos.stage import Subject
+from agentsquad.runtime.determinism.past import Past, load_row
+from agentsquad.runtime.determinism.rehearsal import ROW_MAX, resolve
 from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.door import World
+from agentsquad.runtime.engine.state import ENDED
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.trust.attestation.contract import Files
 
@@ -57,7 +58,7 @@ def _wrap(wrapped: Any, value: Any) -> Any:
 async def _named(ctx: Context, workflow: str, name: str, wrapped: Any, text: str) -> Past:
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     run = await runs.find(store, text)
-    past = await load(store, run)
+    past = await load_row(store, run, ROW_MAX - 1)
     assert past is not None
     if not _is_of(past, name, wrapped):
         raise InvalidError(
@@ -81,7 +82,7 @@ async def _last(ctx: Context, workflow: str, name: str, wrapped: Any) -> Past | 
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     async for summary in runs.each(ctx.port(Ledger), runs.Filter(workflow=name)):
         if summary.status in ENDED:
-            past = await load(store, summary.run)
+            past = await load_row(store, summary.run, ROW_MAX - 1)
             if past is not None and _is_of(past, name, wrapped):
                 return past
     return None

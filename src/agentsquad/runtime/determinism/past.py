@@ -83,7 +83,7 @@ class Past(msgspec.Struct, kw_only=True):
     def asked_people(self) -> bool:
         """Whether a person was asked anything, here or below."""
         return any(event.type == "approval.requested" for event in self.events) or any(
-            below.asked_people for below in self._below()
+            below.asked_people for below in self.others()
         )
 
     @property
@@ -91,14 +91,15 @@ class Past(msgspec.Struct, kw_only=True):
         """The run that its row ended with: itself, if it never went on."""
         return self.row[-1] if self.row else self
 
-    def _below(self) -> list[Past]:
+    def others(self) -> list[Past]:
+        """Return the runs right below, and those of the row."""
         return [*self.children.values(), *self.row]
 
     def all_effects(self) -> list[tuple[str, Any]]:
         """Return (action, input) of every effect confirmed here, below and in
         the row."""
         own = list(self.effects.values())
-        for below in self._below():
+        for below in self.others():
             own += below.all_effects()
         return own
 

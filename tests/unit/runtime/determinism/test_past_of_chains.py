@@ -12,6 +12,7 @@ from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.determinism.contract import Change, ForkStuckError
 from agentsquad.runtime.determinism.fork import Forker
 from agentsquad.runtime.determinism.past import load
+from agentsquad.runtime.determinism.rehearsal import ROW_MAX, Rehearsal
 from agentsquad.runtime.determinism.replay import contradiction
 from agentsquad.runtime.engine.contract import workflow
 from agentsquad.testing import TestSquad
@@ -117,3 +118,39 @@ async def test_a_journal_that_says_something_else_than_the_end_of_a_row_is_found
     found = contradiction(outcome.run, forged, journals)
     assert found is not None
     assert (found.verdict, found.field, found.was, found.now) == ("diverged", "/output", 61, 60)
+
+
+@workflow("endless-letters")
+async def letters(ctx: Any, value: Round) -> None:
+    """Take a letter a run, for ever."""
+    await ctx.signal("letter")
+    await ctx.call("rounds.note", value)
+    raise ctx.continue_as_new(Round(number=value.number + 1))
+
+
+ENDLESS = Plugin(name="letters", actions=(note,), workflows=(letters,))
+
+
+async def test_a_rehearsal_follows_a_row_to_its_end() -> None:
+    s = TestSquad(PLUGIN)
+    story = await Rehearsal(s.world).play("rounds", {"number": 1})
+    assert (story.status, story.output, story.verdict) == ("completed", 60, "identical")
+    assert sorted(line.input["number"] for line in story.effects.values()) == [1, 2, 3]
+
+
+async def test_of_a_row_without_an_end_the_first_runs_are_rehearsed() -> None:
+    s = TestSquad(ENDLESS)
+    first = Rehearsal(s.world)
+    story = await first.play("endless-letters", {"number": 1})
+    assert (story.status, story.verdict) == ("continued", "identical")
+    assert story.output == {"number": ROW_MAX + 1, "total": 0}
+    numbers = sorted(line.input["number"] for line in story.effects.values())
+    assert numbers == list(range(1, ROW_MAX + 1))
+    past = await first.past_of(story)
+    assert [one.run for one in past.row] == [f"{past.run}~{n}" for n in range(2, ROW_MAX + 1)]
+
+
+async def test_a_row_that_nothing_holds_up_is_rehearsed_as_far_too() -> None:
+    s = TestSquad(PLUGIN)
+    story = await Rehearsal(s.world).play("rounds", {"number": -50})
+    assert (story.status, story.output["number"]) == ("continued", ROW_MAX - 50)

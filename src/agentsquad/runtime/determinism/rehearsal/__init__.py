@@ -17,10 +17,11 @@ from agentsquad.runtime.determinism.rehearsal.entropy import SeededEntropy
 from agentsquad.runtime.determinism.rehearsal.fault import Fault
 from agentsquad.runtime.determinism.rehearsal.people import Said
 from agentsquad.runtime.determinism.rehearsal.recorded import Recorded
-from agentsquad.runtime.determinism.rehearsal.rehearsal import Options, Rehearsal, resolve
+from agentsquad.runtime.determinism.rehearsal.rehearsal import ROW_MAX, Options, Rehearsal, resolve
 from agentsquad.runtime.determinism.rehearsal.story import EffectLine, Story
 
 __all__ = [
+    "ROW_MAX",
     "Counterparty",
     "Cut",
     "Cutter",

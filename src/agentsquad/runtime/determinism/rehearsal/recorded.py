@@ -39,7 +39,7 @@ class Recorded:
             self.learn(past)
 
     def learn(self, past: Past) -> None:
-        """Take in a run and everything below it."""
+        """Take in a run, everything below it and its row."""
         for position, event in past.resolved.items():
             if event.type in ("approval.given", "approval.refused"):
                 self.approvals[past.run, position] = event
@@ -71,8 +71,8 @@ class Recorded:
                 self.hands.setdefault(place, []).append(event)
         if past.signals:
             self.signals[past.run] = list(past.signals)
-        for child in past.children.values():
-            self.learn(child)
+        for other in past.others():
+            self.learn(other)
 
     def answer(self, run: str | None, position: str, action: str, value: Any) -> Answer | None:
         """Return what was answered to a request; None when it was not made."""

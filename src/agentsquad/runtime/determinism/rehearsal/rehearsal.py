@@ -28,7 +28,7 @@ from agentsquad.kernel.event import Event
 from agentsquad.kernel.pointer import shown
 from agentsquad.kernel.ports import BlobStore
 from agentsquad.kernel.registry import Registry
-from agentsquad.runtime.determinism.past import Past, load
+from agentsquad.runtime.determinism.past import Past, load_row
 from agentsquad.runtime.determinism.rehearsal.clock import START_MS, idle
 from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty
 from agentsquad.runtime.determinism.rehearsal.cut import Cut, Cutter
@@ -52,12 +52,14 @@ from agentsquad.runtime.engine.contract import Manifests
 from agentsquad.runtime.engine.decider import Instance, plain
 from agentsquad.runtime.engine.door import Step, World
 from agentsquad.runtime.engine.ids import keyed_id
+from agentsquad.runtime.engine.links import CONTINUED, successor
 from agentsquad.runtime.engine.questions import Open, inbox_item
 from agentsquad.runtime.engine.resolving import resolution
 from agentsquad.runtime.engine.shell import EmbeddedEngine
 from agentsquad.runtime.engine.state import RESOLVING, millis
 
 OPERATOR, SECOND = "person:rehearsal", "person:rehearsal-too"
+ROW_MAX = 4  # runs that are played of a row that goes on as new and has no end
 TURNS_MAX = 100_000  # deliveries and jumps before a rehearsal is given up
 
 
@@ -141,7 +143,7 @@ class Rehearsal:
 
     async def past_of(self, story: Story) -> Past:
         """Return the past a rehearsal left, for rehearsals after it."""
-        found = await load(self.room.log, story.run)
+        found = await load_row(self.room.log, story.run, ROW_MAX - 1)
         assert found is not None, "the rehearsal was not played here"
         return found
 
@@ -153,6 +155,9 @@ class Rehearsal:
         if run is None:
             run = self.past.run if self.past else keyed_id(workflow, f"rehearsal/{self._seed}")
         self.run = run
+        for _ in range(ROW_MAX):
+            run = successor(run)
+        self.life.beyond = f"run/{run}"
         actor = self.past.events[0].actor if self.past else "service:squad"
         value = plain(value)
         with self.guard.watching():
@@ -163,7 +168,7 @@ class Rehearsal:
 
     async def _play(self, workflow: str, value: Any, actor: str) -> Story:
         self._watch(await self.room.look())
-        if self._cut is not None:
+        if self._cut is not None and len(self._row()) <= ROW_MAX:
             await self._survive(self.engine.recover)
         for _ in range(TURNS_MAX):
             if self.run not in self.room.waiting.started:
@@ -173,20 +178,30 @@ class Rehearsal:
                     )
                 )
             await self._settle()
+            row = self._row()
+            if len(row) > ROW_MAX:
+                return await self._tell()
             if self.life.dead.is_set():
                 await self._rise()
                 continue
-            if self.run in self.engine.stuck:
-                return await self._tell("stuck", self.engine.stuck[self.run])
+            if row[-1] in self.engine.stuck:
+                return await self._tell("stuck", self.engine.stuck[row[-1]])
             if self._repeats:
                 await self._survive(partial(self._repeat, self._repeats.pop(0)))
                 continue
-            if self.run in self.room.waiting.ended:
+            if row[-1] in self.room.waiting.ended:
                 return await self._tell()
             if await self._deliver() or self._jump():
                 continue
             return await self._tell("waiting")
         return await self._tell("waiting")
+
+    def _row(self) -> list[str]:
+        """Return the run and those that went on for it as new, in order."""
+        row, ended = [self.run], self.room.waiting.ended
+        while (end := ended.get(row[-1])) is not None and end.type == CONTINUED:
+            row.append(successor(row[-1]))
+        return row
 
     # --- the world around the run
 
@@ -422,7 +437,8 @@ class Rehearsal:
         events = tuple(self.room.events)
         output, failure = None, None if error is None else errors.record(error)
         if status is None:
-            status, output, failure = status_of(self.room.waiting.ended, self.run)
+            last = self._row()[:ROW_MAX][-1]
+            status, output, failure = status_of(self.room.waiting.ended, last)
         return Story(
             run=self.run,
             status=status,
@@ -445,11 +461,14 @@ class Rehearsal:
         room = self.room
         if self.options.light:
             return drives(room.events, room.lender.registry)
-        found = await replay(room.log, room.lender.registry, self.run, room.blobs)
-        if found.verdict in ("identical", "compatible"):
-            return found.verdict
-        where = f" at event {found.event}, field {found.field}" if found.event else ""
-        return f"{found.verdict}{where}: {shown(found.reason)}"
+        verdict = "identical"
+        for run in self._row()[:ROW_MAX]:
+            found = await replay(room.log, room.lender.registry, run, room.blobs)
+            if found.exit_code:
+                where = f" at event {found.event}, field {found.field}" if found.event else ""
+                return f"{found.verdict}{where}: {shown(found.reason)}"
+            verdict = found.verdict if verdict == "identical" else verdict
+        return verdict
 
 
 def drives(events: Sequence[Event], registry: Registry) -> str:

@@ -35,6 +35,7 @@ class Life:
         self.boundaries: list[str] = []
         self.whole: set[int] = set()  # seqs of events that never stand without the next
         self.lives = 1
+        self.beyond = ""  # the stream of the run with whose beginning all is over
 
     def together(self, events: Sequence[Event]) -> None:
         """Note events that were appended all or none."""
@@ -138,7 +139,7 @@ class ScratchStore:
             await self._life.die()
         stored = await self._inner.append(events, expect=expect)
         self._life.together(stored)
-        if struck is not None:
+        if struck is not None or any(event.stream == self._life.beyond for event in stored):
             self._dead.set()
         await self._alive()
         return stored

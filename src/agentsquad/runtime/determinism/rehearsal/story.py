@@ -9,6 +9,7 @@ import msgspec
 
 from agentsquad.kernel.event import Event
 from agentsquad.runtime.determinism.rehearsal.counterparty import Counterparty
+from agentsquad.runtime.engine.links import CONTINUED
 from agentsquad.runtime.engine.state import END_EVENTS, RESOLVING
 
 
@@ -30,9 +31,10 @@ class EffectLine(msgspec.Struct, frozen=True, kw_only=True):
 class Story(msgspec.Struct, frozen=True, kw_only=True):
     """How a rehearsal ended.
 
-    `status` is completed, failed or cancelled; `waiting` when nothing more
-    comes although the run has not ended, `stuck` when the engine stopped
-    driving it (`error` says why). `resolved` maps each run to what became of
+    `status` is completed, failed or cancelled, as the last of its row ended
+    when the run goes on as new; `continued` when it still went on after as many
+    runs as are rehearsed; `waiting` when nothing more comes although the run
+    has not ended, `stuck` when the engine stopped driving it (`error` says why). `resolved` maps each run to what became of
     its steps, `effects` each key to its line. `verdict` is the replay's:
     "identical", or what differs; None when it was not asked for. `made_up`
     names the actions answered from their schema, `by_hand` those a person
@@ -111,6 +113,8 @@ def effects_of(
 
 
 def status_of(ended: Mapping[str, Event], run: str) -> tuple[str, Any, Any]:
-    """Return (status, output, error) of a run that has ended."""
+    """Return (status, output, error) of a run that has ended; the output of one
+    that went on as new is what it handed on."""
     last = ended[run]
-    return END_EVENTS[last.type], last.payload.get("output"), last.payload.get("error")
+    output = last.payload.get("input" if last.type == CONTINUED else "output")
+    return END_EVENTS[last.type], output, last.payload.get("error")

@@ -34,15 +34,15 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     `status` is completed, failed or cancelled, as the last of its row ended
     when the run goes on as new; `continued` when it still went on after as many
     runs as are rehearsed; `waiting` when nothing more comes although the run
-    has not ended, `stuck` when the engine stopped driving it (`error` says why). `resolved` maps each run to what became of
-    its steps, `effects` each key to its line. `verdict` is the replay's:
-    "identical", or what differs; None when it was not asked for. `made_up`
-    names the actions answered from their schema, `by_hand` those a person
-    carried out since nobody could say whether they had happened. `appends`
-    says what each append wrote, `calls` run, position and action of each call
-    that left the process; `whole` holds events that were appended
-    together with the next one, all or none; `touched` what was reached for
-    past the door, and refused.
+    has not ended, `stuck` when the engine stopped driving it (`error` says
+    why). `resolved` maps each run to what became of its steps, `effects` each
+    key to its line. `verdict` is the replay's: "identical", or what differs;
+    None when it was not asked for. `made_up` names the actions answered from
+    their schema, `by_hand` those a person carried out since nobody could say
+    whether they had happened. `appends` says what each append wrote, `calls`
+    run, position and action of each call that left the process; `whole` holds
+    events that were appended together with the next one, all or none; `touched`
+    what was reached for past the door, and refused.
     """
 
     run: str

@@ -204,7 +204,12 @@ class Manifests:
         self.count = 0
 
     def spec(self) -> Spec:
-        return {"graph": {"nodes": self.nodes(0, self.draw.randint(2, 5))}}
+        found: Spec = {"graph": {"nodes": self.nodes(0, self.draw.randint(2, 5))}}
+        if self.draw.random() < 0.1:
+            found["updates"] = {"told": {"nodes": self.nodes(1, 1)}}
+        if self.draw.random() < 0.1:
+            found["continueAsNew"] = {"when": "${input.again}"}
+        return found
 
     def nodes(self, depth: int, size: int) -> list[Spec]:
         found: list[Spec] = []
@@ -221,9 +226,9 @@ class Manifests:
         return found
 
     def body(self, depth: int) -> Spec:
-        kinds = ["action", "action", "agent", "sleep", "signal", "approval", "workflow"]
+        kinds = ["action", "action", "agent", "sleep", "signal", "approval", "workflow", "value"]
         if depth < 1:
-            kinds += ["nodes", "branch", "loop", "foreach"]
+            kinds += ["nodes", "branch", "loop", "foreach", "race", "pipeline", "catch", "fail"]
         kind = self.draw.choice(kinds)
         if kind == "nodes":
             return {"nodes": self.nodes(depth + 1, self.draw.randint(1, 3))}
@@ -237,6 +242,15 @@ class Manifests:
                     {"nodes": self.nodes(depth + 1, 1)},
                 ]
             }
+        if kind == "race":
+            names = ("one", "other")
+            return {"race": [{"name": n, "nodes": self.nodes(depth + 1, 1)} for n in names]}
+        if kind == "pipeline":
+            stages = self.nodes(depth + 1, 2)
+            return {"pipeline": {"over": "${input.orders}", "stages": stages}}
+        if kind in ("catch", "fail"):
+            body: Spec = {"action": "x.try"} if kind == "catch" else {"fail": {"message": "no"}}
+            return {**body, "catch": {"nodes": self.nodes(depth + 1, 2)}}
         if kind == "loop":
             return {"action": "x.turn", "loop": {"while": "${last.open > 0}", "max": 5}}
         if kind == "foreach":
@@ -248,6 +262,7 @@ class Manifests:
             "signal": {"signal": "go", "timeout": "1h"},
             "approval": {"approval": {"roles": ["boss"], "because": "it costs"}},
             "workflow": {"workflow": "other"},
+            "value": {"value": {"sum": "${input.a + 1}"}},
         }
         return plain[kind]
 

@@ -1,8 +1,12 @@
-"""Verdicts on small random nets agree with the truth told the slow way."""
+"""Verdicts on small random nets agree with the truth told the slow way.
+
+`NET_CASES=all` draws more of them.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,9 @@ _spec = importlib.util.spec_from_file_location(
 assert _spec and _spec.loader
 truth = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(truth)
+
+
+NETS = 600 if os.environ.get("NET_CASES") == "all" else 100
 
 
 @st.composite
@@ -104,7 +111,7 @@ def compare(net: Net, verdict: NetVerdict) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=NETS, deadline=None)
 @given(nets())
 def test_a_verdict_says_what_looking_at_everything_says(net: Net) -> None:
     verdict = judged(net)
@@ -113,7 +120,7 @@ def test_a_verdict_says_what_looking_at_everything_says(net: Net) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=NETS, deadline=None)
 @given(nets())
 def test_the_ways_for_large_nets_say_the_same_of_small_ones(net: Net) -> None:
     compare(net, judged(net, few=0))

@@ -428,20 +428,32 @@ class Awaits:
             self.beside(ast.Name(id=node.name, ctx=ast.Load(), lineno=node.lineno), frame)
 
     def beside(self, node: ast.expr, frame: Frame) -> None:
-        """Compile a function that others may have done at any time."""
+        """Compile a function that others may have done at any time.
+
+        It is done once: what could always be done again would hide that
+        everything else is stuck. Where it changes more than itself, being done
+        again may matter, and that is noted.
+        """
         found = self.function(node, frame)
         if found is None:
             return
         build = self.build
-        idle = build.place("nothing asked", 1)
-        begin = build.place("asked from outside")
-        build.move("ask from outside", [idle], [begin])
+        places, moves = len(build.places), len(build.transitions)
+        asked, over = build.place("asked for an update", 1), build.place("update answered")
         outer = frame.routes
-        frame.routes = Routes(idle, idle)
-        end = self.inline(found, None, begin, frame)
+        frame.routes = Routes(over, over)
+        end = self.inline(found, None, asked, frame)
         frame.routes = outer
         if end is not None:
-            build.move("answered outside", [end], [idle])
+            build.move("answer update", [end], [over])
+        build.answered.append(over)
+        if any(
+            place < places and one.takes.get(place, 0) != one.puts.get(place, 0)
+            for one in build.transitions[moves:]
+            for place in (*one.takes, *one.puts)
+        ):
+            name = getattr(found.node, "name", "a function")
+            build.again.append(f"{name!r} (line {found.node.lineno})")
 
     def inline(self, found: Local, call: ast.Call | None, at: int, frame: Frame) -> int | None:
         """Compile a function where it is called; errors go to the caller."""

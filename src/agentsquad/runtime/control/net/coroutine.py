@@ -77,8 +77,8 @@ def _flow(name: str, node: ast.AsyncFunctionDef, modules: Modules) -> Flow:
         build.place("failed"),
     )
     compiler.whole(node, start, done, failed)
-    build.move("completed stays", [], [], reads=[done])
-    build.move("failed stays", [], [], reads=[failed])
+    build.move("completed stays", [], [], reads=[done, *build.answered])
+    build.move("failed stays", [], [], reads=[failed, *build.answered])
     return build.flow()
 
 
@@ -162,4 +162,5 @@ def _completes(net: Net) -> bool:
     from agentsquad.runtime.control.net.reduce import never
 
     unreached = never(net)
-    return not any(net.transitions[number].id == "completed stays" for number in unreached)
+    done = next(at for at, place in enumerate(net.places) if place.id == "completed")
+    return any(done in one.puts and n not in unreached for n, one in enumerate(net.transitions))

@@ -52,7 +52,8 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     """A workflow as a net; `unknown` names what was not understood, and was
     taken to be able to do anything. `children` are the workflows it runs, each
     with the transition that hears back from it; `asides` are worth telling on
-    a way, but no steps."""
+    a way, but no steps. `again` are those who may change things from outside
+    more often than the net has it."""
 
     net: Net
     file: str
@@ -63,6 +64,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     asides: Mapping[int, str] = {}
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
 
 
 class Builder:
@@ -80,6 +82,8 @@ class Builder:
         self.asides: dict[int, str] = {}
         self.findings: list[Finding] = []
         self.notes: list[str] = []
+        self.again: list[str] = []
+        self.answered: list[int] = []  # for which the end of the run waits
         self._ids: dict[str, int] = {}
 
     def place(self, name: str, tokens: int = 0, waits: Waits | None = None) -> int:
@@ -128,6 +132,7 @@ class Builder:
             asides=self.asides,
             findings=tuple(self.findings),
             notes=tuple(dict.fromkeys(self.notes)),
+            again=tuple(self.again),
         )
 
 
@@ -159,6 +164,9 @@ def judge_flow(flow: Flow, bounds: Bounds, *, quick: bool = False) -> NetVerdict
     if flow.unknown and deadlock is not None:
         deadlock, witness = None, None
         reasons["deadlock"] = "not understood: " + "; ".join(flow.unknown[:5])
+    elif deadlock and witness is not None and (why := _may_go_on(flow, witness)):
+        deadlock, witness = None, None
+        reasons["deadlock"] = why
     elif deadlock and witness is not None and judge.firing is not None:
         witness = told(flow, witness, judge.firing)
         findings.append(stuck(flow, witness))
@@ -186,6 +194,16 @@ def judge_flow(flow: Flow, bounds: Bounds, *, quick: bool = False) -> NetVerdict
         notes=[*verdict.notes, *flow.notes],
         names={},
     )
+
+
+def _may_go_on(flow: Flow, witness: Witness) -> str:
+    """Return why a dead marking may be none of the run: somebody outside can
+    do more than the net has."""
+    if flow.again:
+        return f"whether it waits for ever depends on updates: {', '.join(flow.again[:5])}"
+    if not witness.marking.keys().isdisjoint(("completed", "failed")):
+        return "an update that waits when the run ends may not have been taken"
+    return ""
 
 
 def never_run(flow: Flow, judge: Judge) -> list[Word]:

@@ -106,7 +106,8 @@ class Judge:
 
     def _searched(self) -> None:
         """Answer each question that is open by what suits it."""
-        self._small()
+        if not any(one.puts and not one.takes for one in self.net.transitions):
+            self._small()  # else there is no end of its markings
         if self.unbounded is None:
             self._weights(0.1)
         if self.unbounded is None:

@@ -9,17 +9,39 @@ choices unless their text has a value without any input.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agentsquad.runtime.control.contract import ExpressionError
 from agentsquad.runtime.control.expression import condition
+from agentsquad.runtime.control.graph import cycle
 from agentsquad.runtime.control.net.flow import CHOICE, UNDO, Builder, Flow, Waits, Word
 
 Node = Mapping[str, Any]
 Constant = Callable[[str], Any]
-_NAMES = re.compile(r"\b(input|nodes|item|index|last)\b")
+_NAMES = re.compile(r"\b(input|nodes|item|index|last|error|update)\b")
 _TEXTS = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+
+
+def may_wait(nodes: Sequence[Node]) -> bool:
+    """Return whether nodes, or some within them, wait in a circle or for what
+    is not there."""
+    ids = {node["id"] for node in nodes}
+    return (
+        cycle(nodes) is not None
+        or any(not ids.issuperset(node.get("dependsOn", ())) for node in nodes)
+        or any(may_wait(inner) for node in nodes for inner in _inside(node))
+    )
+
+
+def _inside(node: Node) -> Iterator[Sequence[Node]]:
+    """Yield the lists of nodes in a node; stages wait for nothing beside
+    them."""
+    for part in (node, node.get("catch", {}), *node.get("branch", ()), *node.get("race", ())):
+        if "nodes" in part:
+            yield part["nodes"]
+    for stage in node.get("pipeline", {}).get("stages", ()):
+        yield [{**stage, "dependsOn": []}]
 
 
 class Unknown:
@@ -89,17 +111,20 @@ class _Compiler:
         ends = _Ends(build.place("graph done"), build.place("graph failed"))
         self.siblings(self.spec["graph"]["nodes"], "/graph/nodes", start, ends)
         finished, given_up = build.place("completed"), build.place("failed")
-        build.move("complete", [ends.done], [finished])
-        if "result" in self.spec or "output" in self.spec:
+        answered = self.updates()
+        build.move("complete", [ends.done, *answered], [finished])
+        if not self.spec.keys().isdisjoint(("result", "output", "continueAsNew")):
             build.move("result refused", [ends.done], [ends.failed])
         at = ends.failed
+        if answered:
+            at = build.place("every update answered")
+            build.move("answer updates", [ends.failed, *answered], [at])
         for node, word, undoable, untouched in reversed(self.undos):
             after = build.place(f"after undoing {node}")
             build.move(f"undo {node}", [at, undoable], [after], word=word)
             build.move(f"nothing to undo of {node}", [at, untouched], [after])
             at = after
         build.move("give up", [at], [given_up])
-        self.updates()
         # The end of a run is no deadlock: it may stand there for ever.
         build.move("completed stays", [], [], reads=[finished])
         build.move("failed stays", [], [], reads=[given_up])
@@ -193,8 +218,6 @@ class _Compiler:
         build, name = self.build, node["id"]
         line = self.line_of(at)
         begin, because = running, ""
-        if "catch" in node:
-            ends = self.caught(node, at, ends)
         holds = self.holds(node.get("when"))
         if "when" in node:
             begin = build.place(f"{name} chosen")
@@ -206,6 +229,8 @@ class _Compiler:
                 build.move(f"{name} is skipped", [running], [ends.done])
             if holds is None:
                 build.move(f"{name} condition fails", [running], [ends.failed])
+        if "catch" in node:
+            ends = self.caught(node, at, ends)
         if "foreach" in node or "loop" in node:
             self.repeated(node, at, (begin, line, because), ends)
             return
@@ -302,16 +327,40 @@ class _Compiler:
         return _Ends(ends.done, failed)
 
     def race(self, node: Node, at: str, begin: tuple[int, int, str], ends: _Ends) -> None:
-        """Add alternatives, of which the first that is done counts."""
+        """Add alternatives: it is done with the first that is done, and fails
+        when all have failed.
+
+        Alternatives share nothing, so one after another comes to the same as
+        side by side, unless one waits for ever: another may outrun that.
+        """
         build, name = self.build, node["id"]
         start, line, because = begin
-        racing = build.place(f"{name} races")
+        turn, won = build.place(f"{name} races"), build.place(f"{name} is won")
+        count = len(node["race"])
+        idle = [build.place(f"{name} alternative {one} not begun") for one in range(1, count + 1)]
+        gone = [build.place(f"{name} alternative {one} gone") for one in range(1, count + 1)]
         word = Word(step=name, text=f"{name!r} races", line=line, because=because)
-        build.move(name, [start], [racing], word=word)
+        build.move(name, [start], [turn, *idle], word=word)
+        cleared = won
+        waiting = [one["name"] for one in node["race"] if may_wait(one["nodes"])]
+        if 0 < len(waiting) < count:
+            text = f"race {name!r}: {waiting[0]!r} can wait for ever, and another may be done first"
+            build.unknown.append(text)
         for index, one in enumerate(node["race"]):
             begun = build.place(f"{name} alternative {index + 1}")
-            build.move(f"{name} to {index + 1}", [racing], [begun])
-            self.siblings(one["nodes"], f"{at}/race/{index}/nodes", begun, ends)
+            own = _Ends(
+                build.place(f"{name} alternative {index + 1} done"),
+                build.place(f"{name} alternative {index + 1} failed"),
+            )
+            build.move(f"{name} to {index + 1}", [turn, idle[index]], [begun])
+            self.siblings(one["nodes"], f"{at}/race/{index}/nodes", begun, own)
+            build.move(f"{name} by {index + 1}", [own.done], [won, gone[index]])
+            build.move(f"{name} without {index + 1}", [own.failed], [turn, gone[index]])
+            after = ends.done if index == count - 1 else build.place(f"{name} left {index + 1}")
+            build.move(f"{name} leaves {index + 1}", [cleared, idle[index]], [after])
+            build.move(f"{name} is through with {index + 1}", [cleared, gone[index]], [after])
+            cleared = after
+        build.move(f"{name} is lost", [turn, *gone], [ends.failed])
 
     def pipeline(self, node: Node, at: str, begin: tuple[int, int, str], ends: _Ends) -> None:
         """Add stages an element goes through, for any number of elements."""
@@ -321,7 +370,9 @@ class _Compiler:
         opened = build.place(f"{name} opened")
         word = Word(step=name, text=f"{name!r} begins", line=line, because=because)
         build.move(name, [start], [opened], word=word)
-        self.each(name, node["pipeline"]["over"], (opened, turn, done), ends)
+        why = self.each(name, node["pipeline"]["over"], (opened, turn, done), ends)
+        if why:
+            build.notes.append(f"no stage of {name!r} ever runs: {why}")
         stages = node["pipeline"]["stages"]
         for index, stage in enumerate(stages):
             last = index == len(stages) - 1
@@ -330,14 +381,23 @@ class _Compiler:
             self.node(stage, f"{at}/pipeline/stages/{index}", turn, inner)
             turn = after
 
-    def updates(self) -> None:
-        """Add what others may have done at any time of the run."""
+    def updates(self) -> list[int]:
+        """Add what others may have done while it runs; return where each is
+        over, for which the end of the run waits.
+
+        Once or never: a second time comes to the same. An update that could
+        come again and again would hide that the run itself is stuck.
+        """
         build = self.build
+        found = []
         for name, update in self.spec.get("updates", {}).items():
-            idle = build.place(f"no update {name}", 1)
-            told = build.place(f"update {name}")
-            build.move(f"update {name} comes", [idle], [told])
-            self.siblings(update["nodes"], f"/updates/{name}/nodes", told, _Ends(idle, idle))
+            expected = build.place(f"update {name} expected", 1)
+            told, over = build.place(f"update {name}"), build.place(f"update {name} over")
+            build.move(f"update {name} from outside", [expected], [told])
+            build.move(f"no update {name}", [expected], [over])
+            self.siblings(update["nodes"], f"/updates/{name}/nodes", told, _Ends(over, over))
+            found.append(over)
+        return found
 
     def branch(self, node: Node, at: str, begin: tuple[int, int, str], ends: _Ends) -> None:
         """Add choices: the first whose condition holds, or none."""

@@ -25,8 +25,7 @@ from agentsquad.runtime.control.net.petri import Net, Packed, Transition, member
 BATCHES = 10
 T_95 = 2.262  # Student's t for ten batches
 WARM_UP = 0.1
-WRONG = ("condition fails", "too often", "refused", "cannot choose", "no list")
-OUTSIDE = ("update", "outside")
+WRONG = ("condition fails", "too often", "refused", "cannot choose", "no list", "from outside")
 MOVES_MAX = 100_000  # immediate moves of one case without a step between
 
 
@@ -185,7 +184,7 @@ class Simulator:
             return self.model.weights[name]
         if number in self.fails:
             return self._fails(name)
-        return 0.0 if name.endswith(WRONG) or any(word in name for word in OUTSIDE) else 1.0
+        return 0.0 if name.endswith(WRONG) else 1.0
 
     def _fails(self, name: str) -> float:
         step = name.rpartition(" fails")[0]

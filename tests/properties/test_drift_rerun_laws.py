@@ -42,7 +42,7 @@ async def send(ctx, value: N) -> N:
 @workflow("small", timeout_ms=60_000)
 async def small(ctx, value: dict) -> int:
     n = value["n"]
-    for step in value["steps"]:
+    for at, step in enumerate(value["steps"], start=1):
         if step == "add":
             n = (await ctx.call("sums.add", {"n": n})).n
         elif step == "send":
@@ -62,13 +62,17 @@ async def small(ctx, value: dict) -> int:
             n = (await ctx.parallel(*pair))[0].n
         elif step == "child":
             n = await ctx.run("small", {"n": n, "steps": ["add", "sleep"]})
+        elif step == "row":
+            n = await ctx.run("small", {"n": n, "steps": ["add", "on", "send", "on", "sleep"]})
+        elif step == "on":
+            raise ctx.continue_as_new({"n": n, "steps": value["steps"][at:]})
         else:
             await ctx.sleep(100_000)  # longer than a run may take
     return n
 
 
 STEPS = st.lists(
-    st.sampled_from(["add", "add", "send", "sleep", "hear", "ask", "both", "child", "late"]),
+    st.sampled_from(["add", "add", "send", "sleep", "hear", "ask", "both", "child", "row", "late"]),
     max_size=6,
 )
 

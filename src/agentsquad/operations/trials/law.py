@@ -18,9 +18,11 @@ from agentsquad.kernel.pointer import diff
 from agentsquad.operations.trials.contract import Invariant, invariant
 from agentsquad.operations.trials.tale import Tale, is_money, moneys
 from agentsquad.runtime.determinism.rehearsal import EffectLine
-from agentsquad.runtime.engine.state import ENDED
+from agentsquad.runtime.engine.state import END_EVENTS, ENDED
 
 OURS = ("BugError", "IntegrityError")
+SUCCEEDED = ("run.completed", "run.continued")
+UNDONE = tuple(end for end in END_EVENTS if end not in SUCCEEDED)  # with all that can be
 PAID = ("paid", "sent", "settled")  # names of an output's field that says what left
 
 
@@ -229,7 +231,7 @@ def _money(micros: int, currency: str) -> str:
 def compensated(tale: Tale) -> str | None:
     """When a run fails or is stopped, what it did and can undo is undone, or
     the attempt is on record."""
-    ended = {e.stream: e.type for e in tale.of("run.failed", "run.cancelled")}
+    ended = {e.stream: e.type for e in tale.of(*UNDONE)}
     undone = {event.payload["key"] for event in tale.of("effect.compensated")}
     placed, loose = _attempts(tale)
     for line in tale.effects():

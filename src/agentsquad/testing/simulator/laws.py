@@ -16,6 +16,9 @@ from agentsquad.testing.simulator.office import Office
 from agentsquad.testing.simulator.squad_oracle import SquadOracle
 from agentsquad.testing.simulator.workload import BIG
 
+SUCCEEDED = ("run.completed", "run.continued")
+UNDONE = tuple(end for end in END_EVENTS if end not in SUCCEEDED)  # with all a saga knew
+
 Journals = dict[str, list[Event]]
 
 
@@ -120,13 +123,9 @@ def _check_saga(oracle: SquadOracle, run: str, events: list[Event]) -> None:
         position = event.payload["position"]
         if position not in confirmed or event.payload["input"]["n"] not in inside:
             continue
-        if events[-1].type == "run.completed" and position in undone:
-            oracle.find("a saga ends whole", f"{run}: {position} was undone, the run completed")
-        if (
-            events[-1].type in ("run.failed", "run.cancelled")
-            and not told
-            and position not in undone
-        ):
+        if events[-1].type in SUCCEEDED and position in undone:
+            oracle.find("a saga ends whole", f"{run}: {position} was undone, the run succeeded")
+        if events[-1].type in UNDONE and not told and position not in undone:
             oracle.find("a saga ends whole", f"{run}: {position} was not undone: {body}")
 
 

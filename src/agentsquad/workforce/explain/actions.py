@@ -15,9 +15,10 @@ from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.determinism.past import load
 from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.door import World
+from agentsquad.runtime.engine.links import follow
 from agentsquad.runtime.engine.versions import world_of
 from agentsquad.workforce.explain.breaker import BREAKER, why_breaker
-from agentsquad.workforce.explain.contract import DocumentMissingError, Why
+from agentsquad.workforce.explain.contract import ContinuedError, DocumentMissingError, Why
 from agentsquad.workforce.explain.why import Inquiry
 
 
@@ -56,6 +57,13 @@ async def why(ctx: Context, value: WhyInput) -> Why:
     if past is None or past.status == "running":
         raise MissingError(
             f"run {run} has not ended yet", code="why.open", hint=f"squad runs show {run}"
+        )
+
+    if past.status == "continued":
+        last = (await follow(store, run))[-1]
+        raise ContinuedError(
+            f"run {run} came to nothing of its own: it went on as new, at last as {last}",
+            hint=f"squad why {last}",
         )
 
     def tell(text: str, done: int, total: int) -> None:

@@ -73,6 +73,12 @@ class DocumentMissingError(MissingError):
     code = "why.missing"
 
 
+class ContinuedError(ConflictError):
+    """The run went on as new: the last of its row is what came to something."""
+
+    code = "why.continued"
+
+
 class UnexplainableError(ConflictError):
     """The recording lacks what an explanation would need."""
 

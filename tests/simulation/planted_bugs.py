@@ -143,14 +143,18 @@ def ambiguous_effect_repeated(patch: pytest.MonkeyPatch) -> None:
 
 
 def timer_lost_on_recovery(patch: pytest.MonkeyPatch) -> None:
-    """Only a fresh timer is set, not one that the journal tells of."""
+    """Only a fresh timer is set, not one that the log tells of."""
     add = Timers.add
 
     def short(self: Any, due_ms: int, run: str, position: str) -> None:
         if due_ms > self._clock.now_ms():
             add(self, due_ms, run, position)
 
+    async def unread(self: Any, source: Any) -> None:
+        return None
+
     patch.setattr(Timers, "add", short)
+    patch.setattr(Timers, "read", unread)
 
 
 def approval_of_something_else(patch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ from agentsquad.runtime.determinism.rehearsal import people
 from agentsquad.runtime.engine import perform
 from agentsquad.runtime.engine.contract import Engine, workflow
 from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
+from agentsquad.runtime.engine.timers import Timers
 from agentsquad.testing import TestSquad
 
 LEDGER_OF_EFFECTS = sys.modules[Reconcile.__module__]
@@ -209,7 +210,11 @@ async def test_a_lost_timer_is_found(monkeypatch):
         if body.get("due_ms") is not None:
             self._timers.add(body["due_ms"], state.run, position)
 
+    async def unread(self, source):
+        return None  # nor finds it in the log
+
     monkeypatch.setattr(perform.Performer, "_wait_for", once)
+    monkeypatch.setattr(Timers, "read", unread)
     _, found = await swept("sleepy")
     assert found.failures
     assert all("waiting" in one.why for one in found.failures)

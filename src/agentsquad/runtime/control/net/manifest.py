@@ -102,6 +102,7 @@ class _Compiler:
         self.constant = constant
         self.line_of = line_of
         self.build = Builder(name, file)
+        self.because = ""  # why nothing of what is compiled now can happen
         # Compensated nodes in order: (node, word, undoable, not undoable)
         self.undos: list[tuple[str, Word, int, int]] = []
 
@@ -217,7 +218,7 @@ class _Compiler:
         """Add one node between where it runs and where it ends."""
         build, name = self.build, node["id"]
         line = self.line_of(at)
-        begin, because = running, ""
+        begin, because = running, self.because
         holds = self.holds(node.get("when"))
         if "when" in node:
             begin = build.place(f"{name} chosen")
@@ -371,8 +372,7 @@ class _Compiler:
         word = Word(step=name, text=f"{name!r} begins", line=line, because=because)
         build.move(name, [start], [opened], word=word)
         why = self.each(name, node["pipeline"]["over"], (opened, turn, done), ends)
-        if why:
-            build.notes.append(f"no stage of {name!r} ever runs: {why}")
+        outer, self.because = self.because, because or why
         stages = node["pipeline"]["stages"]
         for index, stage in enumerate(stages):
             last = index == len(stages) - 1
@@ -380,6 +380,7 @@ class _Compiler:
             inner = _Ends(after, ends.failed)
             self.node(stage, f"{at}/pipeline/stages/{index}", turn, inner)
             turn = after
+        self.because = outer
 
     def updates(self) -> list[int]:
         """Add what others may have done while it runs; return where each is

@@ -153,7 +153,7 @@ def test_an_alternative_that_waits_for_ever_may_be_outrun() -> None:
 def test_the_stages_of_a_pipeline_over_nothing_never_run() -> None:
     verdict = judged(PIPELINE.replace("${input.orders}", "${[]}"))
     assert verdict.deadlock is False and verdict.dead == ["read", "check"]
-    assert "always empty" in verdict.notes[0]
+    assert "always empty" in verdict.dead_because["read"]
 
 
 def test_a_stage_that_always_fails_keeps_what_is_behind_from_running() -> None:

@@ -253,13 +253,10 @@ class WorkflowContext(Protocol):
 
 
 class Cron(msgspec.Struct, frozen=True):
-    """When a workflow starts by itself: cron with five fields, or six with
-    seconds first, in an IANA time zone.
+    """When a workflow starts by itself: cron, in an IANA time zone.
 
-    Of due times that nobody saw, and that are not older than `within_ms`, the
-    last is made up for, or all, or none (`missed`). While the run before is
-    open the next begins beside it, is left out, waits, or takes its place
-    (`overlap`).
+    `missed` says which due times that nobody saw are made up for, none older
+    than `within_ms`; `overlap` what is done while the run before is open.
     """
 
     cron: str

@@ -226,13 +226,17 @@ def _open(path: str, disk: Disk) -> apsw.Connection:
         raise DamagedError(f"{path} ends within a page", hint="squad rebuild makes it anew")
     else:
         connection = database.connect(path, application=APPLICATION, disk=disk)
-    with database.translated(path):
-        # What a power failure takes is folded again, so no sync at each commit.
-        connection.pragma("synchronous", "normal")
-        if path != ":memory:":  # nor one when it is let go of
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.pragma("application_id", APPLICATION)
-        connection.execute(_POSITION)
+    try:
+        with database.translated(path):
+            # What a power failure takes is folded again, so no sync at each commit.
+            connection.pragma("synchronous", "normal")
+            if path != ":memory:":  # nor one when it is let go of
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.pragma("application_id", APPLICATION)
+            connection.execute(_POSITION)
+    except BaseException:
+        database.let_go(connection)  # its locks would be in everybody's way
+        raise
     return connection
 
 

@@ -260,7 +260,10 @@ def _question(item: Mapping[str, Any], page: Page) -> None:
             ("  because", item["because"]),
             ("  who may", ", ".join(item["roles"]) or "anyone but the requester"),
             ("  asked", f"{when(item['asked'])} by {item['requester']}"),
-            ("  level", f"{item['level']}, since {when(item['since'])}" if item["level"] else ""),
+            (
+                "  level",
+                f"{item['level']}, since {when(item['since'])}" if item.get("level") else "",
+            ),
             ("  run", f"{item['run']} step {item['position']}"),
             *(row for name, value in evidence.items() for row in _shown(name, value)),
         ]

@@ -40,7 +40,7 @@ class Here:
         return 1_795_435_200_000  # 2026-11-23T12:00Z
 
 
-def test_the_plugin_offers_the_four_commands() -> None:
+def test_the_plugin_offers_its_commands() -> None:
     registry = Registry.of(plugin)
 
     assert [a.spec.cli for a in registry.actions.values()] == [
@@ -48,6 +48,7 @@ def test_the_plugin_offers_the_four_commands() -> None:
         ("edi", "ack"),
         ("edi", "show"),
         ("edi", "convert"),
+        ("import",),
     ]
     assert isinstance(plugin.ports[FileReader](None), LocalFileReader)
 

@@ -232,7 +232,8 @@ def test_when_the_driving_process_is_killed_another_takes_over_and_nothing_is_lo
     first.signal(signal.SIGKILL)
     took = until(lambda: driving(second))
     assert took < TAKEN_OVER_S
-    assert second.ask("wait", run=run)["output"] == 40
+    said = second.ask("wait", run=run)
+    assert said.get("output") == 40, said
     assert len(paid(tmp_path)) == 40 and set(paid(tmp_path).values()) == {1}
     assert asyncio.run(judged(postgresql_url)) == ["engine.acquired"] * 2
 

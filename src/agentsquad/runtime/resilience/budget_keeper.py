@@ -104,6 +104,8 @@ class BudgetKeeper:
         hold = Hold()
         try:
             yield hold
+        except GeneratorExit:
+            raise  # nobody is left to wait for anything: as after a crash
         except BaseException as error:
             if hold.settled or isinstance(error, DeadlineError):
                 await asyncio.shield(self.settle(request.id, request.scopes, hold.cost))

@@ -3,7 +3,8 @@
 `--steps N` steps that do nothing, in one run; wall time from the start of the
 run to its outcome, and how much resident memory grew at most, sampled while
 they go. Peers that bench/peers.py installed do it in turns with ours.
-`--bounded W` has at most so many under way at once (`ctx.stream`) instead of all
+`--bounded W` has at most so many under way at once (`ctx.stream`) instead of
+all
 (`ctx.parallel`).
 """
 

@@ -56,7 +56,8 @@ def _effects(calm: Story, story: Story) -> str:
         where = f"{was.action} at step {was.position}"
         if now is None:
             return f"effect {key[:12]} ({where}) never arrived"
-        # What was refused took no effect; after a lost refusal it is asked again.
+        # What was refused took no effect; after a lost refusal it is asked
+        # again.
         if now.arrived != was.arrived and not (was.refused and now.refused):
             return f"effect {key[:12]} ({where}) arrived {now.arrived} times, not {was.arrived}"
         if now.confirmed != was.confirmed:

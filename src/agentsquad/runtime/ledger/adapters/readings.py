@@ -228,7 +228,8 @@ def _open(path: str, disk: Disk) -> apsw.Connection:
         connection = database.connect(path, application=APPLICATION, disk=disk)
     try:
         with database.translated(path):
-            # What a power failure takes is folded again, so no sync at each commit.
+            # What a power failure takes is folded again: no sync at each
+            # commit.
             connection.pragma("synchronous", "normal")
             if path != ":memory:":  # nor one when it is let go of
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

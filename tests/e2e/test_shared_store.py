@@ -278,7 +278,8 @@ def test_a_new_version_takes_over_at_once_when_the_old_one_hands_over(
         took = until(lambda new=new: driving(new))
         assert took < TTL_MS / 1000, "told by notification, not by the lease running out"
         old = new
-    assert old.ask("wait", run=run)["output"] == 40
+    said = old.ask("wait", run=run)
+    assert said.get("output") == 40, said
     assert len(paid(tmp_path)) == 40 and set(paid(tmp_path).values()) == {1}
     assert asyncio.run(judged(postgresql_url)).count("engine.yielded") == 3
 

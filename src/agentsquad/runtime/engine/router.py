@@ -40,6 +40,7 @@ from agentsquad.runtime.engine.versions import (
     pins,
     versions_of,
 )
+from agentsquad.runtime.ledger.contract import Ledger
 
 ENDED_MAX = 2048  # runs that ended lately, whose outcome is told without reading the log
 OUTCOME_SIZE_MAX = 2048  # bytes; larger ones are read from the log
@@ -91,6 +92,9 @@ class Router:
         version, started = await self._opening(run, name, value, actor, parent)
         drive = Drive(Instance(run, version.workflow, version.world.registry), version)
         fresh = {started.stream: 0}
+        if parent is not None and self._begun_elsewhere(started.stream):
+            await self.load(run)
+            return
         try:
             if self._write(drive, [started], expect=fresh):
                 return
@@ -100,6 +104,19 @@ class Router:
             return
         self.drives[run] = drive
         self.accept(drive, events)
+
+    def _begun_elsewhere(self, stream: str) -> bool:
+        """Whether a child run is there already: begun by the process that drove
+        before, whose last events were not known when its parent was loaded.
+
+        Only a store of several processes must be asked; its log gives a new
+        stream its place without looking.
+        """
+        ports = self.world.ports
+        if not ports.has(Ledger) or ports.get(Ledger).tenure is None:
+            return False
+        [(version, _)] = self.world.store.ends([stream])  # type: ignore[attr-defined]
+        return bool(version)
 
     async def submit(self, run: str, name: str, value: Any, *, actor: str) -> None:
         """Write that a run starts, for the process that drives runs to hear;

@@ -39,6 +39,10 @@ $(STAMPS)/local: requirements/local.txt requirements/cel.txt | $(STAMPS)/install
 	@$(PIP) --no-deps -r requirements/local.txt
 	@touch $@
 
+$(STAMPS)/server: requirements/server.txt | $(STAMPS)/install
+	@$(PIP) -r requirements/server.txt
+	@touch $@
+
 $(STAMPS)/dev: requirements/dev.txt | $(STAMPS)/install
 	@echo "installing what the tests and checks need …"
 	@$(PIP) -r requirements/dev.txt
@@ -58,12 +62,12 @@ $(STAMPS)/docs: requirements/docs.txt | $(STAMPS)/install
 install: $(STAMPS)/install ## the program alone, without local models
 
 .PHONY: install-local
-install-local: $(STAMPS)/local ## the program with local models
+install-local: $(STAMPS)/server $(STAMPS)/local ## the program with its server and local models
 
 # --- what people run ----------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(STAMPS)/install $(STAMPS)/local ## install everything and run the flagship
+demo: $(STAMPS)/install $(STAMPS)/server $(STAMPS)/local ## install everything and run the flagship
 	@$(BIN)/squad demo $(ARGS)
 
 .PHONY: test
@@ -129,7 +133,8 @@ simulate: $(STAMPS)/install ## live through simulated worlds under faults: make 
 .PHONY: lock
 lock: .venv-lock/bin/uv ## pin and hash the dependencies again (UPGRADE=1 takes newer releases)
 	@$(LOCK) pyproject.toml -o requirements/base.txt
-	@$(LOCK) pyproject.toml --extra dev --extra judges --extra postgres --extra mariadb --extra temporal -c requirements/base.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra dev --extra judges --extra postgres --extra mariadb --extra temporal --extra server --extra grpc --extra identity --extra otel -c requirements/base.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra server -c requirements/dev.txt -o requirements/server.txt
 	@$(LOCK) pyproject.toml --extra cel -c requirements/dev.txt -o requirements/cel.txt
 	@$(LOCK) pyproject.toml --extra docs -c requirements/dev.txt -o requirements/docs.txt
 	@$(LOCK) --no-deps requirements/local.in -o requirements/local.txt

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -56,7 +56,14 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything known about an action besides its code."""
+    """Everything known about an action besides its code.
+
+    `files` says which input fields name local files (`in`, to be read) or
+    folders and files to write (`out`): from afar their content travels instead.
+    `realm` is `system` for what concerns the whole installation, not one
+    namespace: who may sign in, which namespaces there are. `local` is why it
+    cannot be called from afar, empty where it can.
+    """
 
     name: str
     effect: Effect
@@ -75,6 +82,9 @@ class ActionSpec(msgspec.Struct, frozen=True, kw_only=True):
     cli: tuple[str, ...] | None = None
     examples: tuple[str, ...] = ()
     positional: tuple[str, ...] = ()
+    files: Mapping[str, Literal["in", "out"]] = {}
+    realm: Literal["namespace", "system"] = "namespace"
+    local: str = ""
 
     @property
     def subsystem(self) -> str:

@@ -131,6 +131,11 @@ def main() -> None:
     world = opened(store, bank)
     world.ports.put(Engine, open_engine(world, address))
     asyncio.run(open_worker(world, address).serve(seconds=None, tell=print))
+    # As `squad worker` ends (assembly/main.py): Temporal's client has threads
+    # that Python does not know of, and may abort where the interpreter is
+    # taken down under them.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

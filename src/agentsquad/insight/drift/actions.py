@@ -97,6 +97,7 @@ class DriftInput(msgspec.Struct, kw_only=True):
     cli=("drift",),
     positional=("workflow",),
     examples=("squad drift purchase-to-pay-case --since 7d",),
+    files={"old_policy": "in"},
 )
 async def show(ctx: Context, value: DriftInput) -> Report:
     """Say whether a workflow or agent behaves otherwise than before, and which

@@ -89,6 +89,7 @@ class ConvertInput(msgspec.Struct, frozen=True, kw_only=True):
     cli=("edi", "check"),
     positional=("files",),
     examples=("squad edi check order.edi", "squad edi check inbox/*.edi -o json"),
+    files={"files": "in"},
 )
 def check(ctx: Context, value: CheckInput) -> CheckOutput:
     """Check X12 files against the standard.
@@ -125,6 +126,7 @@ def check(ctx: Context, value: CheckInput) -> CheckOutput:
     cli=("edi", "ack"),
     positional=("files",),
     examples=("squad edi ack order.edi", "squad edi ack order.edi --kind 999 --control 42"),
+    files={"files": "in"},
 )
 def ack(ctx: Context, value: AckInput) -> TextOutput:
     """Answer X12 files with TA1, 997 or 999.
@@ -150,6 +152,7 @@ def ack(ctx: Context, value: AckInput) -> TextOutput:
     cli=("edi", "show"),
     positional=("files",),
     examples=("squad edi show invoice.edi",),
+    files={"files": "in"},
 )
 def show(ctx: Context, value: ShowInput) -> TextOutput:
     """Show X12 files as documents people can read: parties, lines, amounts."""
@@ -172,6 +175,7 @@ def show(ctx: Context, value: ShowInput) -> TextOutput:
     cli=("edi", "convert"),
     positional=("file",),
     examples=("squad edi convert order.edi > order.json", "squad edi convert order.json"),
+    files={"file": "in"},
 )
 def convert(ctx: Context, value: ConvertInput) -> TextOutput:
     """Convert X12 to JSON, or that JSON back to X12, without loss."""

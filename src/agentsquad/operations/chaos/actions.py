@@ -71,6 +71,8 @@ class ChaosInput(msgspec.Struct, kw_only=True):
     cli=("chaos",),
     positional=("workflow",),
     examples=("squad chaos purchase-to-pay --every-event",),
+    files={"input": "in", "receipt": "out"},
+    local="it takes the processors for minutes, in processes of its own",
 )
 async def run(ctx: Context, value: ChaosInput) -> Report:
     """Crash, time out and duplicate at the event boundaries of a workflow.
@@ -200,6 +202,7 @@ class VerifyInput(msgspec.Struct, kw_only=True):
     cli=("receipt", "verify"),
     positional=("file",),
     examples=("squad receipt verify chaos.json",),
+    files={"file": "in"},
 )
 async def verify(ctx: Context, value: VerifyInput) -> Checked:
     """Check the receipt of a report: its digest, its signature, its event.

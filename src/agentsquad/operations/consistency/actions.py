@@ -85,6 +85,7 @@ class CheckOutput(msgspec.Struct, frozen=True, kw_only=True):
         "squad consistency check history.jsonl",
         "squad consistency check history.jsonl --model kv -o json",
     ),
+    files={"history": "in"},
 )
 def check(ctx: Context, value: CheckInput) -> CheckOutput:
     """Check whether a recorded history is linearizable.

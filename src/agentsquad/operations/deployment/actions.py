@@ -72,6 +72,7 @@ class DeployInput(msgspec.Struct, kw_only=True):
         "squad deploy orders.py --reason 'two signatures above 1,000'",
         "squad deploy --rollback orders",
     ),
+    files={"file": "in"},
 )
 async def deploy(ctx: Context, value: DeployInput) -> Report:
     """Deploy workflows from a file; no open run is stranded.

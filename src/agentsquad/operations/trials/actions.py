@@ -40,6 +40,8 @@ FAILURES_MAX = 8
         "squad test purchase-to-pay --scenarios 1000",
         "squad test purchase-to-pay --invariants laws.py --export tests/found",
     ),
+    files={"invariants": "in", "plugin": "in", "export": "out"},
+    local="it takes the processors for minutes and runs Python that it is given",
 )
 async def test(ctx: Context, value: TestInput) -> TestOutput:
     """Try a workflow on generated input in a world that goes wrong, and check

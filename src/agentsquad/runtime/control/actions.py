@@ -42,6 +42,7 @@ WORKFLOW = "AgentWorkflow"
     effect=Effect.WRITE,
     cli=("apply",),
     examples=("squad apply -f agent.yaml", "squad apply -f agents.yaml --plan -o json"),
+    files={"file": "in"},
 )
 async def apply_resources(ctx: Context, value: ApplyInput) -> ApplyOutput:
     """Make what manifests say desired; all of them, or none.

@@ -125,6 +125,7 @@ class Watched(msgspec.Struct):
     effect=Effect.WRITE,
     cli=("schedule", "run"),
     examples=("squad schedule run", "squad schedule run --seconds 60"),
+    local="it watches schedules until told to end; a server does so already",
 )
 async def run_schedules(ctx: Context, value: WatchInput) -> Watched:
     """Start workflows when they are due or a message starts them, and drive

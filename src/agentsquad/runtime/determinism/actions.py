@@ -125,6 +125,7 @@ class ExportInput(msgspec.Struct, kw_only=True):
         "squad export-test kooa4lnr33 > test_run.py",
         "squad export-test kooa4lnr33/4500210011 -o tests/test_case.py",
     ),
+    files={"out": "out"},
 )
 async def export_test(ctx: Context, value: ExportInput) -> Exported:
     """Write a run as one pytest file that passes offline with this package

@@ -62,6 +62,7 @@ class StartInput(msgspec.Struct, kw_only=True):
     cli=("run",),
     positional=("workflow",),
     examples=("squad run purchase-to-pay --input orders/",),
+    files={"input": "in"},
 )
 async def start(ctx: Context, value: StartInput) -> Outcome:
     """Start a workflow; the same input folder or key continues the run already

@@ -132,6 +132,7 @@ class Served(msgspec.Struct, kw_only=True):
     effect=Effect.WRITE,
     cli=("engine", "run"),
     examples=("squad engine run", "squad engine run --seconds 60"),
+    local="it serves the store of this machine until told to end; a server does so already",
 )
 async def serve(ctx: Context, value: ServeInput) -> Served:
     """Drive the store's runs until told to end; stand by while another process

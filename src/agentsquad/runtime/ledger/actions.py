@@ -290,6 +290,7 @@ class RebuildOutput(RebuildReport, kw_only=True):
     effect=Effect.READ,
     cli=("rebuild",),
     examples=("squad rebuild", "squad rebuild --check"),
+    local="it takes the tables away that a server reads from",
 )
 async def rebuild(ctx: Context, value: RebuildInput) -> RebuildOutput:
     """Delete the tables read from the log and build them again.

@@ -50,6 +50,7 @@ class CheckOutput(msgspec.Struct, frozen=True, kw_only=True):
     cli=("policy", "check"),
     positional=("files",),
     examples=("squad policy check policies/",),
+    files={"files": "in"},
 )
 def check(ctx: Context, input: CheckInput) -> CheckOutput:
     """Check policy files and list their rules.
@@ -89,6 +90,7 @@ class TestInput(msgspec.Struct, frozen=True, kw_only=True):
     cli=("policy", "test"),
     positional=("folder",),
     examples=("squad policy test policies/",),
+    files={"folder": "in"},
 )
 def test(ctx: Context, input: TestInput) -> TestReport:
     """Run the tests of a policy folder and show which lines they reach.
@@ -158,6 +160,7 @@ class AskOutput(msgspec.Struct, frozen=True, kw_only=True):
     examples=(
         "squad policy ask --action payments.send --actor agent:drafter --input payment.json",
     ),
+    files={"input": "in", "facts": "in"},
 )
 def ask(ctx: Context, input: AskInput) -> AskOutput:
     """Ask policy without doing anything, and show the clauses that decide."""

@@ -26,6 +26,7 @@ class WorkInput(msgspec.Struct, kw_only=True):
     effect=Effect.WRITE,
     cli=("worker",),
     examples=("squad worker", "squad worker --seconds 60"),
+    local="it serves Temporal from this machine until told to end",
 )
 async def serve(ctx: Context, value: WorkInput) -> Served:
     """Drive runs that Temporal hands out; where SQUAD_ENGINE names a Temporal

@@ -105,6 +105,8 @@ class DemoResult(msgspec.Struct, kw_only=True):
     effect=Effect.WRITE,
     cli=("demo",),
     examples=("squad demo --auto -o json", "squad demo --folder orders"),
+    files={"folder": "in"},
+    local="it asks at the prompt; from afar start purchase-to-pay and answer in the inbox",
 )
 async def run(ctx: Context, value: DemoInput) -> DemoResult:
     """Run purchase to pay over the shipped orders and check every cent."""
@@ -284,7 +286,13 @@ class DataResult(msgspec.Struct, kw_only=True):
     held: dict[str, str]
 
 
-@action("demo.data", effect=Effect.WRITE, cli=("demo", "data"))
+@action(
+    "demo.data",
+    effect=Effect.WRITE,
+    cli=("demo", "data"),
+    files={"out": "out"},
+    local="it makes files to try things with, the same ones everywhere",
+)
 def data(ctx: Context, value: DataInput) -> DataResult:
     """Write any number of orders of invented partners, with the known answer
     beside them."""

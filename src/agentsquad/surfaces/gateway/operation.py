@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -32,7 +32,11 @@ SAMPLES = {
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One input field: `kind` is text, integer, number, flag, choice, list or
-    json."""
+    json.
+
+    `file` is `in` for the path of a file (or folder) that is read, `out` for
+    one that is written, empty for everything else.
+    """
 
     name: str
     kind: str
@@ -42,6 +46,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     examples: tuple[Any, ...] = ()
     choices: tuple[str, ...] = ()
     positional: bool = False
+    file: Literal["", "in", "out"] = ""
 
     @property
     def flag(self) -> str:
@@ -51,7 +56,11 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One action as offered: its path of words, its fields and its words for
-    people."""
+    people.
+
+    `realm` is `system` for what concerns the whole installation; `local` is why
+    it cannot be called from afar, empty where it can.
+    """
 
     action: str
     path: tuple[str, ...]
@@ -60,6 +69,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     fields: tuple[Field, ...] = ()
     examples: tuple[str, ...] = ()
+    realm: Literal["namespace", "system"] = "namespace"
+    local: str = ""
 
     @property
     def example(self) -> str:
@@ -108,20 +119,29 @@ def operation(action: Action) -> Operation:
         summary=spec.summary,
         description=spec.description,
         effect=spec.effect.value,
-        fields=fields(spec.input, spec.positional),
+        fields=fields(spec.input, spec.positional, spec.files),
         examples=spec.examples,
+        realm=spec.realm,
+        local=spec.local,
     )
     return msgspec.json.decode(msgspec.json.encode(found), type=Operation)
 
 
-def fields(shape: Any, positional: tuple[str, ...] = ()) -> tuple[Field, ...]:
+def fields(
+    shape: Any,
+    positional: tuple[str, ...] = (),
+    files: Mapping[str, Literal["in", "out"]] | None = None,
+) -> tuple[Field, ...]:
     """Return the fields of an input type; positional ones first, in their
     order."""
     if not (isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
         return ()
     hints = typing.get_type_hints(shape, include_extras=True)
     found = [
-        _field(info, hints[info.name], info.name in positional)
+        msgspec.structs.replace(
+            _field(info, hints[info.name], info.name in positional),
+            file=(files or {}).get(info.name, ""),
+        )
         for info in msgspec.structs.fields(shape)
     ]
     rank = {name: place for place, name in enumerate(positional)}

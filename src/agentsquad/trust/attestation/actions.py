@@ -76,6 +76,7 @@ class CheckpointOutput(HeadOutput, frozen=True, kw_only=True):
     effect=Effect.WRITE,
     cli=("log", "checkpoint"),
     examples=("squad log checkpoint --witness /mnt/audit/heads",),
+    files={"witness": "in"},
 )
 async def checkpoint(ctx: Context, input: CheckpointInput) -> CheckpointOutput:
     """Sign the log's head, record it, and hand it to a witness.
@@ -127,6 +128,7 @@ class RotateOutput(HeadOutput, frozen=True, kw_only=True):
     effect=Effect.WRITE,
     cli=("log", "rotate-key"),
     examples=("squad log rotate-key --reason 'yearly'",),
+    files={"witness": "in"},
 )
 async def rotate_key(ctx: Context, input: RotateInput) -> RotateOutput:
     """Replace the log's signing key; the old key signs which one follows it.
@@ -279,6 +281,7 @@ class ExportOutput(HeadOutput, frozen=True, kw_only=True):
     cli=("log", "export"),
     positional=("folder",),
     examples=("squad log export public/log",),
+    files={"folder": "out"},
 )
 async def export(ctx: Context, input: ExportInput) -> ExportOutput:
     """Write the log's headers and tree as files that any tlog-tiles reader
@@ -353,6 +356,7 @@ async def _named(ctx: Context, subject: str) -> str:
     cli=("prove",),
     positional=("subject",),
     examples=("squad prove 01jd8s6d6v3f1q2w3e4r5t6y7u -o case.zip",),
+    files={"out": "out", "witness": "in"},
 )
 async def prove(ctx: Context, input: CaseInput) -> CaseOutput:
     """Write a case that proves a run or event to somebody who was not there.

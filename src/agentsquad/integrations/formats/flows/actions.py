@@ -68,6 +68,7 @@ class Flows(msgspec.Struct, kw_only=True):
         "squad import order.bpmn > order.yaml",
         "squad import flow.yaml --map charge=payments.send -o json",
     ),
+    files={"file": "in"},
 )
 async def import_flow(ctx: Context, value: ImportInput) -> Flows:
     """Read a workflow of another language as manifests of ours.

@@ -73,6 +73,7 @@ class CheckInput(msgspec.Struct, frozen=True, kw_only=True):
         "squad check flow.yaml --simulate --model model.yaml",
         "squad check flow.py --pnml flow.pnml",
     ),
+    files={"file": "in", "model": "in", "pnml": "out"},
 )
 def check_file(ctx: Context, value: CheckInput) -> CheckOutput:
     """Check whether workflows or Petri nets can get stuck.

@@ -9,7 +9,15 @@ from typing import Protocol
 import msgspec
 
 from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.errors import UnauthenticatedError
+from agentsquad.kernel.errors import (
+    ConflictError,
+    DeniedError,
+    IntegrityError,
+    InvalidError,
+    LimitError,
+    MissingError,
+    UnauthenticatedError,
+)
 
 EVERY_NAMESPACE = "*"
 
@@ -67,8 +75,151 @@ class Identity(Protocol):
         and effort for unknown, wrong, expired and revoked."""
         ...
 
+    async def confirm(self, principal: Principal) -> Principal:
+        """Return somebody recognised before as they are now, with the grants
+        they hold now; CredentialError when what they showed is revoked, has
+        expired, or they may no longer sign in. Cheap: asked with every call of
+        a long connection."""
+        ...
+
 
 class CredentialError(UnauthenticatedError):
     """That does not show who you are: sign in again."""
 
     code = "identity.credential"
+
+
+class SignInFailedError(UnauthenticatedError):
+    """That name, password or code is not right."""
+
+    code = "identity.sign_in"
+
+
+class TicketError(UnauthenticatedError):
+    """This sign-in has ended or was finished already: begin again."""
+
+    code = "identity.ticket"
+
+
+class LockedError(LimitError):
+    """Too many failed attempts: wait `retry_after_ms`, then try again."""
+
+    code = "identity.locked"
+
+
+class AccountMissingError(MissingError):
+    """There is no such account."""
+
+    code = "identity.account_missing"
+
+
+class AccountExistsError(ConflictError):
+    """There is an account of that name already."""
+
+    code = "identity.account_exists"
+
+
+class AccountNameError(InvalidError):
+    """That is not the name of an account."""
+
+    code = "identity.account_name"
+
+
+class PasswordWeakError(InvalidError):
+    """The password is too easy to guess."""
+
+    code = "identity.password_weak"
+
+
+class CredentialMissingError(MissingError):
+    """There is no such key, session or token."""
+
+    code = "identity.credential_missing"
+
+
+class LifetimeError(InvalidError):
+    """That is not a span of time a credential may live."""
+
+    code = "identity.lifetime"
+
+
+class ScopeError(InvalidError):
+    """That is not a pattern over the names of actions."""
+
+    code = "identity.scope"
+
+
+class RoleNameError(InvalidError):
+    """That is not the name of a role or a namespace."""
+
+    code = "identity.role"
+
+
+class InsideRunError(DeniedError):
+    """What makes a secret cannot be called from within a run, whose log would
+    keep it."""
+
+    code = "identity.inside_run"
+
+
+class FactorError(InvalidError):
+    """That second factor cannot be set up or used so."""
+
+    code = "identity.factor"
+
+
+class HomeKeyError(IntegrityError):
+    """The key of the home does not open what was sealed under it."""
+
+    code = "identity.home_key"
+
+
+class HomeKeyUnsafeError(DeniedError):
+    """Others can read the key of the home."""
+
+    code = "identity.home_key_unsafe"
+
+
+class Sealer(Protocol):
+    """Seals under the key of the home: what the log keeps of secrets is of no
+    use without it."""
+
+    def seal(self, purpose: str, data: bytes) -> str:
+        """Return a box that only `unseal` with the same purpose opens."""
+        ...
+
+    def unseal(self, purpose: str, box: str) -> bytes | None:
+        """Return what is in a box; None where it is none of ours for that
+        purpose."""
+        ...
+
+    def mark(self, purpose: str, data: bytes) -> str:
+        """Return a keyed digest: equal for equal data, and nothing else can be
+        learned from it."""
+        ...
+
+
+class PasswordHasher(Protocol):
+    """Makes guessing a password expensive."""
+
+    async def encode(self, password: str) -> str:
+        """Return what to keep of a password."""
+        ...
+
+    async def check(self, password: str, kept: str | None) -> bool:
+        """Say whether it is that password; where nothing is kept the answer is
+        no, after the same work."""
+        ...
+
+    def outdated(self, kept: str) -> bool:
+        """Whether passwords are kept more safely today."""
+        ...
+
+
+class SecretSource(Protocol):
+    """Where a person gives a secret that must not stand on a command line."""
+
+    def read(self, place: str, ask: str) -> str:
+        """Return the first line of a file; `-` is the standard input, asked for
+        without showing what is typed where that is a terminal."""
+        ...

@@ -1,0 +1,85 @@
+"""The HTTP server: Hypercorn on sockets of our own, so that port 0 can be told
+and a second server on the same port is an error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from agentsquad.kernel.errors import ConflictError, InvalidError
+
+BACKLOG = 1024
+HEADERS_MAX = 64 * 1024  # bytes
+STREAMS_MAX = 256  # at once in one HTTP/2 connection
+MESSAGE_MAX = 1024 * 1024  # bytes of one WebSocket message
+IDLE_S = 75
+
+
+class Web:
+    """One bound address; serve once."""
+
+    def __init__(self, host: str, port: int, tls: tuple[Path, Path] | None) -> None:
+        self._tls = tls
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise _bound(host, port, error) from error
+        self._socket.setblocking(False)
+        self._host = f"[{host}]" if ":" in host else host
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{self._host}:{self._socket.getsockname()[1]}"
+
+    async def serve(self, app: Any, ended: Callable[[], Awaitable[None]], patience_ms: int) -> None:
+        """Serve until `ended` returns, then let requests under way end."""
+        config = Config()
+        config.bind = [f"fd://{self._socket.detach()}"]
+        config.backlog = BACKLOG
+        config.include_server_header = False
+        config.h11_max_incomplete_size = HEADERS_MAX
+        config.h2_max_header_list_size = HEADERS_MAX
+        config.h2_max_concurrent_streams = STREAMS_MAX
+        config.websocket_max_message_size = MESSAGE_MAX
+        config.keep_alive_timeout = IDLE_S
+        config.keep_alive_max_requests = 1_000_000
+        config.graceful_timeout = patience_ms / 1000
+        config.shutdown_timeout = patience_ms / 1000 + 1
+        config.accesslog = None
+        config.errorlog = logging.getLogger("agentsquad.web")
+        config.wsgi_max_body_size = 0
+        if self._tls is not None:
+            config.certfile, config.keyfile = map(str, self._tls)
+        await serve(app, config, shutdown_trigger=ended)
+
+
+def _bound(host: str, port: int, error: OSError) -> Exception:
+    if error.errno in (98, 48):  # EADDRINUSE on Linux and on BSD
+        return ConflictError(
+            f"{host}:{port} is in use",
+            code="server.port_taken",
+            hint="stop the server that has it, or give --listen another port; 0 takes a free one",
+        )
+    return InvalidError(
+        f"cannot listen on {host}:{port}: {error.strerror}",
+        code="server.listen",
+        hint="an address of this machine, e.g. --listen 127.0.0.1:8420",
+    )
+
+
+def new_event() -> asyncio.Event:
+    """Return what a server waits for to end."""
+    return asyncio.Event()

@@ -1,0 +1,319 @@
+"""The gateway that serves: every call from afar passes here, whatever its
+protocol.
+
+In this order: is it too much (shield), who asks (identity), may they (access),
+was it asked before (keys), files, and the action itself through the engine's
+door, where policy is asked. What is accepted is carried out although who asked
+goes away, and a server that ends waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from agentsquad.kernel.action import Action, Effect
+from agentsquad.kernel.errors import (
+    DeadlineError,
+    MissingError,
+    UnavailableError,
+    UnsupportedError,
+)
+from agentsquad.kernel.event import Event
+from agentsquad.kernel.ports import Clock
+from agentsquad.kernel.registry import Registry, nearest
+from agentsquad.kernel.resource import Kind
+from agentsquad.runtime.ledger.contract import RecordStore
+from agentsquad.surfaces.gateway.contract import (
+    DEFAULT_NAMESPACE,
+    SYSTEM_NAMESPACE,
+    Answer,
+    Call,
+    Caller,
+    File,
+    Following,
+)
+from agentsquad.surfaces.gateway.files import Scratch, bring
+from agentsquad.surfaces.gateway.hub import Hub
+from agentsquad.surfaces.gateway.installation import Opened
+from agentsquad.surfaces.gateway.keys import Keys
+from agentsquad.surfaces.gateway.operation import Operation, operations
+from agentsquad.trust.access.contract import Access, Ask
+from agentsquad.trust.identity.contract import Identity, Shown
+from agentsquad.trust.threats.contract import Hit, RateLimitError, Shield, ShieldError, Verdict
+
+WAIT_MS = 60_000  # how long a caller waits who does not say
+WAIT_FOR_PEOPLE = "wait_for_people"  # a field; from afar nobody answers at a terminal
+READING_EVENTS, READING_BLOBS, KEEPING_BLOBS = "events.list", "blobs.get", "blobs.put"
+
+
+class Tenants(Protocol):
+    """The namespaces of an installation, each opened once."""
+
+    async def use(self, namespace: str) -> Opened:
+        """Return one; NamespaceMissingError where there is none."""
+        ...
+
+
+class Measures(Protocol):
+    """Hears what the gateway does, for metrics, logs and traces."""
+
+    def called(self, call: Call, took_ms: float, error: BaseException | None) -> None:
+        """Hear how a call ended."""
+        ...
+
+
+class ServingGateway:
+    """The gateway of a server."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        tenants: Tenants,
+        guards: tuple[Shield, Identity, Access],
+        clock: Clock,
+        measures: Measures,
+        scratch: Callable[[], Scratch],
+    ) -> None:
+        self._registry = registry
+        self._tenants = tenants
+        self._shield, self._identity, self._access = guards
+        self._clock = clock
+        self._measures = measures
+        self._scratch = scratch
+        offered = [one for one in operations(registry) if not one.local]
+        self._operations = {one.action: one for one in sorted(offered, key=lambda op: op.action)}
+        self._keys: dict[str, Keys] = {}
+        self._hubs: dict[str, Hub] = {}
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._leaving = False
+
+    # --- what there is
+
+    def operations(self) -> Sequence[Operation]:
+        """Return what may be called from afar, in the order of their names."""
+        return tuple(self._operations.values())
+
+    def operation(self, action: str) -> Operation:
+        """Return one of them; MissingError names the nearest."""
+        found = self._operations.get(action)
+        if found is not None:
+            return found
+        known = self._registry.actions.get(action)
+        if known is not None and known.spec.local:
+            raise UnsupportedError(
+                f"{action} is not called from afar: {known.spec.local}", code="gateway.local"
+            )
+        raise MissingError(
+            f"no action named {action!r}",
+            code="action.missing",
+            hint=nearest(action, self._operations),
+        )
+
+    def kinds(self) -> Mapping[str, Kind]:
+        """Return the kinds of resources by name."""
+        return self._registry.kinds
+
+    # --- who asks
+
+    async def enter(
+        self, hit: Hit, shown: Shown, *, namespace: str = DEFAULT_NAMESPACE, trace: str = ""
+    ) -> Caller:
+        """Recognise who asks; raises what keeps them out."""
+        _judged(self._shield.outer(hit))
+        principal = await self._identity.recognise(shown)
+        return Caller(
+            principal=principal,
+            namespace=namespace,
+            surface=hit.surface,
+            address=hit.address,
+            trace=trace,
+        )
+
+    # --- calls
+
+    async def call(self, call: Call) -> Answer:
+        """Carry one call out."""
+        began, failure = self._clock.monotonic_ms(), None
+        try:
+            return await self._call(call)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            self._measures.called(call, self._clock.monotonic_ms() - began, failure)
+
+    async def _call(self, call: Call) -> Answer:
+        if self._leaving:
+            raise UnavailableError(
+                "this server is ending", code="gateway.ending", retry_after_ms=1000
+            )
+        operation = self.operation(call.action)
+        action = self._registry.action(call.action)
+        if action.spec.realm == "system":
+            caller = msgspec.structs.replace(call.caller, namespace=SYSTEM_NAMESPACE)
+            call = msgspec.structs.replace(call, caller=caller)
+        call = await self._admitted(call, action, _target(call))
+        opened = await self._tenants.use(call.caller.namespace)
+        if any(field.name == WAIT_FOR_PEOPLE for field in operation.fields):
+            call = msgspec.structs.replace(call, value={WAIT_FOR_PEOPLE: False, **call.value})
+        if action.spec.effect in (Effect.PURE, Effect.READ):
+            return await self._in_time(self._carry(opened, action, call), call)
+        work = self._carry(opened, action, call)
+        if call.key is not None:
+            keys = self._keys_of(call.caller.namespace, opened)
+            work = keys.once(call, lambda: self._carry(opened, action, call))
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await self._in_time(asyncio.shield(task), call)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: who asked may have gone
+
+    async def _admitted(self, call: Call, action: Action, target: str) -> Call:
+        """Return the call as its caller stands now; raises what forbids it."""
+        caller = await self._now(call.caller)
+        spec = action.spec
+        _judged(self._shield.inner(_hit_of(caller, spec.name)))
+        await self._access.require(
+            caller.principal,
+            Ask(
+                verb=spec.name,
+                effect=spec.effect.value,
+                namespace=caller.namespace,
+                target=target,
+                surface=caller.surface,
+            ),
+        )
+        return msgspec.structs.replace(call, caller=caller)
+
+    async def _now(self, caller: Caller) -> Caller:
+        principal = await self._identity.confirm(caller.principal)
+        return msgspec.structs.replace(caller, principal=principal)
+
+    async def _in_time(self, work: Any, call: Call) -> Answer:
+        try:
+            async with asyncio.timeout((call.timeout_ms or WAIT_MS) / 1000):
+                answer: Answer = await work
+                return answer
+        except TimeoutError:
+            raise DeadlineError(
+                f"{call.action} has not answered in time; it goes on",
+                code="gateway.deadline",
+                hint="ask again with the same Idempotency-Key for its answer",
+            ) from None
+
+    async def _carry(self, opened: Opened, action: Action, call: Call) -> Answer:
+        """Call the action with files in the place of content."""
+        marked = action.spec.files
+        if not marked:
+            value = await opened.invoke(call.action, dict(call.value), actor=call.caller.actor)
+            return Answer(value=plain(value))
+        scratch = self._scratch()
+        try:
+            blobs = opened.world.blobs
+            taken = await bring(call.value, marked, scratch, blobs.get)
+            value = await opened.invoke(call.action, taken, actor=call.caller.actor)
+            made = [
+                file
+                for field, way in marked.items()
+                if way == "out"
+                for file in scratch.made(field)
+            ]
+            return Answer(value=plain(value), files=tuple(made))
+        finally:
+            scratch.clear()
+
+    def _keys_of(self, namespace: str, opened: Opened) -> Keys:
+        found = self._keys.get(namespace)
+        if found is None:
+            world = opened.world
+            found = self._keys[namespace] = Keys(world.store, world.blobs, self._told_once)
+        return found
+
+    def _told_once(self, action: str) -> bool:
+        return self._registry.action(action).spec.realm == "system"
+
+    # --- events and blobs
+
+    async def follow(self, caller: Caller, what: Following) -> AsyncIterator[Event]:
+        """Return the events, first those there are, then those that come."""
+        opened = await self._open_for(caller, READING_EVENTS, Effect.READ)
+        hub = self._hubs.get(caller.namespace)
+        if hub is None:
+            hub = self._hubs[caller.namespace] = Hub(cast(RecordStore, opened.world.store))
+        async for event in hub.follow(what):
+            yield event
+
+    async def blob(self, caller: Caller, digest: str) -> File:
+        """Return the bytes of a blob."""
+        opened = await self._open_for(caller, READING_BLOBS, Effect.READ)
+        return File(name=digest.removeprefix("sha256:"), data=await opened.world.blobs.get(digest))
+
+    async def keep(self, caller: Caller, file: File) -> Mapping[str, Any]:
+        """Keep bytes as a blob and return how to refer to it."""
+        opened = await self._open_for(caller, KEEPING_BLOBS, Effect.WRITE)
+        return await opened.world.blobs.put(file.data, file.media_type)
+
+    async def _open_for(self, caller: Caller, verb: str, effect: Effect) -> Opened:
+        caller = await self._now(caller)
+        _judged(self._shield.inner(_hit_of(caller, verb)))
+        ask = Ask(
+            verb=verb, effect=effect.value, namespace=caller.namespace, surface=caller.surface
+        )
+        await self._access.require(caller.principal, ask)
+        return await self._tenants.use(caller.namespace)
+
+    # --- leaving
+
+    async def leave(self, patience_ms: int) -> int:
+        """Take no more calls and wait for those under way; return how many
+        had to be left."""
+        self._leaving = True
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=patience_ms / 1000)
+        for hub in self._hubs.values():
+            await hub.close()
+        return len(self._under_way)
+
+
+def plain(value: Any) -> Any:
+    """Return an output as plain JSON."""
+    return msgspec.to_builtins(value, str_keys=True)
+
+
+def _target(call: Call) -> str:
+    """Return what one call is about, as KIND/NAME, where its input says so."""
+    value = call.value
+    if isinstance(value.get("kind"), str) and isinstance(value.get("name"), str):
+        return f"{value['kind']}/{value['name']}"
+    if isinstance(value.get("run"), str):
+        return f"run/{value['run']}"
+    return f"workflow/{value['workflow']}" if isinstance(value.get("workflow"), str) else ""
+
+
+def _hit_of(caller: Caller, verb: str) -> Hit:
+    return Hit(
+        surface=caller.surface,
+        method="CALL",
+        path=verb,
+        route=verb,
+        address=caller.address,
+        actor=str(caller.principal.actor),
+        namespace=caller.namespace,
+    )
+
+
+def _judged(verdict: Verdict) -> None:
+    if verdict.answer in ("pass", "log"):
+        return
+    details = {"rules": list(verdict.rules)}
+    if verdict.retry_after_ms is not None:
+        raise RateLimitError(retry_after_ms=verdict.retry_after_ms, details=details)
+    raise ShieldError(details=details)

@@ -112,6 +112,16 @@ class Gateway(Protocol):
         keeps them out. An entered caller is looked at again with each call."""
         ...
 
+    async def confirm(self, caller: Caller) -> Caller:
+        """Return a caller as they stand now, or raise what keeps them out by
+        now; cheap, for connections that stay."""
+        ...
+
+    async def place(self, caller: Caller) -> int:
+        """Return the number of the newest event of the caller's namespace, so
+        that what comes from now on can be followed."""
+        ...
+
     async def call(self, call: Call) -> Answer:
         """Carry one call out: limits, access, idempotency, files, the action
         itself."""

@@ -133,6 +133,10 @@ class ServingGateway:
             trace=trace,
         )
 
+    async def confirm(self, caller: Caller) -> Caller:
+        """Return a caller as they stand now."""
+        return await self._now(caller)
+
     # --- calls
 
     async def call(self, call: Call) -> Answer:
@@ -250,6 +254,11 @@ class ServingGateway:
             hub = self._hubs[caller.namespace] = Hub(cast(RecordStore, opened.world.store))
         async for event in hub.follow(what):
             yield event
+
+    async def place(self, caller: Caller) -> int:
+        """Return the number of the newest event of a namespace."""
+        opened = await self._open_for(caller, READING_EVENTS, Effect.READ)
+        return await opened.world.store.size()
 
     async def blob(self, caller: Caller, digest: str) -> File:
         """Return the bytes of a blob."""

@@ -71,6 +71,7 @@ class EventLog:
         self._placing: Placing | None = None
         self._scheduled = False
         self._refusal: SquadError | None = None
+        self._spoilt: SquadError | None = None  # why what waits cannot be committed
         self._waiters: set[asyncio.Future[None]] = set()
         self._guesses = isinstance(volume, Guarding)
         self._listeners: list[Callable[[list[Event]], None]] = []
@@ -112,21 +113,18 @@ class EventLog:
         again. If another process writes in between they get later places and
         times; a commit that fails takes everything placed with it.
         """
-        if self._refusal is not None:
-            raise _own(self._refusal)
+        if (refusal := self._refusal or self._spoilt) is not None:
+            raise _own(refusal)
         draft = self._drafter.draft
         append = Append([draft(event) for event in events], expect, None, holder)
-        placing = self._placing
-        if placing is None:
-            placing = self._placing = self._new_placing(self._tree.size)
-        elif placing.first != self._tree.size + 1:  # others' events were read meanwhile
-            placed = self._pending[: placing.count]
-            placing = self._placing = self._new_placing(self._tree.size)
-            placing.again(placed)
         pending = self._pending
-        while placing.count < len(pending):
-            placing.add(pending[placing.count])
-        placing.add(append)
+        try:
+            placing = self._placed(append)
+        except SquadError as error:
+            # What is looked up for a place cannot be read: nobody knows how far
+            # this got, so what waits fails with it, as in a commit that cannot.
+            self._placing, self._spoilt = None, error if pending else None
+            raise
         if append.failure is not None:
             placing.count -= 1
             raise append.failure
@@ -135,6 +133,20 @@ class EventLog:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._pass, 0, PASSES_MAX)
         return append.result
+
+    def _placed(self, append: Append) -> Placing:
+        """Give an append its place after all that waits, and return in what."""
+        placing, pending = self._placing, self._pending
+        if placing is None:
+            placing = self._placing = self._new_placing(self._tree.size)
+        elif placing.first != self._tree.size + 1:  # others' events were read meanwhile
+            placed = pending[: placing.count]
+            placing = self._placing = self._new_placing(self._tree.size)
+            placing.again(placed)
+        while placing.count < len(pending):
+            placing.add(pending[placing.count])
+        placing.add(append)
+        return placing
 
     def _pass(self, seen: int, passes: int) -> None:
         """Commit unless more came in this turn of the loop: what follows from a
@@ -153,6 +165,7 @@ class EventLog:
     def _flush(self) -> None:
         pending, placing = self._pending, self._placing
         self._pending, self._placing, self._scheduled = [], None, False
+        spoilt, self._spoilt = self._spoilt, None
         kept = [append for append in pending if append.wanted]
         if not kept:
             return
@@ -162,6 +175,8 @@ class EventLog:
         failure: SquadError | None = None
         try:
             self._require_writable()
+            if spoilt is not None:
+                raise spoilt
             try:
                 self._commit(kept, placing)
             except LapsedError:  # nothing was written, and others wrote meanwhile

@@ -7,8 +7,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
-from agentsquad.kernel.errors import SquadError
+import pytest
+
+from agentsquad.kernel.errors import SquadError, UnavailableError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.runtime.ledger.plugin import open_ledger
 from agentsquad.testing import ManualClock, SeededEntropy
@@ -72,3 +75,43 @@ async def test_a_place_may_name_as_its_cause_what_another_process_wrote_meanwhil
     assert holder.heard == [None, None]
     assert [event.stream_seq for event in await mine.store.read_stream("a")] == [1, 2]
     mine.close()
+
+
+class BrokenOnce:
+    """A volume of which one look at a stream fails."""
+
+    def __init__(self, volume: Any, stream: str) -> None:
+        self._volume = volume
+        self._broken: str | None = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._volume, name)
+
+    def stream(self, name: str) -> Any:
+        if name == self._broken:
+            self._broken = None
+            raise UnavailableError("the disk cannot be read", code="ledger.unreadable")
+        return self._volume.stream(name)
+
+
+@pytest.mark.parametrize("read", ["b", "c"])
+async def test_a_look_that_fails_while_a_place_is_given_lets_nothing_count_that_is_not_written(
+    read: str,
+) -> None:
+    ledger = open_ledger("memory:", ManualClock(), SeededEntropy())
+    store: Any = ledger.store
+    store._volume = BrokenOnce(store._volume, read)
+    holder = Holder()
+    store.place([an_event("a")], holder=holder)
+    beside = asyncio.create_task(store.append([an_event("b")]))
+    await asyncio.sleep(0)
+    with pytest.raises(UnavailableError):
+        store.place([an_event("c")], holder=holder)
+    with pytest.raises(UnavailableError):
+        await asyncio.wait_for(beside, 5)
+    assert [type(error) for error in holder.heard] == [UnavailableError]
+    assert await store.size() == 0
+    store.place([an_event("a")], holder=holder)
+    [event] = await store.append([an_event("c")])
+    assert (event.seq, event.stream) == (2, "c") and holder.heard[1:] == [None]
+    ledger.close()

@@ -70,6 +70,7 @@ async def bring(
             found[field] = [scratch.bring(field, n, one) for n, one in enumerate(files)]
         elif isinstance(given, dict) and FOLDER in given:
             files = [await _file(field, one, fetch, deep=True) for one in given[FOLDER]]
+            _refuse_clashes(field, [one.name for one in files])
             found[field] = scratch.gather(field, files)
         elif isinstance(given, dict):
             found[field] = scratch.bring(field, 0, await _file(field, given, fetch))
@@ -78,13 +79,25 @@ async def bring(
     return found
 
 
+def _refuse_clashes(field: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1 or any(one.startswith(f"{name}/") for one in names):
+            raise InvalidError(
+                f"{field}: two files are called {name!r}", code="gateway.content", hint=HOW
+            )
+
+
 def safe_name(field: str, given: Any) -> str:
     """Return a file's name, refused where it could be a path."""
-    if not isinstance(given, str) or NAME.fullmatch(given) is None or given in (".", ".."):
+    try:
+        fits = isinstance(given, str) and NAME.fullmatch(given) and len(given.encode()) <= 255
+    except UnicodeEncodeError:
+        fits = False
+    if not fits or given in (".", ".."):
         raise PathRefusedError(
             f"{field} is not the name of a file", hint="a name without folders, e.g. case.zip"
         )
-    return given
+    return str(given)
 
 
 def _literal(given: Any) -> bool:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -54,7 +56,12 @@ class Tenants(Protocol):
     """The namespaces of an installation, each opened once."""
 
     async def use(self, namespace: str) -> Opened:
-        """Return one; NamespaceMissingError where there is none."""
+        """Return one, open until the end; NamespaceMissingError where there is
+        none."""
+        ...
+
+    def lease(self, namespace: str) -> AbstractAsyncContextManager[Opened]:
+        """Return one for a while."""
         ...
 
 
@@ -86,7 +93,7 @@ class ServingGateway:
         self._scratch = scratch
         offered = [one for one in operations(registry) if not one.local]
         self._operations = {one.action: one for one in sorted(offered, key=lambda op: op.action)}
-        self._keys: dict[str, Keys] = {}
+        self._keys: WeakKeyDictionary[Opened, Keys] = WeakKeyDictionary()
         self._hubs: dict[str, Hub] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
         self._leaving = False
@@ -161,16 +168,11 @@ class ServingGateway:
             caller = msgspec.structs.replace(call.caller, namespace=SYSTEM_NAMESPACE)
             call = msgspec.structs.replace(call, caller=caller)
         call = await self._admitted(call, action, _target(call))
-        opened = await self._tenants.use(call.caller.namespace)
         if any(field.name == WAIT_FOR_PEOPLE for field in operation.fields):
             call = msgspec.structs.replace(call, value={WAIT_FOR_PEOPLE: False, **call.value})
         if action.spec.effect in (Effect.PURE, Effect.READ):
-            return await self._in_time(self._carry(opened, action, call), call)
-        work = self._carry(opened, action, call)
-        if call.key is not None:
-            keys = self._keys_of(call.caller.namespace, opened)
-            work = keys.once(call, lambda: self._carry(opened, action, call))
-        task = asyncio.ensure_future(work)
+            return await self._in_time(self._carry(action, call), call)
+        task = asyncio.ensure_future(self._carry_once(action, call))
         self._under_way.add(task)
         task.add_done_callback(self._ended)
         return await self._in_time(asyncio.shield(task), call)
@@ -213,33 +215,37 @@ class ServingGateway:
                 hint="ask again with the same Idempotency-Key for its answer",
             ) from None
 
-    async def _carry(self, opened: Opened, action: Action, call: Call) -> Answer:
+    async def _carry(self, action: Action, call: Call) -> Answer:
+        async with self._tenants.lease(call.caller.namespace) as opened:
+            return await self._invoke(opened, action, call)
+
+    async def _carry_once(self, action: Action, call: Call) -> Answer:
+        """Carry a call out, once for its key."""
+        async with self._tenants.lease(call.caller.namespace) as opened:
+            if call.key is None:
+                return await self._invoke(opened, action, call)
+            keys = self._keys.get(opened)
+            if keys is None:
+                world = opened.world
+                keys = self._keys[opened] = Keys(world.store, world.blobs, self._told_once)
+            return await keys.once(call, lambda: self._invoke(opened, action, call))
+
+    async def _invoke(self, opened: Opened, action: Action, call: Call) -> Answer:
         """Call the action with files in the place of content."""
-        marked = action.spec.files
+        marked, actor = action.spec.files, call.caller.actor
+        facts = {"surface": call.caller.surface, "namespace": call.caller.namespace}
         if not marked:
-            value = await opened.invoke(call.action, dict(call.value), actor=call.caller.actor)
+            value = await opened.invoke(call.action, dict(call.value), actor=actor, facts=facts)
             return Answer(value=plain(value))
         scratch = self._scratch()
         try:
-            blobs = opened.world.blobs
-            taken = await bring(call.value, marked, scratch, blobs.get)
-            value = await opened.invoke(call.action, taken, actor=call.caller.actor)
-            made = [
-                file
-                for field, way in marked.items()
-                if way == "out"
-                for file in scratch.made(field)
-            ]
+            taken = await bring(call.value, marked, scratch, opened.world.blobs.get)
+            value = await opened.invoke(call.action, taken, actor=actor, facts=facts)
+            outward = [field for field, way in marked.items() if way == "out"]
+            made = [file for field in outward for file in scratch.made(field)]
             return Answer(value=plain(value), files=tuple(made))
         finally:
             scratch.clear()
-
-    def _keys_of(self, namespace: str, opened: Opened) -> Keys:
-        found = self._keys.get(namespace)
-        if found is None:
-            world = opened.world
-            found = self._keys[namespace] = Keys(world.store, world.blobs, self._told_once)
-        return found
 
     def _told_once(self, action: str) -> bool:
         return self._registry.action(action).spec.realm == "system"

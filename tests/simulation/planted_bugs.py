@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from agentsquad.kernel.event import NewEvent
+from agentsquad.runtime.control import messages
 from agentsquad.runtime.engine import approval, shell
 from agentsquad.runtime.engine.contract import HaltedError
 from agentsquad.runtime.engine.door import Step, World
@@ -21,6 +22,7 @@ from agentsquad.runtime.engine.interceptors import STANDARD, admit
 from agentsquad.runtime.engine.parking import Parking
 from agentsquad.runtime.engine.saga import Saga
 from agentsquad.runtime.engine.timers import Timers
+from agentsquad.runtime.engine.versions import Versions
 from agentsquad.runtime.ledger.adapters import database, sqlite
 from agentsquad.runtime.ledger.adapters.files import FileBlobStore
 from agentsquad.runtime.ledger.adapters.sqlite import SqliteVolume
@@ -29,6 +31,8 @@ from agentsquad.runtime.ledger.header import parse
 from agentsquad.runtime.ledger.log import EventLog
 from agentsquad.runtime.ledger.reading import Reader
 from agentsquad.runtime.resilience.budget import BudgetBook
+from agentsquad.runtime.transactions.contract import DECIDED
+from agentsquad.runtime.transactions.coordinator import Coordinator
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 _connect = database.connect
@@ -227,6 +231,47 @@ def _raised(limit: Any) -> Any:
     return msgspec.structs.replace(limit, micros=10**15)
 
 
+def databases_told_before_the_decision(patch: pytest.MonkeyPatch) -> None:
+    """Each database commits when all have promised, and only then is the
+    decision written."""
+    write = Coordinator._write
+
+    async def late(
+        self: Any, key: str, kind: str, body: dict[str, Any], actor: str, *, version: int
+    ) -> None:
+        if kind == DECIDED and body["commit"]:
+            standing = await self.standing(key)
+            for branch in standing.branches:
+                await self._told(branch, commit=True)
+        await write(self, key, kind, body, actor, version=version)
+
+    patch.setattr(Coordinator, "_write", late)
+
+
+def place_moved_before_the_runs(patch: pytest.MonkeyPatch) -> None:
+    """A subscription is past a message before the run of it is there."""
+
+    async def deliver(self: messages.Desk) -> list[Any]:
+        started: list[Any] = []
+        for one in await self.subscriptions():
+            place = await self.place(one)
+            found = await self._store.read(after=place.seq or 0, types=(messages.PUBLISHED,))
+            if found and await self._move(one, {"seq": found[-1].seq}, place.version):
+                await self._hand(one, found, started)
+        return started
+
+    patch.setattr(messages.Desk, "deliver", deliver)
+
+
+def version_of_a_run_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Every run goes on under the newest version, fit or not."""
+
+    async def newest(self: Versions, run: str, pin: Any) -> Any:
+        return await self.newest(pin.workflow)
+
+    patch.setattr(Versions, "pinned", newest)
+
+
 # Where each is looked for, and within which seeds it must be found (a number:
 # so many from the first).
 PLANTED: dict[str, tuple[Plant, str, range]] = {
@@ -249,5 +294,8 @@ PLANTED: dict[str, tuple[Plant, str, range]] = {
         (halt_calls_a_sent_effect_failed, "squad", 160),
         (saga_not_undone, "squad", 120),
         (budget_not_reserved, "squad", 60),
+        (databases_told_before_the_decision, "squad", 60),
+        (place_moved_before_the_runs, "squad", 40),
+        (version_of_a_run_forgotten, "squad", 40),
     )
 }

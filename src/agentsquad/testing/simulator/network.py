@@ -124,6 +124,8 @@ class Network:
             except Exception as error:  # noqa: BLE001 - nothing untyped may leave
                 self._loop.errors.append(f"{target} answers {message.get('op')} with {error!r}")
                 return
+            if life is not None and not life.alive:
+                return  # it died of what it did, and says nothing any more
             self._send(target, source, lambda: answered(answer), once)
 
         if life is None:

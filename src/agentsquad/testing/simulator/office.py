@@ -8,7 +8,7 @@ another process on the same files, which answers, signals and cancels, as
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -32,6 +32,7 @@ from agentsquad.testing.simulator.machine import Process
 from agentsquad.testing.simulator.network import Message, Network
 from agentsquad.testing.simulator.oracle import Oracle
 from agentsquad.testing.simulator.shelter import Shelter
+from agentsquad.testing.simulator.trade import Trade
 from agentsquad.testing.simulator.workload import (
     CURRENCY,
     OPERATING,
@@ -111,7 +112,7 @@ class WitnessedAhead(Witnessed):
 
 class MachineLease:
     """The lease of one machine: whoever holds it drives the runs, until it
-    dies."""
+    dies. A desk never does."""
 
     def __init__(self, holders: dict[str, Process], process: Process) -> None:
         self._holders = holders
@@ -124,6 +125,8 @@ class MachineLease:
 
     def acquire(self) -> None:
         """Take it, or raise EngineBusyError."""
+        if self._process.name != "engine":
+            raise EngineBusyError("this process only passes on what it is told")
         holder = self._holders.get("lease")
         if holder is not None and holder is not self._process and holder.life.alive:
             raise EngineBusyError(f"{holder.life.name} is running the runs of this store")
@@ -149,6 +152,18 @@ class Counter:
         return await self._network.call(self._place, "bank", sent, once=not doubled)
 
 
+class Fittings(NamedTuple):
+    """What a world's processes have beyond the least: places before they are
+    durable, guards and pools, and what is traded in."""
+
+    ahead: bool = False
+    shelter: Shelter | None = None
+    trade: Trade | None = None
+
+
+PLAIN = Fittings()
+
+
 class Office:
     """One process of the squad."""
 
@@ -158,14 +173,14 @@ class Office:
         network: Network,
         oracle: Oracle,
         lease: dict[str, Process] | None,
-        *,
-        ahead: bool = False,
-        shelter: Shelter | None = None,
+        fittings: Fittings = PLAIN,
     ) -> None:
         self._process = process
         self.ledger: Ledger = process.open_ledger()
-        self.store = (WitnessedAhead if ahead else Witnessed)(self.ledger.store, oracle)
-        self.registry = Registry.of(*PLUGINS, OPERATING)
+        kind = WitnessedAhead if fittings.ahead else Witnessed
+        self.store = kind(self.ledger.store, oracle)
+        trade, shelter = fittings.trade, fittings.shelter
+        self.registry = Registry.of(*PLUGINS, OPERATING, *(trade.plugins if trade else ()))
         ports = Ports(
             {
                 EventStore: self.store,
@@ -184,6 +199,8 @@ class Office:
         if shelter is not None:
             ports.put(Guards, Guards(shelter, self.store, process.machine.clock))
             ports.put(Pools, Pools(shelter, process.machine.clock))
+        if trade is not None:
+            trade.mount(ports, process.name, self.store, self.ledger)
         self.engine = EmbeddedEngine(World(self.registry, ports))
         ports.put(Engine, self.engine)
 
@@ -215,7 +232,7 @@ class Office:
     async def _answer(self, op: str, message: Message, engine: EmbeddedEngine) -> Any:
         run = message.get("run", "")
         if op == "start":
-            return await engine.start("program", message["value"], key=message["key"])
+            return await engine.start(message["workflow"], message["value"], key=message["key"])
         if op == "signal":
             return await engine.signal(run, message["name"], message["value"], actor="person:ada")
         if op == "cancel":

@@ -49,10 +49,16 @@ class People:
                 return None
         return None
 
-    async def start(self, key: str, program: list[Any], delay_ms: int) -> None:
+    def desk(self) -> str:
+        """Return one of the processes that take answers."""
+        return self._chance.pick(self._desks)
+
+    async def start(
+        self, key: str, value: Any, delay_ms: int, *, workflow: str = "program"
+    ) -> None:
         """Start a run, in the end."""
         await asyncio.sleep(delay_ms / 1000)
-        run = await self.insist("engine", op="start", key=key, value=program)
+        run = await self.insist("engine", op="start", key=key, value=value, workflow=workflow)
         if run is not None:
             self.started[key] = run
 

@@ -107,7 +107,8 @@ class SquadOracle(Oracle):
             (run, POKED + events[0].seq % POKED)
             for run, events in self.journals().items()
             if run in self.open_runs()
-            and events[0].payload["input"][:1] == ["told"]
+            and events[0].payload["workflow"] == "program"
+            and events[0].payload["input"][0] == "told"
             and not any(event.type == "update.accepted" for event in events)
         ]
 

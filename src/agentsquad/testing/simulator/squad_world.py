@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 from agentsquad.kernel.errors import SquadError, UnavailableError
 from agentsquad.testing.simulator import laws
@@ -18,11 +19,12 @@ from agentsquad.testing.simulator.fate import Fate
 from agentsquad.testing.simulator.loop import SimulatedLoop
 from agentsquad.testing.simulator.machine import Machine, Process
 from agentsquad.testing.simulator.network import Network
-from agentsquad.testing.simulator.office import Office
+from agentsquad.testing.simulator.office import Fittings, Office
 from agentsquad.testing.simulator.people import People
 from agentsquad.testing.simulator.shelter import Shelter
 from agentsquad.testing.simulator.squad_oracle import SquadOracle
 from agentsquad.testing.simulator.trace import Trace
+from agentsquad.testing.simulator.trade import Trade
 from agentsquad.testing.simulator.workload import PRICE, Author
 
 STABLE_S = 4.0  # so long nothing must have happened before a clerk looks
@@ -58,6 +60,7 @@ class SquadWorld:
         self.wide = chance.fork("wide")
         sheltered = chance.fork("shelter")
         self.shelter = Shelter(sheltered) if sheltered.happens(0.3) else None
+        self.trade = Trade.drawn(loop, chance.fork("trade"), trace, self.network)
         self.stopping = False
         self.budget: int | None = None
 
@@ -104,12 +107,16 @@ class SquadWorld:
             program = self.author.write()
             if self.wide.happens(0.2):
                 program = self.author.wide(program, self.wide)
+            if self.trade is not None:
+                program = self.trade.written(program, self.author)
             if telling and self.told.happens(0.5):
                 program = self.author.told(program)
             self.trace.note("people", f"want {program}")
             self.wanted.add(f"k{number}")
             for _ in range(1 + chance.happens(0.15)):
                 doing.append(people.start(f"k{number}", program, chance.below(400)))
+        if self.trade is not None:
+            doing += self.trade.doing(people, self.author, self.wanted)
         doing += [people.answer(), people.signal()]
         if chance.happens(0.3):
             doing.append(people.change_minds(chance.between(1, 3)))
@@ -135,8 +142,7 @@ class SquadWorld:
             self.network,
             self.oracle,
             self.lease,
-            ahead=self.ahead,
-            shelter=self.shelter,
+            Fittings(ahead=self.ahead, shelter=self.shelter, trade=self.trade),
         )
         self.offices[process.name] = office
         self.network.listen(process.name, office.answer, process.life)
@@ -169,11 +175,15 @@ class SquadWorld:
             if self._settled():
                 return
             await self._clerk()
+            if self.trade is not None:
+                await self.trade.tidy(self.people)
         for run, last in sorted(self.oracle.open_runs().items()):
             self.oracle.find("everything ends", f"run {run} stands at {last.type}: {last.payload}")
 
     def _settled(self) -> bool:
-        return self.people.started.keys() == self.wanted and not self.oracle.open_runs()
+        if self.people.started.keys() != self.wanted or self.oracle.open_runs():
+            return False
+        return self.trade is None or self.trade.settled(list(self.oracle.known.values()))
 
     async def _audit(self) -> None:
         """Read what the log has by now, past everybody."""
@@ -195,7 +205,13 @@ class SquadWorld:
             if now - since < STABLE_S or self.network.under_way.get("bank"):
                 continue
             moved = [one for one in self.bank.transfers if one.key == key]
-            said = {"confirmed": f'{{"n": {moved[0].n}}}'} if moved else {"failed": True}
+            said: dict[str, Any] | None = {"failed": True}
+            if moved:
+                said = {"confirmed": f'{{"n": {moved[0].n}}}'}
+            if self.trade is not None and (asked := self._asked(run, key)) is not None:
+                said = await self.trade.look_up(self.people, asked)
+            if said is None:
+                continue
             await self.people.say(
                 self.programs[-1],
                 op="effects.resolve",
@@ -205,6 +221,14 @@ class SquadWorld:
                 **said,
             )
 
+    def _asked(self, run: str, key: str) -> dict[str, Any] | None:
+        """Return what an effect asked of others than the bank."""
+        for event in self.oracle.journals()[run]:
+            if event.type == "effect.planned" and event.payload["key"] == key:
+                return event.payload if event.payload["action"] in Trade.FINDING else None
+        return None
+
     async def _check(self, process: Process) -> None:
-        office = Office(process, self.network, self.oracle, None)
-        await laws.check(self.oracle, office, self.people.started, self.bank.transfers)
+        office = Office(process, self.network, self.oracle, None, Fittings(trade=self.trade))
+        started, moved = self.people.started, self.bank.transfers
+        await laws.check(self.oracle, office, started, moved, self.trade)

@@ -139,6 +139,12 @@ async def interpret(ctx: Any, saga: Any, node: list[Any]) -> Any:
         return await _approved(ctx, value, value)
     if kind == "wide":
         return await _wide(ctx, saga, value)
+    if kind == "say":
+        said = {"topic": "goods.new", "payload": value}
+        await ctx.call("messages.publish", said)
+        return value
+    if kind == "both":
+        return await _both(ctx, value)
     try:
         if kind == "late":
             return await ctx.signal(f"never {ctx.run_id}", timeout_ms=value)
@@ -174,6 +180,16 @@ async def _wide(ctx: Any, saga: Any, value: list[Any]) -> list[Any]:
     async for one in ctx.stream(lambda n: ctx.call("bank.pay", N(n)), items, limit=2):
         found.append(one.n)
     return [*found, (await early).n]
+
+
+async def _both(ctx: Any, n: int) -> Any:
+    """Write a number into both databases, or into none."""
+    statement = {"sql": "take %s", "params": [n]}
+    parts = [{"database": name, "statements": [statement]} for name in ("east", "west")]
+    try:
+        return len((await ctx.call("transactions.run", {"parts": parts, "timeout_ms": 600})).parts)
+    except SquadError as error:
+        return error.code
 
 
 async def _approved(ctx: Any, asked: int, paid: int) -> Any:

@@ -181,9 +181,10 @@ class Shop:
     def registry(self) -> Registry:
         return self._registry
 
-    def open(self, home: str | None = None) -> Squad:
+    def open(self, home: str | None = None, namespace: str | None = None) -> Squad:
         self.opened += 1
-        settings = read({"SQUAD_USER": "ada", "SQUAD_MODELS": "off"}, home=home)
+        variables = {"SQUAD_USER": "ada", "SQUAD_MODELS": "off"}
+        settings = read(variables, home=home, namespace=namespace)
         squad = Squad(settings, self._registry)
         squad.ports.put(Clock, ManualClock(self.now_ms))
         squad.ports.put(Entropy, SeededEntropy(str(self.opened)))

@@ -54,12 +54,13 @@ class Distribution:
             self._registry = Registry(plugins())
         return self._registry
 
-    def open(self, home: str | None = None) -> Squad:
-        """Open the installation that the environment describes."""
+    def open(self, home: str | None = None, namespace: str | None = None) -> Squad:
+        """Open a namespace of the installation that the environment
+        describes."""
         from agentsquad.assembly.settings import read
         from agentsquad.assembly.squad import Squad
 
-        squad = Squad(read(home=home), self.registry())
+        squad = Squad(read(home=home, namespace=namespace), self.registry())
         spare_collector()
         return squad
 

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import msgspec
 
+from agentsquad.assembly.places import EMBEDDED, engine_of, folder_of, store_of
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import InvalidError
+from agentsquad.trust.access.contract import DEFAULT
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """One installation."""
+    """One namespace of an installation; `root` are the settings of the
+    namespace `default`, None where these are they."""
 
     home: Path
     store: str
@@ -30,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     debug: bool = False
     lease_ms: int = 6_000
     environment: Mapping[str, str] = {}
+    namespace: str = DEFAULT
+    root: Settings | None = None
 
     @property
     def actor(self) -> Actor:
@@ -37,15 +42,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Actor.parse(self.user if ":" in self.user else f"person:{self.user}")
 
 
-def read(environment: Mapping[str, str] | None = None, *, home: str | None = None) -> Settings:
-    """Return the settings of this process; `home` overrides SQUAD_HOME."""
+def read(
+    environment: Mapping[str, str] | None = None,
+    *,
+    home: str | None = None,
+    namespace: str | None = None,
+) -> Settings:
+    """Return the settings of this process; `home` and `namespace` go before
+    SQUAD_HOME and SQUAD_NAMESPACE."""
     env = dict(os.environ if environment is None else environment)
     where = Path(home or env.get("SQUAD_HOME") or ".squad")
     policy = env.get("SQUAD_POLICY")
-    return Settings(
+    found = Settings(
         home=where,
         store=env.get("SQUAD_STORE") or f"sqlite:///{where / 'log.db'}",
-        engine=env.get("SQUAD_ENGINE") or "embedded",
+        engine=engine_of(env.get("SQUAD_ENGINE") or EMBEDDED, DEFAULT),
         policy=Path(policy)
         if policy
         else (where / "policy" if (where / "policy").is_dir() else None),
@@ -54,6 +65,31 @@ def read(environment: Mapping[str, str] | None = None, *, home: str | None = Non
         debug=env.get("SQUAD_DEBUG", "") not in ("", "0", "off"),
         lease_ms=_positive(env, "SQUAD_LEASE_MS", 6_000),
         environment=env,
+    )
+    return within(found, namespace or env.get("SQUAD_NAMESPACE") or DEFAULT)
+
+
+def within(settings: Settings, namespace: str) -> Settings:
+    """Return the settings of another namespace of the same installation: a
+    home, a store, keys and policies of its own."""
+    root = settings.root or settings
+    if namespace == root.namespace:
+        return root
+    home = folder_of(root.home, namespace)
+    own = home / "policy"
+    shared = root.policy if root.policy != root.home / "policy" else None
+    variables = dict(root.environment)
+    if variables.get("SQUAD_KEYS"):
+        variables["SQUAD_KEYS"] = store_of(variables["SQUAD_KEYS"], namespace)
+    return msgspec.structs.replace(
+        root,
+        home=home,
+        store=store_of(root.store, namespace),
+        engine=engine_of(variables.get("SQUAD_ENGINE") or root.engine, namespace),
+        policy=shared or (own if own.is_dir() else None),
+        environment=variables,
+        namespace=namespace,
+        root=root,
     )
 
 

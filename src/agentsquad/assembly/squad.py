@@ -7,12 +7,12 @@ a store, and help never loads an engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,7 +20,7 @@ from agentsquad.assembly.catalogue import plugins, shipped_agents, shipped_rules
 from agentsquad.assembly.resources import ModelAppraiser, Providing, Shelf
 from agentsquad.assembly.settings import Settings
 from agentsquad.integrations.connectors.ai.contract import Models
-from agentsquad.kernel.action import Effect
+from agentsquad.kernel.action import Action, Effect
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import MissingError
 from agentsquad.kernel.policy import PolicyEngine
@@ -50,7 +50,11 @@ from agentsquad.runtime.resilience.guard import Guards
 from agentsquad.runtime.resilience.pools import Pools
 from agentsquad.runtime.temporal.contract import RunWorker
 from agentsquad.runtime.transactions.contract import Participants
+from agentsquad.trust.access.contract import SYSTEM, Namespaces
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
+
+if TYPE_CHECKING:
+    from agentsquad.assembly.namespaces import OpenNamespaces
 
 SQLITE = "sqlite:///"
 SHARED = ("postgresql:", "postgres:")  # stores that several processes may serve
@@ -70,11 +74,26 @@ READING: ContextVar[bool] = ContextVar("reading", default=False)
 
 
 class Squad:
-    """An installation in this process; close it when done."""
+    """A namespace of an installation in this process; close it when done.
 
-    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+    Actions that concern the whole installation (`realm`) are carried out in the
+    namespace `system`, which is opened beside it when first needed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry | None = None,
+        *,
+        estate: OpenNamespaces[Squad] | None = None,
+    ) -> None:
+        """`estate`: the namespaces this one was opened among; without it this
+        one is the first."""
         self.settings = settings
         self.registry = registry or Registry(plugins())
+        self._estate = estate
+        self._first = estate is None
+        self._there = estate is not None  # whoever opened it has looked
         self.ports = Ports()
         self.world = World(self.registry, self.ports)
         self._closers: list[Callable[[], Any]] = []
@@ -122,6 +141,17 @@ class Squad:
         self._several = settings.store.startswith(SHARED) and settings.engine == "embedded"
         ports.provide(Several, lambda: Several(self._several))
         ports.provide(Stopping, engine.system_stopping)
+        if settings.namespace == SYSTEM:
+            ports.provide(Namespaces, lambda: self.namespaces)
+
+    @property
+    def namespaces(self) -> OpenNamespaces[Squad]:
+        """Every namespace of the installation that is open in this process."""
+        if self._estate is None:
+            from agentsquad.assembly.namespaces import OpenNamespaces
+
+            self._estate = OpenNamespaces(self, Squad)
+        return self._estate
 
     @property
     def ledger(self) -> Any:
@@ -235,32 +265,66 @@ class Squad:
         """Who asks when nothing else says so."""
         return self.settings.actor
 
-    async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
-        """Call one action as a surface does and return its typed output."""
+    async def invoke(
+        self,
+        action: str,
+        value: Any,
+        *,
+        actor: Actor | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call one action as a surface does and return its typed output.
+
+        `facts` are what policy is told besides: `surface` and `access` from
+        afar, nothing where the owner of the files acts.
+        """
         found = self.registry.action(action)
-        if action in (*SHIPPED, *LISTS, *METERED) and self.unkept:
-            return await self._aside(action, value, actor)
-        if action == CHECKING and isinstance(value, dict) and value.get("check") and self.unkept:
+        actor = actor or self.settings.actor
+        if found.spec.realm == SYSTEM and self.settings.namespace != SYSTEM:
+            system = await self.namespaces.use(SYSTEM)
+            return await system.invoke(action, value, actor=actor, facts=facts)
+        if not self._there:
+            await self.namespaces.require(self.settings.namespace)
+            self._there = True
+        if self._empty_handed(found, value):
             return await self._aside(action, value, actor)
         looks = found.spec.effect is Effect.READ and action not in METERED
         token = READING.set(looks or action in CHANGING)
         try:
             if action.startswith("models."):
                 await self.ports.get(Shelf).refresh()
-            return await self.path.run(Step(found, value, actor=actor or self.settings.actor))
+            step = Step(found, value, actor=actor)
+            step.facts = facts or {}
+            return await self.path.run(step)
         finally:
             READING.reset(token)
 
-    async def _aside(self, action: str, value: Any, actor: Actor | None) -> Any:
+    def _empty_handed(self, action: Action, value: Any) -> bool:
+        """Whether there is no store, and what is asked has an answer without
+        one."""
+        name = action.spec.name
+        if action.spec.realm == SYSTEM:
+            answered = action.spec.effect is Effect.READ
+        elif name == CHECKING:
+            answered = isinstance(value, dict) and bool(value.get("check"))
+        else:
+            answered = name in (*SHIPPED, *LISTS, *METERED)
+        return answered and self.unkept
+
+    async def _aside(self, action: str, value: Any, actor: Actor) -> Any:
         """Answer from what ships alone, on a store that nobody keeps."""
-        aside = Squad(msgspec.structs.replace(self.settings, store="memory:"), self.registry)
+        settings = msgspec.structs.replace(self.settings, store="memory:")
+        aside = Squad(settings, self.registry, estate=self.namespaces)
         try:
             return await aside.invoke(action, value, actor=actor)
         finally:
             await aside.close()
 
     async def close(self) -> None:
-        """Stop driving runs and close every file."""
+        """Stop driving runs and close every file; the first one of a process
+        closes those opened beside it."""
+        if self._first and self._estate is not None:
+            await self._estate.close()
         if self.ports.made(Engine):
             await self.ports.get(Engine).close()
         for close in reversed(self._closers):

@@ -14,11 +14,13 @@ FORMS = ("table", "json", "yaml")
 
 
 class Everywhere:
-    """What was asked of every command: `form`, `home`, `actor`, `quiet`."""
+    """What was asked of every command: `form`, `home`, `namespace`, `actor`,
+    `quiet`."""
 
     def __init__(self) -> None:
         self.form = "table"
         self.home: str | None = None
+        self.namespace: str | None = None
         self.actor: str | None = None
         self.quiet = False
 
@@ -57,6 +59,7 @@ def options(*, out: bool = False) -> list[click.Parameter]:
     return [
         form,
         _option("--home", "home", metavar="DIR", help="Where the store is kept [.squad]."),
+        _option("-n", "--namespace", "namespace", metavar="NS", help="Which namespace [default]."),
         _option("--as", "actor", metavar="ACTOR", help="Who asks, e.g. ada or service:nightly."),
         _option("-q", "--quiet", is_flag=True, default=None, help="No progress."),
     ]

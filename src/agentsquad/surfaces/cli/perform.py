@@ -72,16 +72,16 @@ class Performer:
             value.setdefault(WAITS, False)
 
         async def called() -> tuple[Any, list[Any]]:
-            squad = self.installation.open(everywhere.home)
+            squad = self.installation.open(everywhere.home, everywhere.namespace)
             screen = Screen(shown=everywhere.form == "table" and not everywhere.quiet)
             squad.world.progress = screen.progress
             try:
-                if op.action in LISTS and squad.unkept and not everywhere.quiet:
-                    note(NO_STORE.format(squad.place))
                 try:
                     result = await squad.invoke(op.action, value, actor=actor or squad.actor)
                 except InvalidError as error:
                     raise misfit(op, value, error) or error from None
+                if op.action in LISTS and squad.unkept and not everywhere.quiet:
+                    note(NO_STORE.format(squad.place))
                 waiting = waiting_runs(op.action, result) if everywhere.form == "table" else set()
                 asked = await squad.invoke("runs.inbox", {}) if waiting else None
                 return result, [

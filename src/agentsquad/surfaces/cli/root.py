@@ -24,6 +24,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Files": ("edi", "import"),
     "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects", "transactions"),
     "Models and agents": ("models", "apply", "get", "delete", "explain"),
+    "Who may what": ("namespaces",),
+    "Who may sign in": ("users", "services", "keys", "grants", "sessions", "tokens", "factors"),
     "This program": ("completion", "version"),
 }
 

@@ -37,11 +37,16 @@ GROUPS = {
     "log": "Show, verify, prove and export the log.",
     "messages": "Say that something happened; list who listens.",
     "models": "List, test and ask models.",
+    "namespaces": "List, create and delete namespaces.",
     "policy": "Check, test, show and ask policy.",
     "pools": "Show who waits for a place.",
     "receipt": "Check signed reports.",
     "runs": "List and show runs; cancel and signal them.",
     "transactions": "List and end changes that several databases promised.",
+    "users": "Add, list and delete people; set their passwords.",
+    "services": "Add and list services.",
+    "keys": "Make, list and revoke API keys.",
+    "grants": "Say who holds which role where.",
     "schedule": "Show and run what starts by itself.",
 }
 

@@ -38,8 +38,16 @@ class Opened(Protocol):
         """Where its store is, or would be."""
         ...
 
-    async def invoke(self, action: str, value: Any, *, actor: Actor | None = None) -> Any:
-        """Call one action and return its typed output."""
+    async def invoke(
+        self,
+        action: str,
+        value: Any,
+        *,
+        actor: Actor | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call one action and return its typed output; `facts` are what policy
+        is told besides."""
         ...
 
     async def close(self) -> None:
@@ -69,6 +77,7 @@ class Installation(Protocol):
         """Return everything that is mounted."""
         ...
 
-    def open(self, home: str | None = None) -> Opened:
-        """Open it; `home` overrides where the store is kept."""
+    def open(self, home: str | None = None, namespace: str | None = None) -> Opened:
+        """Open one namespace of it; `home` overrides where the store is
+        kept."""
         ...

@@ -1,14 +1,21 @@
-"""What others may know of access: what is asked, and the port that answers."""
+"""What others may know of access: what is asked, and the port that answers;
+which namespaces there are, and the port that opens them."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 
 import msgspec
 
-from agentsquad.kernel.errors import DeniedError, MissingError
+from agentsquad.kernel.actor import Actor
+from agentsquad.kernel.errors import ConflictError, DeniedError, InvalidError, MissingError
 from agentsquad.kernel.policy import Decision
 from agentsquad.trust.identity.contract import Principal
+
+DEFAULT, SYSTEM = "default", "system"
+RESERVED = (DEFAULT, SYSTEM)  # always there
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +27,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     verb: str
     effect: str
-    namespace: str = "default"
+    namespace: str = DEFAULT
     target: str = ""
     surface: str = ""
 
@@ -32,9 +39,56 @@ class Access(Protocol):
         """Answer one question, without effects and without waiting."""
         ...
 
-    async def require(self, principal: Principal, ask: Ask) -> None:
-        """Raise AccessDeniedError, or NamespaceMissingError where the
-        principal holds nothing in that namespace; the denial is an event."""
+    async def require(self, principal: Principal, ask: Ask) -> Decision:
+        """Return the decision that allows it. Raise AccessDeniedError, or
+        NamespaceMissingError where the principal holds nothing in that
+        namespace; the denial is an event."""
+        ...
+
+
+class Place(Protocol):
+    """One namespace, opened: its own log, blobs, keys, engine and policy."""
+
+    @property
+    def world(self) -> Any:
+        """The registry and the ports (the engine's World)."""
+        ...
+
+    async def invoke(
+        self,
+        action: str,
+        value: Any,
+        *,
+        actor: Actor | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call one action and return its typed output."""
+        ...
+
+
+class Namespaces(Protocol):
+    """The namespaces of an installation; in one process each is opened once."""
+
+    async def names(self) -> tuple[str, ...]:
+        """Return the namespaces there are, in the order of their names."""
+        ...
+
+    async def use(self, namespace: str) -> Place:
+        """Return one, open until the installation is closed;
+        NamespaceMissingError names the nearest."""
+        ...
+
+    def lease(self, namespace: str) -> AbstractAsyncContextManager[Place]:
+        """Return one for a while; those that nobody uses are closed when they
+        become too many."""
+        ...
+
+    async def make(self, namespace: str) -> None:
+        """Make what a namespace that was created needs: its log and keys."""
+        ...
+
+    async def retire(self, namespace: str) -> None:
+        """Close what was deleted here; its log stays where it is."""
         ...
 
 
@@ -48,3 +102,33 @@ class NamespaceMissingError(MissingError):
     """There is no such namespace, or you hold no role in it."""
 
     code = "namespace.missing"
+
+
+class NamespaceNameError(InvalidError):
+    """That is not the name of a namespace."""
+
+    code = "namespace.name"
+
+
+class NamespaceExistsError(ConflictError):
+    """There is such a namespace, or was: no name is used twice."""
+
+    code = "namespace.exists"
+
+
+class NamespaceReservedError(InvalidError):
+    """That namespace is always there."""
+
+    code = "namespace.reserved"
+
+
+class NamespaceBusyError(ConflictError):
+    """Runs of that namespace are open."""
+
+    code = "namespace.busy"
+
+
+class NamespaceUnconfirmedError(InvalidError):
+    """A namespace is deleted for good: say its name again."""
+
+    code = "namespace.unconfirmed"

@@ -40,7 +40,9 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.runtime.temporal.plugin import plugin as temporal
     from agentsquad.runtime.transactions.plugin import plugin as transactions
     from agentsquad.solutions.purchase_to_pay.plugin import plugin as purchase_to_pay
+    from agentsquad.trust.access.plugin import plugin as access
     from agentsquad.trust.attestation.plugin import plugin as attestation
+    from agentsquad.trust.identity.plugin import plugin as identity
     from agentsquad.workforce.agents.plugin import plugin as agents
     from agentsquad.workforce.explain.plugin import plugin as explain
 
@@ -56,7 +58,9 @@ def plugins() -> tuple[Plugin, ...]:
         temporal,
         agents,
         explain,
+        access,
         attestation,
+        identity,
         analytics,
         drift,
         formats,

@@ -1,0 +1,3 @@
+"""Adapters of identity: cryptography, the terminal, and other people's
+directories.
+"""

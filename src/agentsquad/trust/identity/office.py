@@ -1,0 +1,74 @@
+"""The office: everything identity offers over one log, made once for it.
+
+What surfaces and assembly use: `Office.at(store, clock, entropy)` returns a
+`Desk` whose `recognition` is the port `Identity`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import msgspec
+
+from agentsquad.kernel.context import Context
+from agentsquad.kernel.ports import Clock, Entropy, EventStore
+from agentsquad.trust.identity.administration import Administration
+from agentsquad.trust.identity.contract import PasswordHasher, Sealer
+from agentsquad.trust.identity.directory import Directory
+from agentsquad.trust.identity.recognition import Recognition
+
+
+class Instruments(msgspec.Struct, frozen=True, kw_only=True):
+    """How to make each adapter, on first use."""
+
+    sealer: Callable[[], Sealer]
+    hasher: Callable[[], PasswordHasher]
+
+
+class Desk:
+    """Identity over one log."""
+
+    def __init__(
+        self, store: EventStore, clock: Clock, entropy: Entropy, instruments: Instruments
+    ) -> None:
+        self.instruments = instruments
+        self.directory = Directory(store, clock, entropy, instruments.sealer)
+
+    @cached_property
+    def administration(self) -> Administration:
+        """Accounts, keys, grants, the bootstrap token."""
+        return Administration(self.directory, self.instruments.hasher)
+
+    @cached_property
+    def recognition(self) -> Recognition:
+        """The port `Identity`."""
+        return Recognition(self.directory)
+
+
+class Office:
+    """Desks by log; a port of the plugin, so that actions and surfaces of one
+    installation share what they know."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self._desks: dict[int, tuple[EventStore, Desk]] = {}
+
+    def at(self, store: EventStore, clock: Clock, entropy: Entropy) -> Desk:
+        """Return the desk of a log."""
+        held = self._desks.get(id(store))
+        if held is None:
+            held = self._desks[id(store)] = (
+                store,
+                Desk(store, clock, entropy, self._instruments),
+            )
+        return held[1]
+
+
+def desk_of(ctx: Context) -> Desk:
+    """Return the desk of the log an action works on."""
+    return ctx.port(Office).at(
+        ctx.port(EventStore),  # type: ignore[type-abstract]
+        ctx.port(Clock),  # type: ignore[type-abstract]
+        ctx.port(Entropy),  # type: ignore[type-abstract]
+    )

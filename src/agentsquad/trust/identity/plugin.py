@@ -1,0 +1,93 @@
+"""What identity offers: its actions, who may use them, and its adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from agentsquad.kernel.registry import Plugin
+from agentsquad.trust.identity import actions
+from agentsquad.trust.identity.contract import PasswordHasher, Sealer, SecretSource
+from agentsquad.trust.identity.office import Instruments, Office
+
+KEY_FILE = "identity.key"
+
+# Whether somebody may administer is decided before (trust/access); agents never
+# may, whatever roles they were given.
+_ACCESS = """package identity.access
+
+actions := {
+	"users.*", "services.*", "grants.*", "keys.*",
+	"sessions.*", "tokens.*", "factors.*", "clients.*",
+}
+
+who := split(input.actor, ":")[0]
+
+allow contains {"clause": "identity.access.people", "reason": "accounts are kept by people"} if {
+	who in {"person", "service"}
+}
+
+deny contains {"clause": "identity.access.agents", "reason": "agents keep no accounts"} if {
+	not who in {"person", "service"}
+}
+"""
+
+
+def sealer(settings: Any) -> Sealer:
+    """Return what seals under the key of the home."""
+    from agentsquad.trust.identity.adapters.home_key import HomeSealer
+
+    named = settings.environment.get("SQUAD_IDENTITY_KEY")
+    return HomeSealer(Path(named) if named else settings.home / "keys" / KEY_FILE)
+
+
+def hasher(settings: Any = None) -> PasswordHasher:
+    """Return what makes guessing passwords expensive."""
+    from agentsquad.trust.identity.adapters.argon2 import Argon2Hasher
+
+    return Argon2Hasher()
+
+
+def secret_source(settings: Any = None) -> SecretSource:
+    """Return where a person gives a secret."""
+    from agentsquad.trust.identity.adapters.terminal import TypedSecrets
+
+    return TypedSecrets()
+
+
+def office(settings: Any) -> Office:
+    """Return identity over any log of this installation."""
+    kept: dict[str, Any] = {}
+
+    def once(name: str, make: Any) -> Any:
+        def made() -> Any:
+            if name not in kept:
+                kept[name] = make(settings)
+            return kept[name]
+
+        return made
+
+    return Office(Instruments(sealer=once("sealer", sealer), hasher=once("hasher", hasher)))
+
+
+plugin = Plugin(
+    name="identity",
+    actions=(
+        actions.add_user,
+        actions.list_users,
+        actions.disable_user,
+        actions.enable_user,
+        actions.set_password,
+        actions.delete_user,
+        actions.add_service,
+        actions.list_services,
+        actions.add_grant,
+        actions.remove_grant,
+        actions.list_grants,
+        actions.create_key,
+        actions.list_keys,
+        actions.revoke_key,
+    ),
+    ports={Office: office, SecretSource: secret_source},
+    policies={"identity/access.rego": _ACCESS},
+)

@@ -36,6 +36,7 @@ def load(name: str) -> ModuleType:
 
 load("faulty_disk")
 kit = load("ledger_kit")
+formats = load("log_formats")
 
 EVENTS = 330  # one full tile and a part, one stream of several chapters
 
@@ -147,9 +148,10 @@ async def test_a_flipped_bit_in_any_file_is_found_or_harmless(
             flipped[at] ^= 1 << (at // 7 % 8)
             seen[await outcome(home, work, path.relative_to(home), bytes(flipped), truth)] += 1
     # After a kill the write-ahead log holds every page, so damage to the file
-    # below it is harmless; damage to the former loses what it held.
+    # below it is harmless; damage to the former loses what it held. Most of its
+    # room is still empty.
     assert seen["ledger.damaged"] > 60 and seen["identical"] > 0, seen
-    assert state == "closed" or seen["ledger.lost"] > 40 < seen["ledger.key_lost"], seen
+    assert state == "closed" or (seen["ledger.lost"] > 20 and seen["ledger.key_lost"] > 40), seen
 
 
 @pytest.mark.slow
@@ -195,7 +197,8 @@ def test_damage_of_any_kind_in_any_place_is_found_or_harmless(
     asyncio.run(run())
 
 
-EDITS = {
+# Edits of a log of format 1, which releases before wrote.
+SINGLE = {
     "a payload": "UPDATE event SET payload = CAST('{}' AS BLOB) WHERE seq = 5",
     "a salt": "UPDATE event SET salt = zeroblob(16) WHERE seq = 5",
     "a header in a full tile": (
@@ -216,14 +219,49 @@ EDITS = {
         "INSERT INTO event SELECT seq + 1, back, type, header, salt, payload FROM event"
         " WHERE seq = (SELECT max(seq) FROM event); UPDATE head SET size = size + 1"
     ),
-    "a stream's end": "UPDATE stream SET version = version - 1 WHERE name = 'long'",
     "a stream's end and last event": (
         "UPDATE stream SET version = version - 1, last = (SELECT back FROM event e WHERE"
         " e.seq = stream.last) WHERE name = 'long'"
     ),
+    "a link of a stream": "UPDATE event SET back = back - 1 WHERE seq = 329",
+    "a type": "UPDATE event SET type = 1 WHERE seq = 5",
+}
+
+
+def _renamed(header: bytes) -> bytes:
+    return header.replace(b"service", b"person")
+
+
+def _swapped(rows: list[Any]) -> list[Any]:
+    rows[3], rows[4] = (
+        formats._changed(rows[4], {"seq": rows[3].seq}),
+        formats._changed(rows[3], {"seq": rows[4].seq}),
+    )
+    return rows
+
+
+def _longer(rows: list[Any]) -> list[Any]:
+    last = rows[-1]
+    return [*rows, formats._changed(last, {"seq": last.seq + 1})]
+
+
+# Edits of chunks: the event whose chunk is changed, and how.
+CHUNKS: dict[str, tuple[int, Any]] = {
+    "a payload": (5, formats.replaced(5, payload=b"{}")),
+    "a salt": (5, formats.replaced(5, salt=bytes(16))),
+    "a header in a full tile": (5, formats.replaced(5, header=_renamed)),
+    "a header in the growing tile": (300, formats.replaced(300, header=_renamed)),
+    "an event taken out of the middle": (5, lambda rows: [r for r in rows if r.seq != 5]),
+    "the last event taken out": (EVENTS, lambda rows: rows[:-1]),
+    "two events swapped": (5, _swapped),
+    "an event put after the end": (EVENTS, _longer),
+    "a link of a stream": (329, formats.replaced(329, back=lambda back: back - 1)),
+    "a type": (5, formats.replaced(5, type="vendor.changed")),
+}
+EDITS = {
+    "a stream's end": "UPDATE stream SET version = version - 1 WHERE name = 'long'",
     "a stream's leaf": "UPDATE stream SET leaf = zeroblob(32) WHERE name = 'long'",
     "a stream's name": "UPDATE stream SET name = 'other' WHERE name = 'long'",
-    "a link of a stream": "UPDATE event SET back = back - 1 WHERE seq = 329",
     "a chapter": "UPDATE chapter SET places = zeroblob(512) WHERE number = 1",
     "a missing chapter": "DELETE FROM chapter WHERE number = 1",
     "a tile": "UPDATE tile SET hashes = zeroblob(8192)",
@@ -231,19 +269,78 @@ EDITS = {
     "the root": "UPDATE head SET root = zeroblob(32)",
     "the size": "UPDATE head SET size = size - 1",
     "the head": "DELETE FROM head",
-    "a type": "UPDATE event SET type = 1 WHERE seq = 5",
     "a table": "DROP TABLE tile",
+    "a chunk taken out": "DELETE FROM chunk WHERE first > 100",
+    "a chunk that is no chunk": "UPDATE chunk SET body = zeroblob(100) WHERE first = 2",
+    "a chunk of fewer events": "UPDATE chunk SET count = count - 1 WHERE first = 2",
+    "a chunk of none": "UPDATE chunk SET count = 0 WHERE first = 2",
+    "a chunk at another place": "UPDATE chunk SET first = 3 WHERE first = 2",
+    "salts of a chunk": "UPDATE chunk SET salts = x'00' WHERE first = 2",
+    "the index of types": "DELETE FROM chunk_type WHERE first = 2",
 }
 
 
-@pytest.mark.parametrize("what", EDITS)
+def _edit(home: Path, change: Any) -> None:
+    connection = apsw.Connection(str(home / "ledger.db"))
+    change(connection)
+    connection.close()
+
+
+@pytest.mark.parametrize("what", [*EDITS, *CHUNKS])
 async def test_an_edited_row_with_right_checksums_is_found(
     what: str, homes: dict[str, Path]
 ) -> None:
-    work = homes["work"]
-    copied(homes["closed"], work)
-    connection = apsw.Connection(str(work / "ledger.db"))
-    connection.execute(EDITS[what])
-    connection.close()
+    work = copied(homes["closed"], homes["work"])
+    if what in EDITS:
+        _edit(work, lambda connection: connection.execute(EDITS[what]))
+    else:
+        _edit(work, lambda connection: formats.edit(connection, *CHUNKS[what]))
     with pytest.raises(IntegrityError):
         await read_all(work)
+
+
+def test_an_edit_that_changes_nothing_leaves_the_file_as_it_was(homes: dict[str, Path]) -> None:
+    connection = apsw.Connection(str(copied(homes["closed"], homes["work"]) / "ledger.db"))
+    before = connection.execute("SELECT * FROM chunk ORDER BY first").fetchall()
+    for seq in (1, 5, 300):
+        formats.edit(connection, seq, lambda rows: rows)
+    assert connection.execute("SELECT * FROM chunk ORDER BY first").fetchall() == before
+    connection.close()
+
+
+def old_home(homes: dict[str, Path]) -> Path:
+    """The same ledger as a release before would have written it."""
+    work = copied(homes["closed"], homes["work"])
+    formats.to_single(work / "ledger.db")
+    return work
+
+
+@pytest.mark.parametrize("what", SINGLE)
+async def test_an_edited_row_of_the_format_before_is_found(
+    what: str, homes: dict[str, Path]
+) -> None:
+    _edit(old_home(homes), lambda connection: connection.execute(SINGLE[what]))
+    with pytest.raises(IntegrityError):
+        await read_all(homes["work"])
+
+
+async def test_a_log_of_the_format_before_is_read_and_goes_on(homes: dict[str, Path]) -> None:
+    truth = await read_all(copied(homes["closed"], homes["work"]))
+    old = old_home(homes)
+    assert await read_all(old) == truth
+    ledger = kit.open_test_ledger(kit.url_of("sqlite", old), "other")
+    more = [kit.event(("long", "run:1", "new")[n % 3], n=n) for n in range(200)]
+    await ledger.store.append(more[:120])
+    await ledger.store.append(more[120:])
+    before = await ledger.store.read(limit=10_000)
+    long = await ledger.store.read_stream("long")
+    assert [e.stream_seq for e in long] == list(range(1, len(long) + 1))
+    assert await ledger.store.read(after=EVENTS - 3, limit=5) == before[EVENTS - 3 : EVENTS + 2]
+    kinds = await ledger.store.read(types=["vendor.changed", "step.completed"], limit=10_000)
+    assert kinds == before and len(before) == EVENTS + 200
+    assert ledger.store.volume.types() == {"step.completed": EVENTS + 199, "vendor.changed": 1}
+    ledger.close()
+    again = kit.open_test_ledger(kit.url_of("sqlite", old), "third")
+    assert await again.store.read(limit=10_000) == before
+    assert await again.store.read_stream("long", after=len(long) - 60) == long[-60:]
+    again.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,14 @@ from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.ledger.plugin import open_ledger, plugin
 from agentsquad.testing.clock import ManualClock
 from agentsquad.testing.entropy import SeededEntropy
+
+_KIT = Path(__file__).parents[3] / "conformance" / "log_formats.py"
+if "log_formats" not in sys.modules:
+    _spec = importlib.util.spec_from_file_location("log_formats", _KIT)
+    assert _spec and _spec.loader
+    sys.modules["log_formats"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["log_formats"])
+formats: Any = sys.modules["log_formats"]
 
 
 class Room:
@@ -261,26 +271,63 @@ async def test_rebuild_and_check_agree_and_an_unknown_reading_is_missing(ledger:
 
 
 EDITS = {
-    "a payload": ("UPDATE event SET payload = CAST('{}' AS BLOB) WHERE seq = 5", 5),
-    "an event taken out": ("DELETE FROM event WHERE seq = 7", 7),
     "a stream taken out": ("DELETE FROM stream WHERE name = 'other'", 28),
     "a chapter taken out": ("DELETE FROM chapter", 430),
     "a tile": ("UPDATE tile SET hashes = zeroblob(8192)", 1),
+    "a root": ("UPDATE head SET root = zeroblob(32)", None),
+    "a chunk taken out": ("DELETE FROM chunk WHERE first = 7", 7),
+}
+# Edits of a log that a release before wrote, one event a row.
+SINGLE = {
+    "a payload": ("UPDATE event SET payload = CAST('{}' AS BLOB) WHERE seq = 5", 5),
+    "an event taken out": ("DELETE FROM event WHERE seq = 7", 7),
     "a type": ("UPDATE event SET type = 1 WHERE seq = 9", 9),
     "a link": ("UPDATE event SET back = 1 WHERE seq = 9", 9),
-    "a root": ("UPDATE head SET root = zeroblob(32)", None),
     "the index of types": ("UPDATE event SET type = 2 WHERE seq = 1", 1),
+}
+CHUNKS = {
+    "a payload": (5, {"payload": b"{}"}),
+    "a payload among others": (40, {"payload": b"[]"}),
+    "a type": (9, {"type": "run.started"}),
+    "a link": (9, {"back": 1}),
+    "the index of types": (1, {"type": "x.y"}),
 }
 
 
-@pytest.mark.parametrize("what", EDITS)
-async def test_verify_names_the_place_of_every_edit(what: str, tmp_path: Path) -> None:
-    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db", ManualClock(), SeededEntropy())
+async def _made(folder: Path) -> Path:
+    ledger = open_ledger(f"sqlite:///{folder}/ledger.db", ManualClock(), SeededEntropy())
     for number in range(30):
         stream = ("run/a", "run/a/1", "run/ab", "other")[number % 4]
         kind = "run.started" if number < 4 else "step.completed"
         await ledger.store.append([NewEvent(stream=stream, type=kind, payload={"n": number})])
     await ledger.store.append([NewEvent(stream="long", type="x.y", payload={})] * 400)
+    ledger.close()
+    return folder / "ledger.db"
+
+
+async def _findings(path: Path) -> list[int | None]:
+    ledger = open_ledger(f"sqlite:///{path}", ManualClock(), SeededEntropy())
+    try:
+        with pytest.raises(IntegrityError) as caught:
+            await actions.verify.fn(Room(ledger), actions.VerifyInput())
+    finally:
+        ledger.close()
+    return [finding["seq"] for finding in caught.value.details["findings"]]
+
+
+async def test_verify_says_that_nothing_is_wrong_in_either_format(tmp_path: Path) -> None:
+    path = await _made(tmp_path)
+    for change in (lambda path: None, formats.to_single):
+        change(path)
+        ledger = open_ledger(f"sqlite:///{path}", ManualClock(), SeededEntropy())
+        assert (await actions.verify.fn(Room(ledger), actions.VerifyInput())).valid
+        ledger.close()
+
+
+@pytest.mark.parametrize("what", EDITS)
+async def test_verify_names_the_place_of_every_edit(what: str, tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{await _made(tmp_path)}", ManualClock(), SeededEntropy())
+    await ledger.store.streams()  # what it counts when it is first asked was right then
     statement, place = EDITS[what]
     connection = apsw.Connection(str(tmp_path / "ledger.db"))
     connection.execute(statement)
@@ -289,6 +336,29 @@ async def test_verify_names_the_place_of_every_edit(what: str, tmp_path: Path) -
         await actions.verify.fn(Room(ledger), actions.VerifyInput())
     assert place in [finding["seq"] for finding in caught.value.details["findings"]]
     ledger.close()
+
+
+@pytest.mark.parametrize("what", SINGLE)
+async def test_verify_names_the_place_of_every_edit_of_the_format_before(
+    what: str, tmp_path: Path
+) -> None:
+    path = await _made(tmp_path)
+    formats.to_single(path)
+    statement, place = SINGLE[what]
+    connection = apsw.Connection(str(path))
+    connection.execute(statement)
+    connection.close()
+    assert place in await _findings(path)
+
+
+@pytest.mark.parametrize("what", CHUNKS)
+async def test_verify_names_the_place_of_every_edit_in_a_chunk(what: str, tmp_path: Path) -> None:
+    path = await _made(tmp_path)
+    place, changes = CHUNKS[what]
+    connection = apsw.Connection(str(path))
+    formats.edit(connection, place, formats.replaced(place, **changes))
+    connection.close()
+    assert place in await _findings(path)
 
 
 def test_the_plugin_offers_its_actions_on_the_command_line() -> None:

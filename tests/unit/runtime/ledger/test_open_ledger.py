@@ -66,8 +66,8 @@ async def test_a_newer_format_is_not_touched(tmp_path: Path) -> None:
     ledger = opened(f"sqlite:///{tmp_path}/log.db")
     ledger.close()
     connection = apsw.Connection(str(tmp_path / "log.db"))
-    connection.pragma("user_version", 2)
+    connection.pragma("user_version", 3)
     connection.close()
     with pytest.raises(IntegrityError) as caught:
         opened(f"sqlite:///{tmp_path}/log.db")
-    assert "format 2" in caught.value.message
+    assert "format 3" in caught.value.message

@@ -1,25 +1,25 @@
 """SQLite: the volume of the default profile, one file with a write-ahead log.
 
-A commit is one transaction and one fsync. Rows lie in order of `seq`; a stream
-is a chain of `back` references with a note of places every chapter, so that
-appending to a thousand streams writes to the end of the file instead of a
-thousand pages of an index (docs/decisions/0003-ledger-store.md).
+A commit is one transaction and one fsync. Rows lie in order of `seq`, in chunks
+(`rows`); a stream is a chain of `back` references with a note of places every
+chapter, so that appending to a thousand streams writes to the end of the file
+instead of a thousand pages of an index (docs/decisions/0003-ledger-store.md).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from heapq import merge
-from itertools import islice
-from typing import Any
+from itertools import groupby, islice
 
 import apsw
 
 from agentsquad.runtime.ledger.adapters import database
 from agentsquad.runtime.ledger.adapters.disk import SYSTEM
 from agentsquad.runtime.ledger.adapters.reserve import Reserve
+from agentsquad.runtime.ledger.adapters.rows import SCHEMA, Chunked, Single
 from agentsquad.runtime.ledger.adapters.witness import Witness
 from agentsquad.runtime.ledger.contract import (
     CHAPTER_LENGTH,
@@ -35,16 +35,13 @@ from agentsquad.runtime.ledger.disk import Disk
 from agentsquad.runtime.ledger.merkle import EMPTY_ROOT
 
 APPLICATION = 0x53514C47  # "SQLG"
-FORMAT = 1
+FORMAT = 2
+SINGLE = 1  # the format before, with a row for each event
 CACHE_KIB = 2 * 1024
 SLACK_PAGES = 16
 COUNTED_MAX = 200_000  # events; counting them takes about 20 ms
 
 _SCHEMA = """
-CREATE TABLE event (
-    seq INTEGER PRIMARY KEY, back INTEGER NOT NULL, type INTEGER NOT NULL,
-    header BLOB NOT NULL, salt BLOB NOT NULL, payload BLOB NOT NULL) STRICT;
-CREATE INDEX event_type ON event (type);
 CREATE TABLE type (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE stream (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
@@ -56,24 +53,27 @@ CREATE TABLE tile (id INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT;
 CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL,
     root BLOB NOT NULL) STRICT;
 """
-_ROW = "e.seq, e.back, t.name, e.header, e.salt, e.payload"
-_LINKS = """
-WITH RECURSIVE link (seq, back, depth) AS (
-    SELECT seq, back, 1 FROM event WHERE seq = ?
-    UNION ALL
-    SELECT e.seq, e.back, depth + 1 FROM link JOIN event e ON e.seq = link.back WHERE depth < ?)
-SELECT seq FROM link
-"""
 _COUNTS = """
 WITH total (size) AS (SELECT size FROM head WHERE id = 1 AND size <= ?)
 SELECT (SELECT size FROM head WHERE id = 1),
-    (SELECT count(*) FROM event INDEXED BY event_type JOIN total),
+    (SELECT coalesce(sum(count), 0) FROM chunk JOIN total),
+    (SELECT coalesce(sum(kinds), 0) FROM chunk JOIN total),
+    (SELECT count(*) FROM chunk_type JOIN total),
     (SELECT coalesce(sum(version), 0) FROM stream NOT INDEXED JOIN total),
     (SELECT count(*) FROM stream NOT INDEXED JOIN total),
     (SELECT count(*) FROM stream INDEXED BY sqlite_autoindex_stream_1 JOIN total),
-    (SELECT count(*) FROM (SELECT DISTINCT e.type FROM event e JOIN total)),
-    (SELECT count(*) FROM type t NOT INDEXED
-        WHERE EXISTS (SELECT 1 FROM type u INDEXED BY sqlite_autoindex_type_1
+    (SELECT count(DISTINCT type) FROM chunk_type JOIN total),
+    (SELECT count(*) FROM type t NOT INDEXED WHERE EXISTS
+        (SELECT 1 FROM chunk_type c JOIN total WHERE c.type = t.id) AND EXISTS
+        (SELECT 1 FROM type u INDEXED BY sqlite_autoindex_type_1
+            WHERE u.name = t.name AND u.id = t.id))
+"""
+_COUNTS_SINGLE = """
+SELECT (SELECT count(*) FROM event INDEXED BY event_type),
+    (SELECT count(DISTINCT type) FROM event INDEXED BY event_type),
+    (SELECT count(*) FROM type t NOT INDEXED WHERE EXISTS
+        (SELECT 1 FROM event e WHERE e.type = t.id) AND EXISTS
+        (SELECT 1 FROM type u INDEXED BY sqlite_autoindex_type_1
             WHERE u.name = t.name AND u.id = t.id))
 """
 
@@ -88,6 +88,7 @@ class SqliteVolume:
         self._reserve = Reserve(path + "-wal", disk)
         self._pages = 0
         self._types: dict[str, int] = {}
+        self._names: dict[int, str] = {}
         self._known: tuple[int, Head] | None = None  # as of which version of the file
         self._trusted = False
         noted = self._witness.read()
@@ -113,11 +114,13 @@ class SqliteVolume:
             db.execute("BEGIN IMMEDIATE")
             with db:  # a savepoint; the version is looked at again now that we are alone
                 if db.pragma("user_version") == 0:
-                    db.execute(_SCHEMA)
+                    db.execute(_SCHEMA + SCHEMA)
                     db.execute("INSERT INTO head VALUES (1, 0, ?)", (EMPTY_ROOT,))
                     db.pragma("application_id", APPLICATION)
                     db.pragma("user_version", FORMAT)
             db.execute("COMMIT")
+        if db.pragma("user_version") == SINGLE:
+            self._go_on_in_chunks()
         version = db.pragma("user_version")
         if version != FORMAT:
             raise DamagedError(
@@ -125,6 +128,20 @@ class SqliteVolume:
                 hint="it was written by a newer release, or is not a ledger",
             )
         database.checkpoint(db)
+        single = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'event'").get
+        last = db.execute("SELECT coalesce(max(seq), 0) FROM event").get if single else 0
+        self._single = Single(db, self._path, last)
+        self._chunked = Chunked(db, self._path, last)
+
+    def _go_on_in_chunks(self) -> None:
+        """Let a log that was begun one event a row go on in chunks."""
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        with db:
+            if db.pragma("user_version") == SINGLE:
+                db.execute(SCHEMA)
+                db.pragma("user_version", FORMAT)
+        db.execute("COMMIT")
 
     # --- writing ---
 
@@ -146,11 +163,7 @@ class SqliteVolume:
         """Write all in one transaction; returning means fsync succeeded."""
         db = self._db
         try:
-            types = self._type_ids(batch.rows)
-            db.executemany(
-                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
-                [(r.seq, r.back, types[r.type], r.header, r.salt, r.payload) for r in batch.rows],
-            )
+            self._chunked.write(batch.rows, self._type_ids(batch.rows))
             if batch.created:
                 db.executemany(
                     "INSERT INTO stream VALUES (?, ?, ?, ?, ?)",
@@ -192,6 +205,8 @@ class SqliteVolume:
         """End the transaction without a trace; allowed when there is none."""
         self._known = None
         self._types.clear()
+        self._names.clear()
+        self._chunked.forget()
         if not self._db.in_transaction:
             return
         try:
@@ -286,49 +301,56 @@ class SqliteVolume:
         """Return the rows at these places in this order; what is absent is left
         out.
         """
+        begin = self._chunked.begin
         with database.translated(self._path):
-            return self._sound(
-                self._db.execute(
-                    f"SELECT {_ROW} FROM json_each(?) j JOIN event e ON e.seq = j.value"
-                    " JOIN type t ON t.id = e.type ORDER BY j.key",
-                    (str(list(seqs)),),
-                )
-            )
+            names = self._named()
+            if not begin or min(seqs, default=0) > begin:
+                return self._chunked.rows(seqs, names)
+            found: list[Row] = []
+            for single, part in groupby(seqs, lambda seq: seq <= begin):
+                found += (self._single if single else self._chunked).rows(list(part), names)
+            return found
 
     def scan(self, after: int, limit: int) -> list[Row]:
         """Return at most `limit` rows with `seq` > `after`, in order."""
+        found: list[Row] = []
         with database.translated(self._path):
-            return self._sound(
-                self._db.execute(
-                    f"SELECT {_ROW} FROM event e JOIN type t ON t.id = e.type"
-                    " WHERE e.seq > ? ORDER BY e.seq LIMIT ?",
-                    (after, limit),
-                )
-            )
-
-    def _sound(self, found: Iterable[Sequence[Any]]) -> list[Row]:
-        rows = [Row(*row) for row in found]
-        for row in rows:
-            if not (type(row.header) is type(row.salt) is type(row.payload) is bytes):
-                database.expect(self._path, (row.header, row.salt, row.payload), *3 * (bytes,))
-        return rows
+            names = self._named()
+            if after < self._single.last:
+                found = self._single.scan(after, limit, names)
+            if len(found) < limit:
+                found += self._chunked.scan(after, limit - len(found), names)
+        return found
 
     def typed(self, types: Sequence[str], after: int, limit: int) -> list[int]:
         """Return where events of these types are, in order."""
+        places: list[list[int]] = []
         with database.translated(self._path):
             self._trust()
-            found = [
-                [
-                    seq
-                    for (seq,) in self._db.execute(
-                        "SELECT e.seq FROM event e WHERE e.type = (SELECT id FROM type WHERE"
-                        " name = ?) AND e.seq > ? ORDER BY e.seq LIMIT ?",
-                        (name, after, limit),
-                    )
-                ]
-                for name in dict.fromkeys(types)
-            ]
-        return list(islice(merge(*found), limit))
+            for name in dict.fromkeys(types):
+                kind = self._type_id(name)
+                if kind is None:
+                    continue
+                found = []
+                if after < self._single.last:
+                    found = self._single.typed(kind, after, limit)
+                if len(found) < limit:
+                    found += self._chunked.typed(kind, after, limit - len(found))
+                places.append(found)
+        return list(islice(merge(*places), limit))
+
+    def _type_id(self, name: str) -> int | None:
+        found: int | None = self._types.get(name)
+        if found is None:
+            found = self._db.execute("SELECT id FROM type WHERE name = ?", (name,)).get
+        return found
+
+    def _named(self) -> dict[int, str]:
+        """Return the names of all types by their ids."""
+        newest = self._db.execute("SELECT coalesce(max(id), 0) FROM type").get
+        if newest not in self._names:
+            self._names = dict(self._db.execute("SELECT id, name FROM type"))
+        return self._names
 
     def _trust(self) -> None:
         """Count once what no hash covers, where a page that is whole but older
@@ -338,14 +360,16 @@ class SqliteVolume:
         """
         if self._trusted:
             return
-        size, *counts = self._db.execute(_COUNTS, (COUNTED_MAX,)).get
+        size, held, kinds, indexed, ends, *pairs = self._db.execute(_COUNTS, (COUNTED_MAX,)).get
         if size <= COUNTED_MAX:
-            indexed, ends, streams, named, types, spelled = counts
-            if (indexed, ends, streams, types) != (size, size, named, spelled):
+            if self._single.last:
+                single, *more = self._db.execute(_COUNTS_SINGLE).get
+                held, pairs = held + single, [*pairs, *more]
+            if (held, ends, kinds) != (size, size, indexed) or pairs[::2] != pairs[1::2]:
                 raise DamagedError(
                     f"{self._path}: its indexes do not hold all of its {size} events",
                     hint="restore it from a backup",
-                    private=f"{counts}",
+                    private=f"{held} {ends} {kinds} {indexed} {pairs}",
                 )
         self._trusted = True
 
@@ -360,12 +384,11 @@ class SqliteVolume:
     def types(self) -> dict[str, int]:
         """Return how many events of each type there are."""
         with database.translated(self._path):
-            return dict(
-                self._db.execute(
-                    "SELECT t.name, count(*) FROM event e JOIN type t ON t.id = e.type"
-                    " GROUP BY e.type ORDER BY t.name"
-                )
-            )
+            names, counts = self._named(), self._chunked.counts()
+            if self._single.last:
+                for kind, count in self._single.counts().items():
+                    counts[kind] = counts.get(kind, 0) + count
+            return dict(sorted((names.get(kind, ""), count) for kind, count in counts.items()))
 
     def weight(self) -> int:
         """Return how many bytes the database and its write-ahead log occupy."""
@@ -392,7 +415,10 @@ class SqliteVolume:
         """Return the places of `count` events of a stream up to `last`, oldest
         first.
         """
-        return [seq for (seq,) in self._db.execute(_LINKS, (last, count))][::-1]
+        places, last = self._chunked.links(last, count)
+        if last and len(places) < count:
+            places += self._single.links(last, count - len(places))
+        return places[::-1]
 
 
 def _tile_id(level: int, index: int) -> int:

@@ -1,0 +1,113 @@
+"""What others may know of REST: its settings and the errors that only HTTP
+has.
+
+They are answered with a status of their own; everything else is answered by the
+one table of errors.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agentsquad.kernel.errors import InvalidError, MissingError, SquadError, surface_of
+from agentsquad.surfaces.gateway.contract import KeyReusedError
+
+BODY_MAX = 8 * 1024 * 1024
+BLOB_MAX = 64 * 1024 * 1024
+DEPTH_MAX = 64
+CACHE_TTL_MS = 2_000
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How REST is offered; lengths in bytes.
+
+    `cors_origins` are pages of other sites that may call it from a browser:
+    none by default, and never with a cookie. `cache_ttl_ms` is the longest that
+    a reading is answered from memory, 0 for never. `title` heads the
+    description of the interface.
+    """
+
+    body_max: int = BODY_MAX
+    blob_max: int = BLOB_MAX
+    depth_max: int = DEPTH_MAX
+    cache_ttl_ms: int = CACHE_TTL_MS
+    cache_entries: int = 2_000
+    cors_origins: tuple[str, ...] = ()
+    title: str = "Agent Squad"
+
+
+class HttpError(InvalidError):
+    """The request does not fit HTTP as it is spoken here."""
+
+    code = "rest.request"
+    status = 400
+
+
+class PathMissingError(MissingError):
+    """Nothing is at this address."""
+
+    code = "rest.path"
+
+
+class MethodError(HttpError):
+    """What is at this address cannot be asked that way."""
+
+    code = "rest.method"
+    status = 405
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        self.allowed = allowed
+        super().__init__(
+            f"{method} is not possible here", hint="possible are " + ", ".join(allowed)
+        )
+
+
+class NotAcceptableError(HttpError):
+    """None of the formats that are asked for can be given."""
+
+    code = "rest.accept"
+    status = 406
+
+
+class PreconditionError(HttpError):
+    """It has changed since you looked: read it again."""
+
+    code = "rest.precondition"
+    status = 412
+
+
+class BodyTooLargeError(HttpError):
+    """The body is larger than this server takes."""
+
+    code = "rest.too_large"
+    status = 413
+
+
+class MediaTypeError(HttpError):
+    """The body is in a format that is not read here."""
+
+    code = "rest.media_type"
+    status = 415
+
+
+class BodyError(HttpError):
+    """The body is not what its media type says."""
+
+    code = "rest.body"
+
+
+class ParameterError(HttpError):
+    """A parameter of the address does not fit."""
+
+    code = "rest.parameter"
+
+
+def status_of(error: SquadError) -> int:
+    """Return the HTTP status of an error.
+
+    A reused Idempotency-Key is 422, as the draft of that header has it; the
+    table says 409 of every conflict.
+    """
+    if isinstance(error, HttpError):
+        return error.status
+    return 422 if isinstance(error, KeyReusedError) else surface_of(error).http

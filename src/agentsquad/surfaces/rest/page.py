@@ -1,0 +1,62 @@
+"""Page: the description of REST for programs and for people.
+
+`/openapi.json` and `/openapi.yaml` are the description; `/docs` reads it in the
+browser and lets one try it. The page loads nothing from anywhere else and runs
+nothing that did not come with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.routing import BaseRoute, Route
+
+from agentsquad.surfaces.gateway.contract import Gateway
+from agentsquad.surfaces.rest.asked import Asked
+from agentsquad.surfaces.rest.contract import Options
+from agentsquad.surfaces.rest.endpoint import Endpoint, Handler
+from agentsquad.surfaces.rest.formats import JSON, YAML
+from agentsquad.surfaces.rest.openapi import encoded
+from agentsquad.surfaces.rest.reply import Reply
+
+STATIC = Path(__file__).with_name("static")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PUBLIC = "public, no-cache"
+FILES = {
+    "/docs": ("docs.html", "text/html; charset=utf-8"),
+    "/docs/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
+    "/docs/docs.css": ("docs.css", "text/css; charset=utf-8"),
+}
+
+
+def page_routes(gateway: Gateway, options: Options, document: Mapping[str, Any]) -> list[BaseRoute]:
+    """Return the addresses of the description and of its page."""
+    data = encoded(document)
+    found: list[BaseRoute] = [
+        _route(gateway, options, "/openapi.json", _given(data, JSON.media_types[0])),
+        _route(
+            gateway, options, "/openapi.yaml", _given(YAML.write(document), YAML.media_types[0])
+        ),
+    ]
+    for path, (name, media_type) in FILES.items():
+        handler = _given((STATIC / name).read_bytes(), media_type)
+        found.append(_route(gateway, options, path, handler))
+    return found
+
+
+def _route(gateway: Gateway, options: Options, path: str, handler: Handler) -> Route:
+    return Route(path, Endpoint(gateway, options, path, {"GET": handler}), include_in_schema=False)
+
+
+def _given(data: bytes, media_type: str) -> Handler:
+    headers = {"Cache-Control": PUBLIC, "Content-Security-Policy": POLICY}
+
+    async def give(asked: Asked) -> Reply:
+        return Reply(data=data, media_type=media_type, headers=dict(headers))
+
+    return give

@@ -48,6 +48,7 @@ class Recognition:
         self._directory = directory
         self._token = token
         self._known: dict[str, tuple[Principal, int | None]] = {}
+        self._confirmed: dict[str, tuple[int, Principal]] = {}
         self._as_of = -1
         self._refused: dict[str, int] = {}
 
@@ -68,6 +69,38 @@ class Recognition:
             await self._refuse(shown, now_ms)
             raise CredentialError(hint="sign in again, or ask for a new key")
         return found
+
+    async def confirm(self, principal: Principal) -> Principal:
+        """Return somebody recognised before as they are now."""
+        state = await self._directory.follow()
+        now_ms = self._directory.now_ms()
+        kept = self._confirmed.get(principal.credential)
+        if kept is not None and kept[0] == state.changes and kept[1] == principal:
+            found: Principal | None = kept[1]
+        else:
+            found = self._standing(state, principal, now_ms)
+            if len(self._confirmed) >= KNOWN_MAX:
+                self._confirmed.clear()
+            if found is not None:
+                self._confirmed[principal.credential] = (state.changes, found)
+        if found is None or (found.expires_ms is not None and now_ms >= found.expires_ms):
+            raise CredentialError(hint="sign in again, or ask for a new key")
+        return found
+
+    def _standing(self, state: State, principal: Principal, now_ms: int) -> Principal | None:
+        """Return who a credential stands for now, by its name."""
+        kind, _, name = principal.credential.partition(":")
+        if kind == "key" and name in state.keys:
+            return key_principal(state, state.keys[name].digest, now_ms)
+        if kind == "bootstrap" and state.bootstrap is not None:
+            return bootstrap_principal(state, state.bootstrap)
+        if kind == "session":
+            session = state.sessions.get(name)
+            account = None if session is None else state.account(session.owner)
+            if session is None or account is None or account.disabled:
+                return None
+            return session_principal(account, session) if now_ms < session_until(session) else None
+        return None
 
     def _bearer(self, state: State, bearer: str, now_ms: int) -> Principal | None:
         if len(bearer) > BEARER_MAX:

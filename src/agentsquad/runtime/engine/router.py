@@ -355,11 +355,11 @@ class Router:
         for task in drive.tasks.values():
             task.cancel()
 
-        async def load() -> None:
-            with contextlib.suppress(MissingError):  # a child whose parent is made anew
-                await self.load(run)
+        self.hold(self._load(run), run)
 
-        self.hold(load(), run)
+    async def _load(self, run: str) -> None:
+        with contextlib.suppress(MissingError):  # a child whose parent is made anew
+            await self.load(run)
 
     def hold(self, coro: Coroutine[Any, Any, None], run: str) -> None:
         """Do something for a run that is no step of it; the run sticks if it
@@ -379,8 +379,13 @@ class Router:
         what it then asks; `chain` leaves a single next step to the caller's
         task."""
         instance, state = drive.instance, drive.instance.state
-        there = self.drives.setdefault(drive.run, drive)
-        if there is not drive:  # it was let go of and has been loaded again since
+        there = self.drives.get(drive.run)
+        if there is None and not state.version:
+            self.drives[drive.run] = drive
+        elif there is None:  # it was let go of; it may even have been loaded since, and ended
+            self.hold(self._load(drive.run), drive.run)
+            return
+        elif there is not drive:  # it was let go of and has been loaded again since
             self._later(self.catch_up(there), there)
             return
         for event in events:

@@ -140,6 +140,8 @@ class Tasks:
                     del drive.tasks[name]
             if outward and drive.moved and not drive.outward:
                 self._router.move(drive)
+                drive.next = None  # what follows is for the version it is moved to
+                return
             if drive.next is None:
                 self._queued(drive)
             if drive.next is None:
@@ -159,6 +161,8 @@ class Tasks:
     async def _finish(self, drive: Drive) -> None:
         end = drive.instance.end
         assert end is not None
+        if drive.moved:
+            return  # how it ends is for the version to say that it is moved to
         if end.type == CONTINUED:
             await self._router.carry_on(drive)
             return

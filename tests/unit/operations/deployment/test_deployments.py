@@ -3,6 +3,7 @@ crashes."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import ConflictError, DeniedError, UnavailableError
+from agentsquad.kernel.registry import Plugin
 from agentsquad.operations.deployment.adapters.files import DiskSourceFiles
 from agentsquad.operations.deployment.adapters.python import PythonLoader
 from agentsquad.operations.deployment.contract import (
@@ -124,6 +127,30 @@ async def test_a_run_in_memory_elsewhere_goes_on_under_the_version_it_was_moved_
     await s.engine.poll()
     await settle()
     assert await finished(s, run) == 2
+
+
+async def test_a_run_moved_while_a_call_is_under_way_ends_as_the_new_version_says(tmp_path):
+    opened = asyncio.Event()
+
+    @action("gate.pass", effect=Effect.WRITE)
+    async def pass_gate(ctx: Any, value: Any) -> None:
+        """Wait at the gate."""
+        await opened.wait()
+
+    s = DeploySquad(Plugin(name="gate", actions=(pass_gate,)))
+    code = FLOW.replace("    return await", '    await ctx.call("gate.pass", 1)\n    return await')
+    await s.deploy(write(tmp_path, "a.py", code))
+    run = await waiting(s)
+    await s.engine.own()
+    await s.engine.signal(run, "go", None, actor="person:ada")
+    await settle()
+    changed = code.replace('return await ctx.call("flow.send", value)', "return 7")
+    assert (await s.deploy(write(tmp_path, "a.py", changed))).adopted == 1
+    await s.engine.poll()
+    await settle()
+    opened.set()
+    assert (await s.engine.wait(run, timeout_ms=5000)).output == 7
+    assert (await s.call("runs.replay", run=run)).verdict == "compatible"
 
 
 async def test_a_run_that_went_on_before_it_heard_of_the_move_goes_back_and_says_so(tmp_path):

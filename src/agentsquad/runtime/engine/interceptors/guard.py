@@ -18,7 +18,7 @@ import msgspec
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import SquadError
 from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World, only
-from agentsquad.runtime.engine.interceptors.effect import mends
+from agentsquad.runtime.engine.interceptors.effect import left, mends
 from agentsquad.runtime.resilience.guard import FallbackRule, Guard, Guards, failing
 
 
@@ -42,7 +42,7 @@ async def _guarded(world: World, step: Step, proceed: Proceed) -> Any:
         async with AsyncExitStack() as held:
             if _at_once(live, step):
                 await live.refuse()
-            if live.bulkhead is not None:
+            if live.bulkhead is not None and not left(step):
                 await held.enter_async_context(live.bulkhead.place())
             return await proceed(step)
     except SquadError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 from agentsquad.kernel.action import Effect
 from agentsquad.runtime.engine.door import Proceed, Step, World, only
-from agentsquad.runtime.engine.interceptors.effect import mends
+from agentsquad.runtime.engine.interceptors.effect import left, mends
 from agentsquad.runtime.engine.interceptors.retry import chance
 from agentsquad.runtime.resilience.contract import PoolFullError
 from agentsquad.runtime.resilience.pools import Asker, Held, Pools
@@ -25,6 +25,8 @@ from agentsquad.runtime.resilience.retry import next_delay_ms
 def place(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Hold a place around the call."""
     if step.run is None or not world.ports.has(Pools) or step.placed or mends(step):
+        return proceed(step)
+    if left(step):
         return proceed(step)
     return _placed(world, step, step.run, proceed)
 

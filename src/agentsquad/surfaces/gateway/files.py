@@ -14,17 +14,23 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from agentsquad.kernel.errors import InvalidError
+from agentsquad.kernel.errors import InvalidError, SquadError
 from agentsquad.surfaces.gateway.contract import File, PathRefusedError
 
 NAME = re.compile(r"[^/\\\x00-\x1f]{1,255}")
 FOLDER = "folder"
+CONTENT = ({"name", "text"}, {"name", "base64"}, {"$blob"}, {"name", "$blob"})  # keys of a file
 HOW = 'send {"name": "order.edi", "text": "…"}, or "base64", or {"$blob": "sha256:…"}'
 Fetch = Callable[[str], Awaitable[bytes]]
 
 
 class Scratch(Protocol):
     """Where the files of one call are."""
+
+    @property
+    def place(self) -> str:
+        """The folder they are in, empty while there is none."""
+        ...
 
     def bring(self, field: str, number: int, file: File) -> str:
         """Write a file that came along; return its path."""
@@ -42,6 +48,10 @@ class Scratch(Protocol):
         """Return what was written there."""
         ...
 
+    def names(self, text: str) -> str:
+        """Return a text with the names of files in the place of their paths."""
+        ...
+
     def clear(self) -> None:
         """Remove everything."""
         ...
@@ -53,8 +63,8 @@ async def bring(
     """Return an input with paths in the place of content.
 
     A list of files becomes a list of paths; `{"folder": [file, …]}` one folder.
-    Text that cannot be a path (it begins as JSON does) is left as it is, for
-    fields that take either.
+    For a field marked `json` any other value is JSON itself, and `{"json": …}`
+    is one that looks like a file.
     """
     found = dict(value)
     for field, way in marked.items():
@@ -62,21 +72,65 @@ async def bring(
         if given is None:
             if way == "out" and field in found:
                 del found[field]
-            continue
-        if way == "out":
+        elif way == "out":
             found[field] = scratch.room(field, safe_name(field, given))
-        elif isinstance(given, list):
-            files = [await _file(field, one, fetch) for one in given]
-            found[field] = [scratch.bring(field, n, one) for n, one in enumerate(files)]
-        elif isinstance(given, dict) and FOLDER in given:
-            files = [await _file(field, one, fetch, deep=True) for one in given[FOLDER]]
-            _refuse_clashes(field, [one.name for one in files])
-            found[field] = scratch.gather(field, files)
-        elif isinstance(given, dict):
-            found[field] = scratch.bring(field, 0, await _file(field, given, fetch))
-        elif not _literal(given):
-            raise _refused(field)
+        elif way == "json" and not _content(given):
+            found[field] = _json(field, given)
+        else:
+            found[field] = await _brought(field, given, scratch, fetch)
     return found
+
+
+async def _brought(field: str, given: Any, scratch: Scratch, fetch: Fetch) -> Any:
+    if isinstance(given, list):
+        files = [await _file(field, one, fetch) for one in given]
+        return [scratch.bring(field, n, one) for n, one in enumerate(files)]
+    if isinstance(given, dict) and FOLDER in given:
+        inside = given[FOLDER] if isinstance(given[FOLDER], list) else []
+        files = [await _file(field, one, fetch, deep=True) for one in inside]
+        _refuse_clashes(field, [one.name for one in files])
+        return scratch.gather(field, files)
+    return scratch.bring(field, 0, await _file(field, given, fetch))
+
+
+def _content(given: Any) -> bool:
+    """Whether a value is the content of a file and cannot well be anything
+    else."""
+    if not isinstance(given, dict):
+        return False
+    return set(given) in CONTENT or (
+        set(given) == {FOLDER}
+        and isinstance(given[FOLDER], list)
+        and all(isinstance(one, dict) for one in given[FOLDER])
+    )
+
+
+def _json(field: str, given: Any) -> str:
+    """Return JSON as the text that an action reads."""
+    if isinstance(given, dict) and set(given) == {"json"}:
+        given = given["json"]
+    if not isinstance(given, str):
+        return canonical.dumps(given).decode()
+    try:
+        canonical.loads(given)
+    except InvalidError:
+        raise PathRefusedError(
+            f"{field} takes JSON, or the content of a file; not a path of the server's disk",
+            hint=HOW,
+        ) from None
+    return given
+
+
+def unplaced(value: Any, scratch: Scratch) -> Any:
+    """Return plain JSON as somebody afar may read it: files by name, wherever
+    they were meanwhile."""
+    if isinstance(value, str):
+        return scratch.names(value)
+    if isinstance(value, Mapping):
+        return {key: unplaced(one, scratch) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [unplaced(one, scratch) for one in value]
+    return value
 
 
 def _refuse_clashes(field: str, names: Sequence[str]) -> None:
@@ -100,8 +154,29 @@ def safe_name(field: str, given: Any) -> str:
     return str(given)
 
 
-def _literal(given: Any) -> bool:
-    return isinstance(given, str) and given.lstrip()[:1] in ("{", "[", '"')
+def told(value: Any, place: str) -> Any:
+    """Return what an action said without the server's paths: a file is called
+    as it was when it came along, a folder as its field."""
+    if not place:
+        return value
+    if isinstance(value, str):
+        if place not in value:
+            return value
+        ours = re.compile(re.escape(place) + r"/([\w-]+)(/?)")
+        return ours.sub(lambda found: "" if found[2] else found[1], value)
+    if isinstance(value, Mapping):
+        return {told(name, place): told(inner, place) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [told(inner, place) for inner in value]
+    return value
+
+
+def tell(error: SquadError, place: str) -> None:
+    """Take the server's paths out of an error."""
+    error.message = told(error.message, place)
+    error.hint = told(error.hint, place)
+    error.details = told(error.details, place)
+    error.args = (error.message,)
 
 
 def _refused(field: str) -> PathRefusedError:

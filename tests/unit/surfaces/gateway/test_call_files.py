@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.surfaces.gateway.adapters.scratch import ScratchFolder
-from agentsquad.surfaces.gateway.contract import PathRefusedError
-from agentsquad.surfaces.gateway.files import bring
+from agentsquad.surfaces.gateway.contract import File, PathRefusedError
+from agentsquad.surfaces.gateway.files import bring, tell, told, unplaced
 
 
 def content(*parts: str) -> bytes | None:
@@ -62,9 +62,35 @@ async def test_two_files_of_one_folder_never_hide_each_other(scratch, names):
         await bring({"input": sent}, {"input": "in"}, scratch, no_blob)
 
 
-async def test_json_text_stays_for_fields_that_take_either(scratch):
-    found = await bring({"input": ' {"n": 1}'}, {"input": "in"}, scratch, no_blob)
-    assert found == {"input": ' {"n": 1}'}
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (' {"n": 1}', ' {"n": 1}'),
+        ({"n": 1}, '{"n":1}'),
+        ([1, "a"], '[1,"a"]'),
+        (5, "5"),
+        ({"folder": "orders"}, '{"folder":"orders"}'),
+        ({"text": "hello"}, '{"text":"hello"}'),
+        ({"json": {"name": "a", "text": "b"}}, '{"name":"a","text":"b"}'),
+    ],
+)
+async def test_a_field_that_takes_json_gets_it_as_text(scratch, sent, text):
+    found = await bring({"input": sent}, {"input": "json"}, scratch, no_blob)
+    assert found == {"input": text}
+
+
+async def test_a_field_that_takes_json_takes_files_too_but_no_path(scratch):
+    sent = {"input": {"name": "a.json", "text": "{}"}}
+    found = await bring(sent, {"input": "json"}, scratch, no_blob)
+    assert content(found["input"]) == b"{}"
+    with pytest.raises(PathRefusedError):
+        await bring({"input": "/etc/passwd"}, {"input": "json"}, scratch, no_blob)
+
+
+async def test_errors_and_outputs_name_files_as_they_came(scratch):
+    found = await bring({"file": {"name": "a.edi", "text": ""}}, {"file": "in"}, scratch, no_blob)
+    told = unplaced({"where": [f"{found['file']}:1: wrong"], "n": 1}, scratch)
+    assert told == {"where": ["a.edi:1: wrong"], "n": 1}
 
 
 async def test_what_is_written_comes_back_by_name(scratch):
@@ -108,3 +134,14 @@ async def test_no_name_leads_out_of_the_folder(name, deep):
         pass
     finally:
         scratch.clear()
+
+
+async def test_what_an_action_says_names_no_path_of_the_server(scratch):
+    path = scratch.bring("file", 0, File(name="a.edi", data=b""))
+    folder = scratch.gather("input", [File(name="x/b.edi", data=b"")])
+    error = InvalidError(f"{path}:3: no", hint=f"see {path}", details={"file": path})
+    tell(error, scratch.place)
+    assert (error.message, error.hint, str(error)) == ("a.edi:3: no", "see a.edi", "a.edi:3: no")
+    said = told({"at": [folder, f"{folder}/x/b.edi", path, 3], path: None}, scratch.place)
+    assert said == {"at": ["input", "x/b.edi", "a.edi", 3], "a.edi": None}
+    assert told("as it is", "") == "as it is"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +23,11 @@ class ScratchFolder:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="squad-call-"))
         return self._folder
+
+    @property
+    def place(self) -> str:
+        """The folder, empty while there is none."""
+        return "" if self._folder is None else str(self._folder)
 
     def bring(self, field: str, number: int, file: File) -> str:
         """Write a file that came along; return its path."""
@@ -55,6 +61,12 @@ class ScratchFolder:
             for path in sorted(place.rglob("*"))
             if path.is_file() and not path.is_symlink()
         ]
+
+    def names(self, text: str) -> str:
+        """Return a text with the names of files in the place of their paths."""
+        if self._folder is None or str(self._folder) not in text:
+            return text
+        return re.sub(re.escape(str(self._folder)) + r"/[^/\s]+(/|\b)", "", text)
 
     def clear(self) -> None:
         """Remove everything."""

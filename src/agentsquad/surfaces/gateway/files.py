@@ -14,6 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from agentsquad.kernel import canonical
 from agentsquad.kernel.errors import InvalidError, SquadError
 from agentsquad.surfaces.gateway.contract import File, PathRefusedError
 
@@ -110,10 +111,10 @@ def _json(field: str, given: Any) -> str:
     if isinstance(given, dict) and set(given) == {"json"}:
         given = given["json"]
     if not isinstance(given, str):
-        return canonical.dumps(given).decode()
+        return msgspec.json.encode(given).decode()
     try:
-        canonical.loads(given)
-    except InvalidError:
+        msgspec.json.decode(given)
+    except msgspec.DecodeError:
         raise PathRefusedError(
             f"{field} takes JSON, or the content of a file; not a path of the server's disk",
             hint=HOW,

@@ -1,0 +1,1 @@
+"""The standard streams of this process, as MCP uses them."""

@@ -14,8 +14,9 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from agentsquad.kernel import canonical
-from agentsquad.kernel.errors import InvalidError, SquadError
+import msgspec
+
+from agentsquad.kernel.errors import InvalidError
 from agentsquad.surfaces.gateway.contract import File, PathRefusedError
 
 NAME = re.compile(r"[^/\\\x00-\x1f]{1,255}")
@@ -27,11 +28,6 @@ Fetch = Callable[[str], Awaitable[bytes]]
 
 class Scratch(Protocol):
     """Where the files of one call are."""
-
-    @property
-    def place(self) -> str:
-        """The folder they are in, empty while there is none."""
-        ...
 
     def bring(self, field: str, number: int, file: File) -> str:
         """Write a file that came along; return its path."""
@@ -153,31 +149,6 @@ def safe_name(field: str, given: Any) -> str:
             f"{field} is not the name of a file", hint="a name without folders, e.g. case.zip"
         )
     return str(given)
-
-
-def told(value: Any, place: str) -> Any:
-    """Return what an action said without the server's paths: a file is called
-    as it was when it came along, a folder as its field."""
-    if not place:
-        return value
-    if isinstance(value, str):
-        if place not in value:
-            return value
-        ours = re.compile(re.escape(place) + r"/([\w-]+)(/?)")
-        return ours.sub(lambda found: "" if found[2] else found[1], value)
-    if isinstance(value, Mapping):
-        return {told(name, place): told(inner, place) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [told(inner, place) for inner in value]
-    return value
-
-
-def tell(error: SquadError, place: str) -> None:
-    """Take the server's paths out of an error."""
-    error.message = told(error.message, place)
-    error.hint = told(error.hint, place)
-    error.details = told(error.details, place)
-    error.args = (error.message,)
 
 
 def _refused(field: str) -> PathRefusedError:

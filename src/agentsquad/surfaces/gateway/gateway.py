@@ -21,6 +21,7 @@ from agentsquad.kernel.action import Action, Effect
 from agentsquad.kernel.errors import (
     DeadlineError,
     MissingError,
+    SquadError,
     UnavailableError,
     UnsupportedError,
 )
@@ -38,7 +39,7 @@ from agentsquad.surfaces.gateway.contract import (
     File,
     Following,
 )
-from agentsquad.surfaces.gateway.files import Scratch, bring
+from agentsquad.surfaces.gateway.files import Scratch, bring, unplaced
 from agentsquad.surfaces.gateway.hub import Hub
 from agentsquad.surfaces.gateway.installation import Opened
 from agentsquad.surfaces.gateway.keys import Keys
@@ -243,7 +244,12 @@ class ServingGateway:
             value = await opened.invoke(call.action, taken, actor=actor, facts=facts)
             outward = [field for field, way in marked.items() if way == "out"]
             made = [file for field in outward for file in scratch.made(field)]
-            return Answer(value=plain(value), files=tuple(made))
+            return Answer(value=unplaced(plain(value), scratch), files=tuple(made))
+        except SquadError as error:
+            error.message = scratch.names(error.message)
+            error.hint = error.hint and scratch.names(error.hint)
+            error.details = unplaced(error.details, scratch)
+            raise
         finally:
             scratch.clear()
 
@@ -286,6 +292,11 @@ class ServingGateway:
         return await self._tenants.use(caller.namespace)
 
     # --- leaving
+
+    @property
+    def under_way(self) -> int:
+        """How many calls that change something are under way."""
+        return len(self._under_way)
 
     async def leave(self, patience_ms: int) -> int:
         """Take no more calls and wait for those under way; return how many

@@ -46,7 +46,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     examples: tuple[Any, ...] = ()
     choices: tuple[str, ...] = ()
     positional: bool = False
-    file: Literal["", "in", "out"] = ""
+    file: Literal["", "in", "out", "json"] = ""
 
     @property
     def flag(self) -> str:
@@ -130,7 +130,7 @@ def operation(action: Action) -> Operation:
 def fields(
     shape: Any,
     positional: tuple[str, ...] = (),
-    files: Mapping[str, Literal["in", "out"]] | None = None,
+    files: Mapping[str, Literal["in", "out", "json"]] | None = None,
 ) -> tuple[Field, ...]:
     """Return the fields of an input type; positional ones first, in their
     order."""

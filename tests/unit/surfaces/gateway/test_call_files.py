@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.surfaces.gateway.adapters.scratch import ScratchFolder
-from agentsquad.surfaces.gateway.contract import File, PathRefusedError
-from agentsquad.surfaces.gateway.files import bring, tell, told, unplaced
+from agentsquad.surfaces.gateway.contract import PathRefusedError
+from agentsquad.surfaces.gateway.files import bring, unplaced
 
 
 def content(*parts: str) -> bytes | None:
@@ -134,14 +134,3 @@ async def test_no_name_leads_out_of_the_folder(name, deep):
         pass
     finally:
         scratch.clear()
-
-
-async def test_what_an_action_says_names_no_path_of_the_server(scratch):
-    path = scratch.bring("file", 0, File(name="a.edi", data=b""))
-    folder = scratch.gather("input", [File(name="x/b.edi", data=b"")])
-    error = InvalidError(f"{path}:3: no", hint=f"see {path}", details={"file": path})
-    tell(error, scratch.place)
-    assert (error.message, error.hint, str(error)) == ("a.edi:3: no", "see a.edi", "a.edi:3: no")
-    said = told({"at": [folder, f"{folder}/x/b.edi", path, 3], path: None}, scratch.place)
-    assert said == {"at": ["input", "x/b.edi", "a.edi", 3], "a.edi": None}
-    assert told("as it is", "") == "as it is"

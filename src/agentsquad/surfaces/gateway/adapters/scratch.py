@@ -24,11 +24,6 @@ class ScratchFolder:
             self._folder = Path(tempfile.mkdtemp(prefix="squad-call-"))
         return self._folder
 
-    @property
-    def place(self) -> str:
-        """The folder, empty while there is none."""
-        return "" if self._folder is None else str(self._folder)
-
     def bring(self, field: str, number: int, file: File) -> str:
         """Write a file that came along; return its path."""
         place = self.folder / f"{field}-{number}"

@@ -4,7 +4,7 @@ made of."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,12 +12,24 @@ import msgspec
 
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.event import Event
+from agentsquad.kernel.policy import PolicyEngine
+from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Plugin, Registry
 from agentsquad.runtime.determinism.contract import Replay
 from agentsquad.runtime.determinism.export import unpack
-from agentsquad.runtime.determinism.history import History, HistoryBlobs, HistoryStore, load
+from agentsquad.runtime.determinism.history import (
+    History,
+    HistoryBlobs,
+    HistoryInvalidError,
+    HistoryStore,
+    load,
+)
 from agentsquad.runtime.determinism.redecide import Redecided, redecide
 from agentsquad.runtime.determinism.replay import replay
+from agentsquad.runtime.engine.contract import Deployed, Deployments
+from agentsquad.runtime.engine.door import Ports, World
+from agentsquad.runtime.engine.versions import Code, Versions, versions_of
+from agentsquad.testing.world import AllowAll
 
 T = TypeVar("T")
 SHOWN_MAX = 5
@@ -42,7 +54,8 @@ def assert_replays(
     """
     read = history if isinstance(history, History) else read_history(history)
     registry = installed(plugins)
-    told = _run(replay(HistoryStore(read), registry, read.run, HistoryBlobs(read)))
+    versions = contained(read, registry)
+    told = _run(replay(HistoryStore(read), registry, read.run, HistoryBlobs(read), versions))
     if told.verdict not in ("identical", "compatible"):
         raise AssertionError(_replay_text(read, told))
     return told
@@ -65,6 +78,10 @@ def assert_decides(
 
     read = history if isinstance(history, History) else read_history(history)
     registry = installed(plugins)
+    versions = contained(read, registry)
+    if versions is not None:
+        for digest in read.code:
+            registry = _run(versions.home(digest)).world.registry
     asked, differing = _run(redecide(read.events, registry, load_policy(registry.plugins, policy)))
     if differing:
         lines = [_decision_text(one) for one in differing[:SHOWN_MAX]]
@@ -72,6 +89,55 @@ def assert_decides(
             lines.append(f"and {len(differing) - SHOWN_MAX} more")
         raise AssertionError("\n".join(lines))
     return asked
+
+
+class Contained:
+    """The deployed versions that a history holds (`Deployments`)."""
+
+    def __init__(self, code: Mapping[str, Code]) -> None:
+        from agentsquad.operations.deployment.plugin import loader
+        from agentsquad.operations.deployment.source import named
+
+        self._loader = loader(None)
+        self._sources = {
+            digest: named(one.files, one.entry, one.name) for digest, one in code.items()
+        }
+        for digest, source in self._sources.items():
+            if source.digest != digest:
+                raise HistoryInvalidError(
+                    f"the code of {source.name} in the history is not that of version {digest}",
+                    hint="squad export-test RUN writes it anew; to try other code, deploy it",
+                )
+
+    def newest(self, workflow: str) -> str | None:
+        """No run begins here."""
+        return None
+
+    def names(self) -> list[str]:
+        """No run begins here."""
+        return []
+
+    def knows(self, digest: str) -> bool:
+        """Whether the history holds a version."""
+        return digest in self._sources
+
+    async def refresh(self) -> None:
+        """Nothing is deployed here."""
+
+    async def load(self, digest: str) -> Deployed:
+        """Return a version, loaded."""
+        source = self._sources[digest]
+        return Deployed(name=source.name, digest=digest, plugin=self._loader.load(source))
+
+
+def contained(history: History, registry: Registry) -> Versions | None:
+    """Return the versions of a history, beside what is installed; None if it
+    holds none."""
+    if not history.code:
+        return None
+    ports = Ports({EventStore: HistoryStore(history), Deployments: Contained(history.code)})
+    ports.put(PolicyEngine, AllowAll())  # replay asks nobody
+    return versions_of(World(registry, ports))
 
 
 def installed(plugins: Iterable[Plugin | str] = ()) -> Registry:

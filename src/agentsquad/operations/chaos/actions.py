@@ -28,6 +28,7 @@ from agentsquad.operations.chaos.stage import Stage
 from agentsquad.operations.chaos.sweep import Swept, sweep
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.runs import parse_json
+from agentsquad.runtime.engine.versions import versions_of, world_of
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.trust.attestation.contract import Files, Notary
 
@@ -81,8 +82,14 @@ async def run(ctx: Context, value: ChaosInput) -> Report:
     counterparty counts what would have. After each fault the run must come to
     the same end, with each effect confirmed once. Exit 1 when one did not.
     """
-    world = ctx.port(World)
-    found = await subject.find(ctx, value.workflow, value.run, value.input)
+    versions = versions_of(ctx.port(World))
+    await versions.refresh()
+    world = versions.installed.world
+    if versions.offers(value.workflow):
+        world = (await versions.newest(value.workflow)).world
+    found = await subject.find(ctx, world, value.workflow, value.run, value.input)
+    if found.past is not None:  # under the version that it ran under
+        world = await world_of(world, found.past.run)
     found = msgspec.structs.replace(
         found, signals=_signals(value.signals), reads=tuple(value.reads)
     )

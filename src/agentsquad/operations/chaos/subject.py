@@ -13,6 +13,7 @@ import msgspec
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.kernel.ports import EventStore
+from agentsquad.kernel.registry import Registry
 from agentsquad.operations.chaos.contract import NothingToDoError
 from agentsquad.operations.chaos.stage import Subject
 from agentsquad.runtime.determinism.past import Past, load_row
@@ -24,20 +25,24 @@ from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.trust.attestation.contract import Files
 
 
-async def find(ctx: Context, workflow: str, run: str | None, given: str | None) -> Subject:
-    """Return what is to be rehearsed; NothingToDoError when nothing fits."""
-    world = ctx.port(World)
+async def find(
+    ctx: Context, world: World, workflow: str, run: str | None, given: str | None
+) -> Subject:
+    """Return what is to be rehearsed, in a world where the workflow is mounted;
+    NothingToDoError when nothing fits."""
     name, wrapped = await resolve(world, workflow, None)
     if run is not None:
         found = await _named(ctx, workflow, name, wrapped, run)
         return _recorded(workflow, found)
     if given is not None:
-        return Subject(name=workflow, workflow=name, value=_wrap(wrapped, _read(ctx, name, given)))
+        return Subject(
+            name=workflow, workflow=name, value=_wrap(wrapped, _read(ctx, world, name, given))
+        )
     last = await _last(ctx, workflow, name, wrapped)
     if last is not None:
         return _recorded(workflow, last)
     example = world.registry.workflow(name).example
-    if example is None:
+    if example is None or example not in ctx.port(Registry).actions:
         raise NothingToDoError(
             f"there is no run of {workflow} that has ended, and no example of its input",
             hint=f"squad chaos {workflow} --input '{{…}}'",
@@ -88,12 +93,12 @@ async def _last(ctx: Context, workflow: str, name: str, wrapped: Any) -> Past | 
     return None
 
 
-def _read(ctx: Context, name: str, given: str) -> Any:
+def _read(ctx: Context, world: World, name: str, given: str) -> Any:
     """Return an input: JSON, the path of a JSON file, or that of a folder."""
     if not given.lstrip().startswith(("{", "[")) and given.endswith(".json"):
         data = ctx.port(Files).read(given)  # type: ignore[type-abstract]
         if data is None:
             raise InvalidError(f"there is no file {given}", code="input.file")
         return runs.parse_json(data.decode("utf-8", "replace"))
-    value, _ = runs.read_input(given, ctx.port(World).registry.workflow(name).input)
+    value, _ = runs.read_input(given, world.registry.workflow(name).input)
     return value

@@ -28,6 +28,7 @@ from agentsquad.operations.deployment.contract import (
 )
 from agentsquad.operations.deployment.source import named
 from agentsquad.runtime.engine.contract import Deployed
+from agentsquad.runtime.engine.versions import Code
 
 MEDIA = "text/x-python"
 
@@ -177,6 +178,12 @@ class StoredDeployments:
         raise DeploymentMissingError(
             f"no version {digest} was deployed here", hint="squad deployments list"
         )
+
+    async def code(self, digest: str) -> Code:
+        """Return the code of a version, byte for byte."""
+        made = self.made(digest)
+        source = await self.source(made)
+        return Code(name=made.name, entry=source.entry, files=source.files)
 
     async def source(self, made: Made) -> Source:
         """Return the source of a version, byte for byte as it was deployed."""

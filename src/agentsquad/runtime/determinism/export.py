@@ -11,7 +11,8 @@ import base64
 import re
 import textwrap
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -36,6 +37,7 @@ from agentsquad.runtime.determinism.history import (
 from agentsquad.runtime.determinism.redecide import redecide
 from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.determinism.standin import renamed, replaced, stand_ins
+from agentsquad.runtime.engine.versions import Code, Versions, pins
 from agentsquad.runtime.ledger.contract import SUBJECT_NAMED, RecordStore
 from agentsquad.runtime.ledger.sealing import subjects
 
@@ -46,16 +48,23 @@ _WIDTH = 96
 
 
 async def collect(
-    store: RecordStore, blobs: BlobStore, registry: Registry, run: str, *, personal: bool = False
+    store: RecordStore,
+    blobs: BlobStore,
+    registry: Registry,
+    run: str,
+    *,
+    personal: bool = False,
+    versions: Versions | None = None,
 ) -> History:
     """Return the history of a run, proven to replay, without values about
-    people unless `personal`."""
+    people unless `personal`; with `versions`, the deployed code of each run as
+    well."""
     events: dict[str, list[Event]] = {run: await store.read_stream(f"run/{run}")}
     if not events[run]:
         raise MissingError(f"no run {run!r}", code="run.missing", hint="squad runs list --all")
     for name, _ in await store.streams(f"run/{run}/"):
         events[name.removeprefix("run/")] = await store.read_stream(name)
-    told = await replay(store, registry, run, blobs)
+    told = await replay(store, registry, run, blobs, versions)
     if told.verdict == "not_replayable":
         raise ExportIncompleteError(
             f"run {run} cannot be replayed: {told.reason}",
@@ -78,13 +87,28 @@ async def collect(
         personal="none",
         events=events,
         blobs={name: await blobs.get(name) for name in sorted(blobs_read(events))},
+        code=await _deployed(events, versions),
     )
     texts = await sealed_texts(store, events)
     if not texts:
         return history
     if personal:
         return msgspec.structs.replace(history, personal="included")
-    return await _masked(history, texts, told, registry)
+    return await _masked(history, texts, told, partial(_again, registry, versions))
+
+
+async def _deployed(
+    events: Mapping[str, list[Event]], versions: Versions | None
+) -> dict[str, Code]:
+    """Return the code of every deployed version that runs ran under."""
+    digests = sorted({pin.definition for journal in events.values() for pin in pins(journal)})
+    found = {}
+    for digest in digests if versions is not None else ():
+        assert versions is not None
+        code = await versions.code(digest)
+        if code is not None:
+            found[digest] = code
+    return found
 
 
 async def sealed_texts(store: RecordStore, events: Mapping[str, list[Event]]) -> set[str]:
@@ -107,15 +131,20 @@ async def sealed_texts(store: RecordStore, events: Mapping[str, list[Event]]) ->
     return found
 
 
-async def _masked(history: History, texts: set[str], told: Replay, registry: Registry) -> History:
+async def _masked(
+    history: History,
+    texts: set[str],
+    told: Replay,
+    again_of: Callable[[History], Awaitable[Replay]],
+) -> History:
     """Return the history with stand-ins, if it still replays as it did."""
     masked = replaced(history, stand_ins(texts))
-    again = await _again(masked, registry)
+    again = await again_of(masked)
     for _ in range(DERIVED_MAX):
         if again.verdict == told.verdict or not _derived(again):
             break
         masked = renamed(masked, {again.was: again.now})
-        again = await _again(masked, registry)
+        again = await again_of(masked)
     if again.verdict != told.verdict:
         raise ExportPersonalError(
             f"run {history.run} comes out otherwise when names are replaced, at event "
@@ -134,8 +163,9 @@ async def _masked(history: History, texts: set[str], told: Replay, registry: Reg
     return masked
 
 
-async def _again(history: History, registry: Registry) -> Replay:
-    return await replay(HistoryStore(history), registry, history.run, HistoryBlobs(history))
+async def _again(registry: Registry, versions: Versions | None, history: History) -> Replay:
+    store, blobs = HistoryStore(history), HistoryBlobs(history)
+    return await replay(store, registry, history.run, blobs, versions)
 
 
 def _derived(told: Replay) -> bool:

@@ -18,6 +18,7 @@ from agentsquad.kernel.errors import InvalidError, MissingError, UnsupportedErro
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.hashing import digest_bytes
 from agentsquad.kernel.pointer import walk
+from agentsquad.runtime.engine.versions import Code
 
 FORMAT = "agentsquad.dev/history/v1"
 
@@ -33,7 +34,8 @@ class History(msgspec.Struct, kw_only=True):
 
     `personal` says what became of personal values: none (there were none),
     stand-ins or included. `blobs` maps digests to the bytes that pure steps
-    read. `verdict` is what replay said when it was written.
+    read. `verdict` is what replay said when it was written, `code` the deployed
+    versions that these runs ran under, by digest.
     """
 
     run: str
@@ -44,6 +46,7 @@ class History(msgspec.Struct, kw_only=True):
     personal: str
     events: dict[str, list[Event]]
     blobs: dict[str, bytes]
+    code: dict[str, Code] = {}
 
     @property
     def count(self) -> int:
@@ -71,6 +74,9 @@ def dump(history: History) -> str:
         lines.append("]" if index == last else "],")
     lines += ["},", '"blobs": {']
     lines += _listed([f'"{name}": {_json(_packed(data))}' for name, data in history.blobs.items()])
+    if history.code:
+        lines += ["},", '"code": {']
+        lines += _listed([f'"{name}": {_json(_kept(one))}' for name, one in history.code.items()])
     return "{\n" + "\n".join(lines) + "\n}}\n"
 
 
@@ -96,6 +102,7 @@ def load(text: str | bytes) -> History:
             personal=body["personal"],
             events=events,
             blobs=dict(_unpacked(body["blobs"])),
+            code={name: _code(one) for name, one in body.get("code", {}).items()},
         )
     except (KeyError, TypeError, AttributeError, InvalidError) as error:
         raise HistoryInvalidError(
@@ -240,10 +247,24 @@ def _packed(data: bytes) -> dict[str, str]:
         return {"base64": base64.b64encode(data).decode()}
 
 
+def _kept(code: Code) -> dict[str, Any]:
+    files = {path: _packed(data) for path, data in code.files.items()}
+    return {"name": code.name, "entry": code.entry, "files": files}
+
+
+def _code(body: Mapping[str, Any]) -> Code:
+    files = {path: _bytes(one) for path, one in body["files"].items()}
+    return Code(name=body["name"], entry=body["entry"], files=files)
+
+
+def _bytes(body: Mapping[str, str]) -> bytes:
+    text = body.get("text")
+    return base64.b64decode(body["base64"]) if text is None else text.encode()
+
+
 def _unpacked(blobs: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, bytes]]:
     for name, body in blobs.items():
-        text = body.get("text")
-        data = base64.b64decode(body["base64"]) if text is None else text.encode()
+        data = _bytes(body)
         if digest_bytes(data) != name:
             raise HistoryInvalidError(f"blob {name} of the history holds other bytes")
         yield name, data

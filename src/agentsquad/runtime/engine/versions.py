@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -38,6 +38,24 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True):
     definition: str
     manifest: str | None = None
     name: str = ""
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployed version is made of: files by their path, and the module
+    to begin with."""
+
+    name: str
+    entry: str
+    files: Mapping[str, bytes]
+
+
+@runtime_checkable
+class CodeKeeper(Protocol):
+    """Deployments that can give back what was deployed."""
+
+    async def code(self, digest: str) -> Code:
+        """Return the code of a version, byte for byte."""
+        ...
 
 
 class Home:
@@ -164,6 +182,14 @@ class Versions:
     async def of(self, run: str, events: Sequence[Event]) -> Version:
         """Return what the run with this journal runs under."""
         return await self.pinned(run, pins(events)[-1])
+
+    async def code(self, digest: str) -> Code | None:
+        """Return the code of a deployed version, None for what is installed or
+        not here."""
+        deployed = self._deployments
+        if deployed is None or not deployed.knows(digest) or not isinstance(deployed, CodeKeeper):
+            return None
+        return await deployed.code(digest)
 
     async def home(self, digest: str) -> Home:
         """Return the world of a deployed version."""

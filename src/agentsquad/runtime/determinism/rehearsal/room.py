@@ -27,7 +27,7 @@ from agentsquad.runtime.determinism.rehearsal.guard import unwatched
 from agentsquad.runtime.determinism.rehearsal.outside import Outside
 from agentsquad.runtime.determinism.rehearsal.scratch import Life, MortalVolume, ScratchStore
 from agentsquad.runtime.determinism.rehearsal.waiting import Waiting
-from agentsquad.runtime.engine.contract import Engine, Lease
+from agentsquad.runtime.engine.contract import Deployed, Deployments, Engine, Lease
 from agentsquad.runtime.engine.door import CallPath, Ports, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.interceptors import STANDARD
@@ -93,6 +93,40 @@ class LentBlobs:
             raise
 
 
+class LentDeployments:
+    """What was deployed, beside a version that the lender has mounted: of its
+    workflows that one is taken, whichever is the newest."""
+
+    def __init__(self, inner: Deployments, registry: Registry) -> None:
+        self._inner = inner
+        self._registry = registry
+
+    def newest(self, workflow: str) -> str | None:
+        """Return the digest of the version that new runs take."""
+        mounted = self._registry.workflows.get(workflow)
+        if mounted is not None and self._inner.knows(mounted.digest):
+            return None
+        return self._inner.newest(workflow)
+
+    def names(self) -> list[str]:
+        """Return the workflows of which new runs take a deployed version."""
+        return [name for name in self._inner.names() if self.newest(name) is not None]
+
+    def knows(self, digest: str) -> bool:
+        """Whether a version of this digest was deployed."""
+        return self._inner.knows(digest)
+
+    async def refresh(self) -> None:
+        """Take in what was deployed since."""
+        with unwatched():
+            await self._inner.refresh()
+
+    async def load(self, digest: str) -> Deployed:
+        """Return a version."""
+        with unwatched():
+            return await self._inner.load(digest)
+
+
 class Lent(msgspec.Struct, frozen=True, kw_only=True):
     """What a room is given besides the installation: adapters in the place of
     its own, the blobs of an earlier rehearsal, and a log to go on with."""
@@ -148,6 +182,9 @@ class Room:
             BudgetKeeper: BudgetKeeper(store),
             **self._ports,
         }
+        if self.lender.ports.has(Deployments):
+            deployed = self.lender.ports.get(Deployments)
+            made.setdefault(Deployments, LentDeployments(deployed, self.lender.registry))
         ports = BorrowedPorts(made, self.lender.ports)
         # Everything at the door is real but the last, which would execute.
         engine = EmbeddedEngine(World(self.lender.registry, ports), (*STANDARD[:-1], outside))

@@ -110,8 +110,11 @@ async def test_a_namespace_that_was_not_created_cannot_be_opened(
 ) -> None:
     await squad.invoke("namespaces.create", {"name": "acme"})
     with pytest.raises(NamespaceMissingError) as error:
-        await squad.namespaces.use("acne")
+        await squad.namespaces.require("acne")
     assert error.value.hint == "did you mean 'acme'?"
+    with pytest.raises(NamespaceMissingError) as error:
+        await squad.namespaces.use("acne")
+    assert error.value.hint is None  # who asks from afar learns no names
     other = opened(tmp_path / "home", policy, "nobody")
     with pytest.raises(NamespaceMissingError):
         await other.invoke("runs.list", {})

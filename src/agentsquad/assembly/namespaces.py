@@ -18,7 +18,7 @@ from agentsquad.kernel.ports import Clock, Entropy
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.contract import Engine
 from agentsquad.runtime.engine.door import Ports
-from agentsquad.trust.access.contract import RESERVED, SYSTEM, Place
+from agentsquad.trust.access.contract import RESERVED, SYSTEM, NamespaceMissingError, Place
 from agentsquad.trust.access.namespace import check_name, missing, recorded, there
 
 IDLE_MAX = 16
@@ -94,19 +94,14 @@ class OpenNamespaces(Generic[S]):
 
     async def use(self, namespace: str) -> S:
         """Return one, open until the installation is closed."""
-        held = self._held.get(namespace)
-        if held is None:
-            await self.require(namespace)
-            held = self._taken(namespace)
+        held = await self._found(namespace)
         held.pinned = True
         return held.squad
 
     @asynccontextmanager
     async def lease(self, namespace: str) -> AsyncIterator[S]:
         """Return one for a while."""
-        if namespace not in self._held:
-            await self.require(namespace)
-        held = self._taken(namespace)
+        held = await self._found(namespace)
         held.users += 1
         try:
             yield held.squad
@@ -114,6 +109,17 @@ class OpenNamespaces(Generic[S]):
             held.users -= 1
             self._held[namespace] = self._held.pop(namespace, held)  # used last
             await self._let_go()
+
+    async def _found(self, namespace: str) -> _Held[S]:
+        """Return what is open of a namespace; where there is none, say nothing
+        of those there are: whoever asks from afar must not learn their
+        names."""
+        if namespace not in self._held:
+            try:
+                await self.require(namespace)
+            except NamespaceMissingError as error:
+                raise NamespaceMissingError from error
+        return self._taken(namespace)
 
     def _taken(self, namespace: str) -> _Held[S]:
         """Return what is open of a namespace, opened now if it was not."""

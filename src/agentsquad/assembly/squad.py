@@ -22,11 +22,11 @@ from agentsquad.assembly.settings import Settings
 from agentsquad.integrations.connectors.ai.contract import Models
 from agentsquad.kernel.action import Action, Effect
 from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.errors import MissingError
+from agentsquad.kernel.errors import MissingError, UnsupportedError
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
-from agentsquad.runtime.control.contract import Shipped
+from agentsquad.runtime.control.contract import Location, Shipped
 from agentsquad.runtime.control.guards import StoredGuards
 from agentsquad.runtime.control.manifests import StoredManifests
 from agentsquad.runtime.control.pools import StoredPools
@@ -50,7 +50,8 @@ from agentsquad.runtime.resilience.guard import Guards
 from agentsquad.runtime.resilience.pools import Pools
 from agentsquad.runtime.temporal.contract import RunWorker
 from agentsquad.runtime.transactions.contract import Participants
-from agentsquad.trust.access.contract import SYSTEM, Namespaces
+from agentsquad.surfaces.gateway.serving import Serving
+from agentsquad.trust.access.contract import SYSTEM, Access, Namespaces
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ SQLITE = "sqlite:///"
 SHARED = ("postgresql:", "postgres:")  # stores that several processes may serve
 # These have answers without a store.
 SHIPPED = (
-    "resources.get", "models.list", "schedules.list", "chaos.run", "trials.test", "trials.batch",
+    "resources.get", "resources.list", "models.list", "schedules.list", "chaos.run", "trials.test",
+    "trials.batch",
 )  # fmt: skip
 LISTS = ("runs.list", "runs.inbox", "cost.show", "budget.show")  # empty without a store
 METERED = ("models.ask", "models.test")  # may spend; without a store there is no budget to spend of
@@ -106,6 +108,7 @@ class Squad:
 
         ports, settings = self.ports, self.settings
         ports.put(Settings, settings)
+        ports.put(Location, Location(settings.namespace))
         for plugin in self.registry.plugins:
             for role, factory in plugin.ports.items():
                 ports.provide(role, partial(factory, settings))
@@ -141,8 +144,10 @@ class Squad:
         self._several = settings.store.startswith(SHARED) and settings.engine == "embedded"
         ports.provide(Several, lambda: Several(self._several))
         ports.provide(Stopping, engine.system_stopping)
+        ports.provide(Serving, self._server)
         if settings.namespace == SYSTEM:
             ports.provide(Namespaces, lambda: self.namespaces)
+            ports.provide(Access, self._access)
 
     @property
     def namespaces(self) -> OpenNamespaces[Squad]:
@@ -211,6 +216,12 @@ class Squad:
         folder = self.settings.policy
         return load_policy(self.registry.plugins, None if folder is None else str(folder))
 
+    def _access(self) -> Access:
+        from agentsquad.trust.access.plugin import open_access
+
+        world = self.world
+        return open_access(world.policy, world.store, world.clock, self.registry.kinds)
+
     def _models(self) -> Any:
         from agentsquad.integrations.connectors.ai.plugin import build_models
 
@@ -253,6 +264,15 @@ class Squad:
                 ttl_ms=self.settings.lease_ms,
             )
         return EmbeddedEngine(self.world)
+
+    def _server(self) -> Serving:
+        try:
+            from agentsquad.assembly.server import Server
+        except ImportError as error:
+            raise UnsupportedError(
+                "install 'agentsquad[server]'", hint="pip install 'agentsquad[server]'"
+            ) from error
+        return Server(self.settings, self.registry)
 
     def _worker(self) -> RunWorker:
         from agentsquad.runtime.temporal import plugin as temporal
@@ -327,6 +347,8 @@ class Squad:
             await self._estate.close()
         if self.ports.made(Engine):
             await self.ports.get(Engine).close()
+        if self.ports.made(Access):
+            await self.ports.get(Access).close()
         for close in reversed(self._closers):
             with suppress(Exception):
                 close()

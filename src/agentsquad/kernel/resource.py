@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,7 +37,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     spec, and further checks.
 
     `check(spec)` returns (JSON Pointer, message, hint) for what a schema cannot
-    say. `block` is another name that manifests may give the spec.
+    say. `block` is another name that manifests may give the spec. `realm` is
+    `system` for what concerns the whole installation and is kept there only.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     plural: str = ""
     block: str = ""
+    realm: Literal["namespace", "system"] = "namespace"
     check: Callable[[Mapping[str, Any]], list[tuple[str, str, str]]] | None = None
 
     @property

@@ -8,6 +8,7 @@ from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.control.collection import refuse_changed
 from agentsquad.runtime.control.contract import (
     Applied,
     ApplyInput,
@@ -29,6 +30,7 @@ from agentsquad.runtime.control.resource import (
     listed,
     plain,
     refuse_doubles,
+    refuse_elsewhere,
     refuse_shipped,
     stored,
     with_shipped,
@@ -68,6 +70,7 @@ async def apply_resources(ctx: Context, value: ApplyInput) -> ApplyOutput:
         raise ManifestError(errors)
     refuse_doubles(resources)
     for resource in resources:
+        refuse_elsewhere(ctx, kinds[resource.kind])
         if resource.kind == WORKFLOW:
             refuse_stuck(plain(resource), ctx.port(Expressions))  # type: ignore[type-abstract]
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
@@ -124,6 +127,7 @@ async def delete_resource(ctx: Context, value: DeleteInput) -> Deleted:
     shipped = ctx.port(Shipped).resources(kind.name)  # type: ignore[type-abstract]
     refuse_shipped(await find(store, kind.name, value.name, shipped))
     held = await stored(store, kind.name, value.name)
+    refuse_changed(value.expect, held.digest)
     event = deleted_event(kind.name, value.name, held.digest, str(ctx.actor))
     await store.append([event], expect={event.stream: held.version})
     return Deleted(kind=kind.name, name=value.name)

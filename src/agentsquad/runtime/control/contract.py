@@ -8,7 +8,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import Meta
 
-from agentsquad.kernel.errors import InvalidError, MissingError
+from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError
 
 APPLIED = "resource.applied"
 DELETED = "resource.deleted"
@@ -85,6 +85,7 @@ class DeleteInput(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Annotated[str, Meta(description="kind, in any case", examples=["agent"])]
     name: Annotated[str, Meta(description="name", examples=["matcher"])]
+    expect: Annotated[str | None, Meta(description="only if this is its revision (ETag)")] = None
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,12 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     name: str
+
+
+class Location(msgspec.Struct, frozen=True):
+    """In which namespace resources are kept here; assembly says."""
+
+    namespace: str = "default"
 
 
 class ExplainInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +137,37 @@ class ResourceMissingError(MissingError):
     """There is no such resource."""
 
     code = "resource.missing"
+
+
+class SelectorError(InvalidError):
+    """That selects nothing: a selector is written otherwise."""
+
+    code = "selector.invalid"
+
+
+class CursorError(InvalidError):
+    """That is no cursor of this list."""
+
+    code = "cursor.invalid"
+
+
+class ResourceChangedError(ConflictError):
+    """It is not what was read any more: read again, then put."""
+
+    code = "resource.changed"
+
+
+class ResourceExistsError(ConflictError):
+    """There is one of that name already."""
+
+    code = "resource.exists"
+
+
+class ResourceRealmError(InvalidError):
+    """It concerns the whole installation and is kept in the namespace
+    system."""
+
+    code = "resource.realm"
 
 
 class ResourceShippedError(InvalidError):

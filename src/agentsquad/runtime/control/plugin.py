@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.control import actions, guards, messages, pools
+from agentsquad.runtime.control import actions, collection, guards, messages, pools
 from agentsquad.runtime.control.adapters.cel import CelExpressions
 from agentsquad.runtime.control.adapters.files import FileSource
-from agentsquad.runtime.control.contract import Expressions, Shipped, TextSource
+from agentsquad.runtime.control.contract import Expressions, Location, Shipped, TextSource
 from agentsquad.runtime.control.interpret import manifest_workflow
 from agentsquad.runtime.control.kinds import agent_workflow
 from agentsquad.runtime.control.manifests import find_workflow
@@ -25,7 +25,7 @@ from agentsquad.runtime.control.subscription import subscription_kind
 _OPERATORS = """package control.operators
 
 actions := {
-	"resources.apply", "resources.delete",
+	"resources.apply", "resources.delete", "resources.put",
 	"schedules.pause", "schedules.continue", "schedules.backfill",
 	"messages.publish", "messages.deliver", "messages.redeliver",
 }
@@ -46,6 +46,12 @@ def nothing_shipped(settings: Any) -> Shipped:
     return NothingShipped()
 
 
+def default_namespace(settings: Any) -> Location:
+    """Return the namespace of an installation that has no other; assembly
+    says which one it is."""
+    return Location()
+
+
 def cel_expressions(settings: Any) -> CelExpressions:
     """Return the expression language of manifests."""
     return CelExpressions()
@@ -58,6 +64,8 @@ plugin = Plugin(
         actions.get_resources,
         actions.delete_resource,
         actions.explain_kind,
+        collection.list_resources,
+        collection.put_resource,
         find_workflow,
         list_schedules,
         run_schedules,
@@ -78,5 +86,10 @@ plugin = Plugin(
     ),
     workflows=(manifest_workflow(CelExpressions()),),
     policies={"control/operators.rego": _OPERATORS},
-    ports={TextSource: file_source, Expressions: cel_expressions, Shipped: nothing_shipped},
+    ports={
+        TextSource: file_source,
+        Expressions: cel_expressions,
+        Shipped: nothing_shipped,
+        Location: default_namespace,
+    },
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.hashing import digest
@@ -20,12 +21,15 @@ from agentsquad.kernel.resource import Kind, Resource
 from agentsquad.runtime.control.contract import (
     APPLIED,
     DELETED,
+    Location,
     ResourceMissingError,
+    ResourceRealmError,
     ResourceShippedError,
 )
 
 PREFIX = "resource/"
 SHIPPED = {"origin": "shipped"}
+SYSTEM = "system"  # the realm of what concerns the whole installation, and its namespace
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -126,6 +130,19 @@ async def find(
             f"no {kind} named {name!r}", hint=nearest(name, list(there)) or "apply one first"
         )
     return there[name]
+
+
+def refuse_elsewhere(ctx: Context, kind: Kind) -> None:
+    """Refuse a resource of the whole installation in any namespace but
+    `system`."""
+    if kind.realm != SYSTEM:
+        return
+    here = ctx.port(Location)
+    if here.namespace != SYSTEM:
+        raise ResourceRealmError(
+            f"a {kind.name} concerns the whole installation, not the namespace {here.namespace!r}",
+            hint="squad --namespace system apply -f FILE",
+        )
 
 
 def refuse_shipped(resource: Mapping[str, Any]) -> None:

@@ -19,12 +19,15 @@ from agentsquad.runtime.engine.contract import Lease, Stopping
 from agentsquad.runtime.engine.inbound.contract import Pulses
 from agentsquad.runtime.resilience.contract import Board
 
+# Only what changes something: reads need no allowance, and what no package
+# governs is decided once. From afar trust/access asks for a role besides.
 _OPERATORS = """package engine.operators
 
 actions := {
-	"runs.*", "approvals.approve", "approvals.reject", "effects.resolve", "control.*",
-	"interventions.make",
-	"schedules.run", "log.erase", "readings.rebuild", "engine.status", "engine.run",
+	"runs.start", "runs.resume", "runs.cancel", "runs.signal", "runs.adopt", "runs.restart",
+	"runs.retry", "runs.skip", "runs.patch", "runs.fail", "runs.compensate", "runs.update",
+	"approvals.approve", "approvals.reject", "effects.resolve", "control.halt", "control.lift",
+	"interventions.make", "schedules.run", "log.erase", "engine.run",
 }
 
 person if startswith(input.actor, "person:")

@@ -23,10 +23,10 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Try": ("check", "test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),
     "Files": ("edi", "import"),
     "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects", "transactions"),
-    "Models and agents": ("models", "apply", "get", "delete", "explain"),
+    "Models and agents": ("models", "apply", "get", "delete", "explain", "resources"),
     "Who may what": ("namespaces",),
     "Who may sign in": ("users", "services", "keys", "grants", "sessions", "tokens", "factors"),
-    "This program": ("completion", "version"),
+    "This program": ("doctor", "completion", "version"),
 }
 
 EXAMPLES = """\

@@ -41,6 +41,7 @@ GROUPS = {
     "policy": "Check, test, show and ask policy.",
     "pools": "Show who waits for a place.",
     "receipt": "Check signed reports.",
+    "resources": "List resources a page at a time; put one as a value.",
     "runs": "List and show runs; cancel and signal them.",
     "transactions": "List and end changes that several databases promised.",
     "users": "Add, list and delete people; set their passwords.",

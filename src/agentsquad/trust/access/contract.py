@@ -45,6 +45,10 @@ class Access(Protocol):
         namespace; the denial is an event."""
         ...
 
+    async def close(self) -> None:
+        """Write down what was denied and not told yet."""
+        ...
+
 
 class Place(Protocol):
     """One namespace, opened: its own log, blobs, keys, engine and policy."""

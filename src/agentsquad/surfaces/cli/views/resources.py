@@ -36,14 +36,33 @@ def got(plain: Any, page: Page) -> None:
         ],
         [
             [
-                one["kind"],
-                one["metadata"]["name"],
+                one.get("kind", ""),
+                _name(one),
                 (one.get("status") or {}).get("origin", "applied"),
                 _about(one.get("spec") or {}),
             ]
             for one in items
         ],
     )
+
+
+def listed(plain: Any, page: Page) -> None:
+    """List a page of a kind, and say how to go on."""
+    got(plain, page)
+    if plain.get("next"):
+        page.line(f"more with --cursor {plain['next']}", "dim")
+
+
+def put(plain: Any, page: Page) -> None:
+    """Say what became of one resource, and its revision."""
+    resource = plain["resource"]
+    what = "created" if plain["created"] else "changed" if plain["changed"] else "unchanged"
+    page.line(f"{resource.get('kind', '')}/{_name(resource)} {what}")
+    page.line(f"revision {plain['revision']}", "dim")
+
+
+def _name(resource: dict[str, Any]) -> str:
+    return str((resource.get("metadata") or {}).get("name", ""))
 
 
 def _about(spec: dict[str, Any]) -> str:
@@ -147,6 +166,8 @@ def asked(plain: Any, page: Page) -> None:
 VIEWS = {
     "resources.apply": applied,
     "resources.get": got,
+    "resources.list": listed,
+    "resources.put": put,
     "resources.explain": explained,
     "models.list": models,
     "models.test": tested,

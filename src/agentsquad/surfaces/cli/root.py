@@ -24,8 +24,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Files": ("edi", "import"),
     "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects", "transactions"),
     "Models and agents": ("models", "apply", "get", "delete", "explain", "resources"),
-    "Who may what": ("namespaces",),
-    "Who may sign in": ("users", "services", "keys", "grants", "sessions", "tokens", "factors"),
+    "Who may what": ("namespaces", "grants"),
+    "Who may sign in": ("users", "services", "keys", "sessions", "tokens", "factors", "clients"),
     "This program": ("doctor", "completion", "version"),
 }
 

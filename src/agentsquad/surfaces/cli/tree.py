@@ -48,6 +48,10 @@ GROUPS = {
     "services": "Add and list services.",
     "keys": "Make, list and revoke API keys.",
     "grants": "Say who holds which role where.",
+    "sessions": "List and end sessions.",
+    "tokens": "List, look into and revoke tokens.",
+    "factors": "Set up second factors; make recovery codes.",
+    "clients": "Say which programs may ask people for tokens.",
     "schedule": "Show and run what starts by itself.",
 }
 

@@ -3,8 +3,8 @@ and the port that says who it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -223,3 +223,158 @@ class SecretSource(Protocol):
         """Return the first line of a file; `-` is the standard input, asked for
         without showing what is typed where that is a terminal."""
         ...
+
+
+class CodeMaker(Protocol):
+    """Codes that change with time (RFC 6238)."""
+
+    def secret(self) -> str:
+        """Return a new secret, base32."""
+        ...
+
+    def code(self, secret: str, step: int) -> str:
+        """Return the code of one time step."""
+        ...
+
+    def uri(self, secret: str, account: str, issuer: str) -> str:
+        """Return what an authenticator app reads from a QR code."""
+        ...
+
+
+class Party(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a security key is registered with: the host, and the origins that
+    its pages come from."""
+
+    id: str
+    name: str = "Agent Squad"
+    origins: tuple[str, ...] = ()
+
+
+class Passkey(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a security key: its id, public key and last signature
+    counter; the texts are base64url."""
+
+    id: str
+    public_key: str
+    count: int = 0
+    transports: tuple[str, ...] = ()
+
+
+class SecurityKeys(Protocol):
+    """Security keys and passkeys (WebAuthn); options and responses are the JSON
+    that browsers make and read."""
+
+    def registration(
+        self, party: Party, account: str, challenge: bytes, known: Sequence[Passkey]
+    ) -> Mapping[str, Any]:
+        """Return the options with which a browser makes a key."""
+        ...
+
+    def registered(self, party: Party, challenge: bytes, response: Mapping[str, Any]) -> Passkey:
+        """Return the key that was made; FactorError where it is not good."""
+        ...
+
+    def assertion(
+        self, party: Party, challenge: bytes, known: Sequence[Passkey]
+    ) -> Mapping[str, Any]:
+        """Return the options with which a browser uses a key."""
+        ...
+
+    def asserted(
+        self, party: Party, challenge: bytes, response: Mapping[str, Any], known: Sequence[Passkey]
+    ) -> Passkey | None:
+        """Return the key that was used, with its new counter; None where none
+        of them was, or not rightly."""
+        ...
+
+
+class NewSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session just begun. `value` goes into a cookie that scripts cannot
+    read (Secure, HttpOnly, SameSite=Lax), `csrf` to the page; neither can be
+    had again."""
+
+    id: str
+    value: str
+    csrf: str
+    account: str
+    expires_ms: int
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a sign-in is: a session, or a ticket for the next step, which is
+    one of `wants`: totp, webauthn or recovery."""
+
+    wants: tuple[str, ...] = ()
+    ticket: str | None = None
+    session: NewSession | None = None
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody signs in from. `previous` is the value of a session they
+    still have: it ends when the new one begins. `party` is needed for security
+    keys only."""
+
+    address: str = ""
+    agent: str = ""
+    previous: str | None = None
+    party: Party | None = None
+
+
+class External(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody another provider vouches for: `subject` is who that is there,
+    `grants` the roles that its groups are mapped to."""
+
+    provider: str
+    method: str
+    subject: str
+    name: str
+    display: str = ""
+    email: str = ""
+    grants: Mapping[str, tuple[str, ...]] = {}
+    strong: bool = False  # the provider has asked for a second factor itself
+
+
+class OAuthError(InvalidError):
+    """The request for a token is not one that can be granted.
+
+    `error` is the code of RFC 6749 section 5.2 (or 8628 section 3.5); a surface
+    answers 401 for invalid_client, 400 otherwise, with `body()` as JSON.
+    """
+
+    code = "identity.oauth"
+
+    def __init__(self, error: str, message: str) -> None:
+        super().__init__(message, details={"error": error})
+        self.error = error
+
+    def body(self) -> dict[str, str]:
+        """Return the JSON that the RFCs ask for."""
+        return {"error": self.error, "error_description": self.message}
+
+
+class TokenSigner(Protocol):
+    """Signs and checks access tokens (JWT, Ed25519)."""
+
+    def generate(self) -> tuple[bytes, str]:
+        """Return the secret half of a new key, and the public one,
+        base64url."""
+        ...
+
+    def sign(self, secret: bytes, kid: str, claims: Mapping[str, Any]) -> str:
+        """Return a signed token."""
+        ...
+
+    def claims(self, token: str, keys: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """Return what a token says if one of these public keys, by their ids,
+        signed it; None otherwise."""
+        ...
+
+
+class TokenSet(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token request is answered with (RFC 6749 section 5.1)."""
+
+    access_token: str
+    expires_in: int
+    scope: str
+    token_type: str = "Bearer"
+    refresh_token: str | None = None

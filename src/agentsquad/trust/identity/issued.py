@@ -1,7 +1,7 @@
-"""Issued: families of refresh tokens, codes on their way to become one, and the
-keys that sign access tokens.
+"""Issued: families of refresh tokens, codes on their way to become one, clients
+that ask for them, and the keys that sign access tokens.
 
-Values only; what follows from them is in `token.py` and `oauth.py`.
+Values only; what follows from them is in `tokens.py` and `oauth.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Family(msgspec.Struct, kw_only=True):
     """A refresh token and all that came from it; each is used once.
 
     When one is shown a second time the whole family ends: somebody has a
-    copy. `version` is the length of its stream.
+    copy. `version` is the length of its stream. Without a `digest` it is one
+    access token and nothing more.
     """
 
     id: str
@@ -44,20 +45,35 @@ class Family(msgspec.Struct, kw_only=True):
 
 class Code(msgspec.Struct, kw_only=True):
     """A code that becomes tokens once: of an authorization (`owner` is set from
-    the beginning), or of a device that waits until somebody types `spoken`."""
+    the beginning), or of a device that waits until somebody types what it
+    shows (`spoken` is a keyed digest of that)."""
 
     kind: str
     digest: str
     client: str
     scopes: tuple[str, ...]
     expires_ms: int
+    version: int = 0
     owner: str = ""
     spoken: str = ""
     redirect: str = ""
     challenge: str = ""
-    within: tuple[str, ...] = ()
     grants: dict[str, tuple[str, ...]] = {}
     method: str = ""
-    asked_ms: int = 0
     refused: bool = False
     spent: str = ""
+
+    @property
+    def stream(self) -> str:
+        """Where its events are."""
+        return f"code/{self.digest[:32]}"
+
+
+class Client(msgspec.Struct, kw_only=True):
+    """A program that may ask for tokens in the name of people. It has no
+    secret: PKCE and its redirect addresses say that it is itself."""
+
+    id: str
+    redirects: tuple[str, ...]
+    label: str = ""
+    version: int = 0

@@ -14,9 +14,20 @@ import msgspec
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.ports import Clock, Entropy, EventStore
 from agentsquad.trust.identity.administration import Administration
-from agentsquad.trust.identity.contract import PasswordHasher, Sealer
+from agentsquad.trust.identity.contract import (
+    CodeMaker,
+    PasswordHasher,
+    Sealer,
+    SecurityKeys,
+    TokenSigner,
+)
 from agentsquad.trust.identity.directory import Directory
+from agentsquad.trust.identity.factors import Factors
+from agentsquad.trust.identity.oauth import OAuth
 from agentsquad.trust.identity.recognition import Recognition
+from agentsquad.trust.identity.sessions import Sessions
+from agentsquad.trust.identity.sign_in import SignIn
+from agentsquad.trust.identity.tokens import Tokens
 
 
 class Instruments(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +35,10 @@ class Instruments(msgspec.Struct, frozen=True, kw_only=True):
 
     sealer: Callable[[], Sealer]
     hasher: Callable[[], PasswordHasher]
+    codes: Callable[[], CodeMaker]
+    keys: Callable[[], SecurityKeys]
+    signer: Callable[[], TokenSigner]
+    issuer: str = "http://127.0.0.1:8420"
 
 
 class Desk:
@@ -41,9 +56,34 @@ class Desk:
         return Administration(self.directory, self.instruments.hasher)
 
     @cached_property
+    def factors(self) -> Factors:
+        """Second factors: setting up, taking away."""
+        return Factors(self.directory, self.instruments.codes, self.instruments.keys)
+
+    @cached_property
+    def sign_in(self) -> SignIn:
+        """Password, second factor, session."""
+        return SignIn(self.directory, self.factors, self.instruments.hasher)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Sessions that are open."""
+        return Sessions(self.directory)
+
+    @cached_property
     def recognition(self) -> Recognition:
         """The port `Identity`."""
-        return Recognition(self.directory)
+        return Recognition(self.directory, self.tokens.principal)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Access and refresh tokens, and the keys that sign them."""
+        return Tokens(self.directory, self.instruments.signer, self.instruments.issuer)
+
+    @cached_property
+    def oauth(self) -> OAuth:
+        """How programs get tokens."""
+        return OAuth(self.directory, self.tokens)
 
 
 class Office:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from agentsquad.kernel.errors import UnsupportedError
 from agentsquad.kernel.registry import Plugin
-from agentsquad.trust.identity import actions
-from agentsquad.trust.identity.contract import PasswordHasher, Sealer, SecretSource
+from agentsquad.trust.identity import actions, actions_sign_in, actions_tokens
+from agentsquad.trust.identity.contract import (
+    CodeMaker,
+    PasswordHasher,
+    Sealer,
+    SecretSource,
+    SecurityKeys,
+    TokenSigner,
+)
 from agentsquad.trust.identity.office import Instruments, Office
 
 KEY_FILE = "identity.key"
@@ -48,6 +56,42 @@ def hasher(settings: Any = None) -> PasswordHasher:
     return Argon2Hasher()
 
 
+def code_maker(settings: Any = None) -> CodeMaker:
+    """Return what makes codes that change with time."""
+    try:
+        from agentsquad.trust.identity.adapters.pyotp_codes import PyotpCodes
+    except ImportError as error:
+        raise missing() from error
+    return PyotpCodes()
+
+
+def security_keys(settings: Any = None) -> SecurityKeys:
+    """Return what checks security keys."""
+    try:
+        from agentsquad.trust.identity.adapters.passkeys import WebauthnKeys
+    except ImportError as error:
+        raise missing() from error
+    return WebauthnKeys()
+
+
+def token_signer(settings: Any = None) -> TokenSigner:
+    """Return what signs and checks access tokens."""
+    try:
+        from agentsquad.trust.identity.adapters.ed25519_tokens import Ed25519Tokens
+    except ImportError as error:
+        raise UnsupportedError(
+            "install 'agentsquad[server]'", hint="pip install 'agentsquad[server]'"
+        ) from error
+    return Ed25519Tokens()
+
+
+def missing() -> UnsupportedError:
+    """Return the error that names the extra to install."""
+    return UnsupportedError(
+        "install 'agentsquad[identity]'", hint="pip install 'agentsquad[identity]'"
+    )
+
+
 def secret_source(settings: Any = None) -> SecretSource:
     """Return where a person gives a secret."""
     from agentsquad.trust.identity.adapters.terminal import TypedSecrets
@@ -67,7 +111,18 @@ def office(settings: Any) -> Office:
 
         return made
 
-    return Office(Instruments(sealer=once("sealer", sealer), hasher=once("hasher", hasher)))
+    return Office(
+        Instruments(
+            sealer=once("sealer", sealer),
+            hasher=once("hasher", hasher),
+            codes=once("codes", code_maker),
+            keys=once("keys", security_keys),
+            signer=once("signer", token_signer),
+            issuer=settings.environment.get("SQUAD_PUBLIC_URL", "http://127.0.0.1:8420").rstrip(
+                "/"
+            ),
+        )
+    )
 
 
 plugin = Plugin(
@@ -87,6 +142,21 @@ plugin = Plugin(
         actions.create_key,
         actions.list_keys,
         actions.revoke_key,
+        actions_sign_in.list_sessions,
+        actions_sign_in.revoke_session,
+        actions_sign_in.list_factors,
+        actions_sign_in.add_app,
+        actions_sign_in.confirm_factor,
+        actions_sign_in.remove_factor,
+        actions_sign_in.new_codes,
+        actions_tokens.list_tokens,
+        actions_tokens.introspect_token,
+        actions_tokens.revoke_token,
+        actions_tokens.rotate_key,
+        actions_tokens.bootstrap_token,
+        actions_tokens.add_client,
+        actions_tokens.list_clients,
+        actions_tokens.remove_client,
     ),
     ports={Office: office, SecretSource: secret_source},
     policies={"identity/access.rego": _ACCESS},

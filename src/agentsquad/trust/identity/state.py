@@ -15,7 +15,7 @@ import msgspec
 from agentsquad.kernel.event import Event
 from agentsquad.trust.identity.account import ADDRESSES_MAX, Account, Factor
 from agentsquad.trust.identity.credential import Key, Session, session_until
-from agentsquad.trust.identity.issued import Code, Family, SigningKey
+from agentsquad.trust.identity.issued import Client, Code, Family, SigningKey
 from agentsquad.trust.identity.lockout import Failures
 
 Body = Mapping[str, Any]
@@ -25,7 +25,8 @@ HARMLESS = frozenset(
     (
         "account.added", "factor.added", "factor.used", "key.created", "login.failed",
         "login.succeeded", "session.started", "session.used", "signing.key_added",
-        "token.granted", "token.rotated", "token.asked", "token.approved",
+        "token.granted", "token.rotated", "token.asked", "token.approved", "token.exchanged",
+        "client.added",
     )
 )  # fmt: skip
 
@@ -48,6 +49,7 @@ class State:
         self.families: dict[str, Family] = {}
         self.families_by_digest: dict[str, Family] = {}
         self.codes: dict[str, Code] = {}
+        self.clients: dict[str, Client] = {}
         self.signing: dict[str, SigningKey] = {}
         self.revoked: dict[str, int] = {}  # token id -> when it would have ended
         self.failures = Failures()
@@ -313,8 +315,8 @@ def _signing(state: State, body: Body, event: Event) -> None:
 
 
 def _asked(state: State, body: Body, event: Event) -> None:
-    code = msgspec.convert({k: v for k, v in body.items() if k != "at_ms"}, Code, strict=False)
-    code.asked_ms = body["at_ms"]
+    code = msgspec.convert(body, Code, strict=False)
+    code.version = event.stream_seq
     state.codes[code.digest] = code
     if code.spoken:
         state.codes[code.spoken] = code
@@ -323,15 +325,21 @@ def _asked(state: State, body: Body, event: Event) -> None:
 def _approved(state: State, body: Body, event: Event) -> None:
     code = state.codes.get(body["code"])
     if code is not None:
-        code.owner, code.refused = body.get("account", ""), body.get("refused", False)
+        code.version = event.stream_seq
+        code.refused = body.get("refused", False)
+        code.owner = "" if code.refused else body["account"]
+        code.method = body.get("method", "")
+        code.grants = {name: tuple(roles) for name, roles in body.get("grants", {}).items()}
+
+
+def _exchanged(state: State, body: Body, event: Event) -> None:
+    code = state.codes.get(body["code"])
+    if code is not None:
+        code.version = event.stream_seq
+        code.spent = body["family"]
 
 
 def _token_granted(state: State, body: Body, event: Event) -> None:
-    code = state.codes.pop(body.get("code", ""), None)
-    if code is not None:
-        code.spent = body["family"]
-        state.codes[code.digest] = code  # shown again, its family is revoked
-        state.codes.pop(code.spoken, None)
     family = Family(
         id=body["family"],
         owner=body["account"],
@@ -370,6 +378,22 @@ def _token_revoked(state: State, body: Body, event: Event) -> None:
     state.revoked[body["token"]] = body["expires_ms"]
 
 
+def _client(state: State, body: Body, event: Event) -> None:
+    state.clients[body["client"]] = Client(
+        id=body["client"],
+        redirects=tuple(body["redirects"]),
+        label=body.get("label", ""),
+        version=event.stream_seq,
+    )
+
+
+def _client_removed(state: State, body: Body, event: Event) -> None:
+    state.clients.pop(body["client"], None)
+    for family in state.families.values():
+        if family.client == body["client"]:
+            family.ended = True
+
+
 _EVOLVE: Mapping[str, Callable[[State, Body, Event], None]] = {
     "account.added": _added,
     "account.disabled": _of(_disabled),
@@ -395,7 +419,10 @@ _EVOLVE: Mapping[str, Callable[[State, Body, Event], None]] = {
     "signing.key_added": _signing,
     "token.asked": _asked,
     "token.approved": _approved,
+    "token.exchanged": _exchanged,
     "token.granted": _token_granted,
+    "client.added": _client,
+    "client.removed": _client_removed,
     "token.rotated": _rotated,
     "token.family_ended": _family_ended,
     "token.revoked": _token_revoked,

@@ -37,7 +37,8 @@ class QuickHasher:
 
 
 def _made(password: str, salt: str) -> str:
-    return f"quick${salt}${hashlib.sha256((salt + password).encode()).hexdigest()}"
+    data = (salt + password).encode("utf-8", "surrogatepass")
+    return f"quick${salt}${hashlib.sha256(data).hexdigest()}"
 
 
 class GivenSecrets:

@@ -140,7 +140,7 @@ def fields(
     found = [
         msgspec.structs.replace(
             _field(info, hints[info.name], info.name in positional),
-            file=(files or {}).get(info.name, ""),
+            file=(files or {}).get(info.encode_name, ""),
         )
         for info in msgspec.structs.fields(shape)
     ]
@@ -157,7 +157,7 @@ def _field(info: msgspec.structs.FieldInfo, hint: Any, positional: bool) -> Fiel
     if info.default_factory is not msgspec.NODEFAULT:
         default = info.default_factory()
     return Field(
-        name=info.name,
+        name=info.encode_name,
         kind=kind,
         required=info.required,
         default=default,

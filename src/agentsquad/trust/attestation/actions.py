@@ -157,7 +157,7 @@ async def rotate_key(ctx: Context, input: RotateInput) -> RotateOutput:
     )
 
 
-class ProveInput(msgspec.Struct, frozen=True, kw_only=True):
+class ProveInput(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """One event, or two sizes of the log."""
 
     seq: Annotated[

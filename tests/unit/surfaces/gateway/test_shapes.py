@@ -8,7 +8,7 @@ import pytest
 
 from agentsquad.assembly.catalogue import plugins
 from agentsquad.kernel.registry import Registry
-from agentsquad.surfaces.gateway.operation import operation
+from agentsquad.surfaces.gateway.operation import operation, operations
 from agentsquad.surfaces.gateway.shapes import COMPONENTS, schema_of, shapes_of
 
 REGISTRY = Registry(plugins())
@@ -47,3 +47,10 @@ def test_what_cannot_be_called_from_afar_says_why() -> None:
     local = {name: one.spec.local for name, one in REGISTRY.actions.items() if one.spec.local}
     assert "engine.run" in local and "runs.start" not in local
     assert all(len(reason.split()) > 4 for reason in local.values())
+
+
+def test_what_is_typed_and_what_is_read_have_the_same_names() -> None:
+    for operation in operations(REGISTRY):
+        shape = schema_of(REGISTRY.action(operation.action)).input
+        names = {one.name for one in operation.fields}
+        assert names == set(shape.get("properties", {})), operation.action

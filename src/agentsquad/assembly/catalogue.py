@@ -26,6 +26,7 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.insight.drift.plugin import plugin as drift
     from agentsquad.integrations.connectors.ai.plugin import plugin as models
     from agentsquad.integrations.formats.plugin import plugin as formats
+    from agentsquad.integrations.proxy.plugin import plugin as proxy
     from agentsquad.operations.chaos.plugin import plugin as chaos
     from agentsquad.operations.consistency.plugin import plugin as consistency
     from agentsquad.operations.deployment.plugin import plugin as deployment
@@ -40,9 +41,13 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.runtime.temporal.plugin import plugin as temporal
     from agentsquad.runtime.transactions.plugin import plugin as transactions
     from agentsquad.solutions.purchase_to_pay.plugin import plugin as purchase_to_pay
+    from agentsquad.surfaces.gateway.plugin import plugin as gateway
+    from agentsquad.surfaces.rest.plugin import plugin as rest
+    from agentsquad.surfaces.mcp.plugin import plugin as mcp
     from agentsquad.trust.access.plugin import plugin as access
     from agentsquad.trust.attestation.plugin import plugin as attestation
     from agentsquad.trust.identity.plugin import plugin as identity
+    from agentsquad.trust.threats.plugin import plugin as threats
     from agentsquad.workforce.agents.plugin import plugin as agents
     from agentsquad.workforce.explain.plugin import plugin as explain
 
@@ -60,16 +65,21 @@ def plugins() -> tuple[Plugin, ...]:
         explain,
         access,
         attestation,
+        threats,
         identity,
         analytics,
         drift,
         formats,
         models,
+        proxy,
         chaos,
         consistency,
         deployment,
         trials,
         purchase_to_pay,
+        gateway,
+        rest,
+        mcp,
     )
 
 

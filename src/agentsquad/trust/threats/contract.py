@@ -3,12 +3,20 @@ gives it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Literal, Protocol
 
 import msgspec
 
-from agentsquad.kernel.errors import DeniedError, LimitError
+from agentsquad.kernel.errors import (
+    DeniedError,
+    InvalidError,
+    LimitError,
+    SquadError,
+    UnsupportedError,
+)
+from agentsquad.kernel.ports import EventStore
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +49,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[str, ...] = ()
     score: int = 0
     retry_after_ms: int | None = None
-    headers: Mapping[str, str] = {}  # such as RateLimit (RFC 9331 draft)
+    headers: Mapping[str, str] = {}  # RateLimit and RateLimit-Policy
+    challenge: str = ""
 
 
 class Shield(Protocol):
@@ -62,6 +71,61 @@ class Shield(Protocol):
         ...
 
 
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """An attack rule that fits a request; `where` names what it fits."""
+
+    rule: str
+    score: int
+    message: str = ""
+    where: str = ""
+
+
+class Inspector(Protocol):
+    """Looks for attacks in a request, by the rules of a rule set."""
+
+    @property
+    def about(self) -> str:
+        """What it is, with the version of its rules."""
+        ...
+
+    def inspect(self, hit: Hit) -> Sequence[Found]:
+        """Return the rules that fit."""
+        ...
+
+
+class Places(Protocol):
+    """Says in which country addresses are."""
+
+    def country(self, address: str) -> str:
+        """Return two letters (ISO 3166), empty where that is not known."""
+        ...
+
+
+class Governed(Protocol):
+    """A shield whose rules are resources of a log."""
+
+    async def refresh(self, store: EventStore) -> bool:
+        """Read the rules anew where the log has grown; say whether they
+        changed."""
+        ...
+
+
+STANDING: ContextVar[Mapping[str, str] | None] = ContextVar("standing", default=None)
+"""The header fields that say how a request stands with its limits."""
+
+
+def refusal(verdict: Verdict) -> SquadError | None:
+    """Return what a verdict raises, None where the request may go on."""
+    if verdict.answer in ("pass", "log"):
+        return None
+    details: dict[str, object] = {"rules": list(verdict.rules)}
+    if verdict.answer == "challenge":
+        return ChallengeError(details={**details, "challenge": verdict.challenge})
+    if verdict.retry_after_ms is not None:
+        return RateLimitError(retry_after_ms=verdict.retry_after_ms, details=details)
+    return ShieldError(details=details)
+
+
 class RateLimitError(LimitError):
     """Too many requests: wait `retry_after_ms`."""
 
@@ -72,3 +136,22 @@ class ShieldError(DeniedError):
     """The request looks like an attack and was refused."""
 
     code = "shield.refused"
+
+
+class ChallengeError(DeniedError):
+    """Too much here looks like a machine that tries doors: solve the challenge
+    and ask again with the proof in the header Squad-Proof."""
+
+    code = "shield.challenge"
+
+
+class ProtectionError(InvalidError):
+    """What the server is told about its protection does not fit."""
+
+    code = "shield.setting"
+
+
+class ExtraMissingError(UnsupportedError):
+    """What this protection needs is not installed."""
+
+    code = "shield.extra"

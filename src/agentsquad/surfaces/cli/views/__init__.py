@@ -28,6 +28,7 @@ from agentsquad.surfaces.cli.views import (
     resources,
     runs,
     schedules,
+    threats,
     trials,
 )
 
@@ -50,6 +51,7 @@ VIEWS = {
     **chaos.VIEWS,
     **drift.VIEWS,
     **nets.VIEWS,
+    **threats.VIEWS,
 }
 
 

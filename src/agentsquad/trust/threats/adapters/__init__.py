@@ -1,0 +1,1 @@
+"""What the shield is told by other people's libraries."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
 
@@ -46,7 +46,7 @@ from agentsquad.surfaces.gateway.keys import Keys
 from agentsquad.surfaces.gateway.operation import Operation, operations
 from agentsquad.trust.access.contract import Access, Ask
 from agentsquad.trust.identity.contract import Identity, Shown
-from agentsquad.trust.threats.contract import Hit, RateLimitError, Shield, ShieldError, Verdict
+from agentsquad.trust.threats.contract import Hit, Shield, Verdict, refusal
 
 WAIT_MS = 60_000  # how long a caller waits who does not say
 WAIT_FOR_PEOPLE = "wait_for_people"  # a field; from afar nobody answers at a terminal
@@ -261,11 +261,13 @@ class ServingGateway:
     async def follow(self, caller: Caller, what: Following) -> AsyncIterator[Event]:
         """Return the events, first those there are, then those that come."""
         opened = await self._open_for(caller, READING_EVENTS, Effect.READ)
+        store = cast(RecordStore, opened.world.store)
         hub = self._hubs.get(caller.namespace)
-        if hub is None:
-            hub = self._hubs[caller.namespace] = Hub(cast(RecordStore, opened.world.store))
-        async for event in hub.follow(what):
-            yield event
+        if hub is None or hub.store is not store:  # it may have been opened anew
+            hub = self._hubs[caller.namespace] = Hub(store)
+        async with aclosing(hub.follow(what)) as events:
+            async for event in events:
+                yield event
 
     async def place(self, caller: Caller) -> int:
         """Return the number of the newest event of a namespace."""
@@ -337,9 +339,6 @@ def _hit_of(caller: Caller, verb: str) -> Hit:
 
 
 def _judged(verdict: Verdict) -> None:
-    if verdict.answer in ("pass", "log"):
-        return
-    details = {"rules": list(verdict.rules)}
-    if verdict.retry_after_ms is not None:
-        raise RateLimitError(retry_after_ms=verdict.retry_after_ms, details=details)
-    raise ShieldError(details=details)
+    error = refusal(verdict)
+    if error is not None:
+        raise error

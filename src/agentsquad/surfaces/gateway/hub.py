@@ -71,6 +71,11 @@ class Hub:
         self._closed: SquadError | None = None
 
     @property
+    def store(self) -> RecordStore:
+        """The log that is followed."""
+        return self._store
+
+    @property
     def followers(self) -> int:
         """How many follow now, those included who are catching up."""
         return self._following

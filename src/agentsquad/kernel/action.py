@@ -60,6 +60,8 @@ class ActionSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `files` says which input fields name local files (`in`, to be read) or
     folders and files to write (`out`): from afar their content travels instead.
+    One marked `json` takes JSON text beside, or instead: from afar the value
+    itself.
     `realm` is `system` for what concerns the whole installation, not one
     namespace: who may sign in, which namespaces there are. `local` is why it
     cannot be called from afar, empty where it can.
@@ -82,7 +84,7 @@ class ActionSpec(msgspec.Struct, frozen=True, kw_only=True):
     cli: tuple[str, ...] | None = None
     examples: tuple[str, ...] = ()
     positional: tuple[str, ...] = ()
-    files: Mapping[str, Literal["in", "out"]] = {}
+    files: Mapping[str, Literal["in", "out", "json"]] = {}
     realm: Literal["namespace", "system"] = "namespace"
     local: str = ""
 

@@ -52,6 +52,7 @@ class Answer(msgspec.Struct, kw_only=True):
     cli=("runs", "query"),
     positional=("run", "name"),
     examples=("squad runs query kooa4lnr33 waiting",),
+    files={"input": "json"},
 )
 async def query(ctx: Context, value: QueryInput) -> Answer:
     """Ask a run something; nothing of it is written.
@@ -82,6 +83,7 @@ class UpdateInput(msgspec.Struct, kw_only=True):
     cli=("runs", "update"),
     positional=("run", "name"),
     examples=('squad runs update kooa4lnr33 put --input \'{"name": "egg"}\' --key 4711',),
+    files={"input": "json"},
 )
 async def update(ctx: Context, value: UpdateInput) -> UpdateAnswer:
     """Have a run take an update and return what came of it; one that is refused

@@ -18,7 +18,7 @@ from agentsquad.surfaces.gateway.serving import (
     effect=Effect.WRITE,
     cli=("up",),
     examples=("squad up", "squad up --listen 0.0.0.0:8420 --tls-own"),
-    local="it is the server",
+    local="it is the server that would be asked",
 )
 async def up(ctx: Context, value: UpInput) -> ServerEnded:
     """Serve this installation: REST, GraphQL, WebSocket, MCP, A2A and gRPC, and
@@ -30,4 +30,4 @@ async def up(ctx: Context, value: UpInput) -> ServerEnded:
     """
     address_of(value.listen)
     refuse_in_the_open(value)
-    return await ctx.port(Serving).serve(value, ctx.progress)  # type: ignore[type-abstract]
+    return await ctx.port(Serving).serve(value)  # type: ignore[type-abstract]

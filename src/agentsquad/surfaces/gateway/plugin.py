@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentsquad.kernel.ports import Clock
 from agentsquad.kernel.registry import Plugin
 from agentsquad.surfaces.gateway.actions import up
+
+if TYPE_CHECKING:
+    from agentsquad.surfaces.gateway.adapters.measures import ServerMeasures
+    from agentsquad.surfaces.gateway.files import Scratch
 
 _OPERATORS = """package gateway.operators
 
@@ -15,3 +23,35 @@ allow contains {"clause": "gateway.operators.local", "reason": "who starts it, o
 """
 
 plugin = Plugin(name="gateway", actions=(up,), policies={"gateway/operators.rego": _OPERATORS})
+
+
+def web(host: str, port: int, tls: tuple[Path, Path] | None) -> Any:
+    """Return an HTTP server that has its address already."""
+    from agentsquad.surfaces.gateway.adapters.web import Web
+
+    return Web(host, port, tls)
+
+
+def own_certificate(folder: Path, names: list[str], now_ms: int) -> tuple[Path, Path, Path]:
+    """Return (chain, key, authority) of this installation's own authority."""
+    from agentsquad.surfaces.gateway.adapters import authority
+
+    return authority.own_certificate(folder, names, now_ms)
+
+
+def measures(clock: Clock, form: str, otlp: str | None) -> ServerMeasures:
+    """Return the measures of a server; `otlp` is a collector's address."""
+    from agentsquad.surfaces.gateway.adapters.measures import ServerMeasures
+
+    if not otlp:
+        return ServerMeasures(clock, form)
+    from agentsquad.surfaces.gateway.adapters.tracing import Tracer
+
+    return ServerMeasures(clock, form, Tracer(clock, otlp))
+
+
+def scratch() -> Scratch:
+    """Return a folder for the files of one call."""
+    from agentsquad.surfaces.gateway.adapters.scratch import ScratchFolder
+
+    return ScratchFolder()

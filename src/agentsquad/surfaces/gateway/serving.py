@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Protocol
 
 import msgspec
@@ -60,8 +59,8 @@ class ServerEnded(msgspec.Struct, kw_only=True):
 class Serving(Protocol):
     """Serves an installation until told to end."""
 
-    async def serve(self, options: UpInput, tell: Callable[[str], None]) -> ServerEnded:
-        """Serve; `tell` hears what a person should know."""
+    async def serve(self, options: UpInput) -> ServerEnded:
+        """Serve; what a person should know goes to the log of the process."""
         ...
 
 

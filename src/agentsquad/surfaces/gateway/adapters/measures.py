@@ -122,6 +122,7 @@ class ServerMeasures:
         else:
             text = f"{when} {event} " + " ".join(f"{k}={_word(v)}" for k, v in shown.items())
         sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def _word(value: Any) -> str:

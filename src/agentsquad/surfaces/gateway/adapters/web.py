@@ -3,7 +3,6 @@ and a second server on the same port is an error of ours."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -36,13 +35,9 @@ class Web:
             self._socket.close()
             raise _bound(host, port, error) from error
         self._socket.setblocking(False)
-        self._host = f"[{host}]" if ":" in host else host
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        scheme = "http" if self._tls is None else "https"
-        return f"{scheme}://{self._host}:{self._socket.getsockname()[1]}"
+        shown = f"[{host}]" if ":" in host else host
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://{shown}:{self._socket.getsockname()[1]}"  # where it listens
 
     async def serve(self, app: Any, ended: Callable[[], Awaitable[None]], patience_ms: int) -> None:
         """Serve until `ended` returns, then let requests under way end."""
@@ -78,8 +73,3 @@ def _bound(host: str, port: int, error: OSError) -> Exception:
         code="server.listen",
         hint="an address of this machine, e.g. --listen 127.0.0.1:8420",
     )
-
-
-def new_event() -> asyncio.Event:
-    """Return what a server waits for to end."""
-    return asyncio.Event()

@@ -1,0 +1,197 @@
+"""The server of an installation: every surface on one port, and the runs,
+schedules and messages of every namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from agentsquad import __version__
+from agentsquad.assembly.duties import Duties
+from agentsquad.assembly.settings import Settings
+from agentsquad.assembly.squad import Squad
+from agentsquad.kernel.ids import new_id
+from agentsquad.kernel.ports import Clock
+from agentsquad.kernel.registry import Registry
+from agentsquad.runtime.engine.contract import Stopping
+from agentsquad.surfaces.gateway import health
+from agentsquad.surfaces.gateway.front import Front
+from agentsquad.surfaces.gateway.gateway import ServingGateway
+from agentsquad.surfaces.gateway.http import enter
+from agentsquad.surfaces.gateway.plugin import measures, own_certificate, scratch, web
+from agentsquad.surfaces.gateway.serving import ServerEnded, UpInput, address_of
+from agentsquad.surfaces.graphql.routes import routes as graphql
+from agentsquad.surfaces.mcp.routes import routes as mcp
+from agentsquad.surfaces.rest.routes import routes as rest
+from agentsquad.surfaces.websocket.routes import routes as websocket
+from agentsquad.trust.access.contract import DEFAULT, SYSTEM, Access
+from agentsquad.trust.identity.contract import Identity
+from agentsquad.trust.identity.office import Office
+from agentsquad.trust.threats.contract import Shield
+
+if TYPE_CHECKING:
+    from agentsquad.surfaces.gateway.adapters.measures import ServerMeasures
+
+INTRODUCTION = "The first administrator's token, shown this once:"
+BOOTSTRAP_FILE = "bootstrap-token"
+TLS = "tls"  # folder of the installation's own authority
+OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+class Server:
+    """Serves an installation (`Serving`)."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._settings = settings
+        self._registry = registry
+
+    async def serve(self, options: UpInput) -> ServerEnded:
+        """Serve until told to end."""
+        squad = Squad(self._told(options), self._registry)
+        try:
+            host, port = address_of(options.listen)
+            tls, clock = _files(options), squad.world.clock
+            watching = measures(clock, options.log_format, squad.settings.environment.get(OTLP))
+            if options.tls_own:
+                folder = squad.settings.home / TLS
+                chain, key, root = own_certificate(folder, _names(host), clock.now_ms())
+                tls = (chain, key)
+                watching.line("authority", file=str(root), note="clients trust the server by it")
+            return await Running(squad, options, watching).until_told(web(host, port, tls))
+        finally:
+            await squad.close()
+
+    def _told(self, options: UpInput) -> Settings:
+        """Return the settings with what was said on the command line."""
+        changed: dict[str, Any] = {}
+        if options.store is not None:
+            changed["store"] = options.store
+        if options.engine is not None:
+            changed["engine"] = options.engine
+        return msgspec.structs.replace(self._settings, namespace=DEFAULT, **changed)
+
+
+class Running:
+    """One server from its start to its end."""
+
+    def __init__(self, squad: Squad, options: UpInput, watching: ServerMeasures) -> None:
+        self._squad = squad
+        self._options = options
+        self._watching = watching
+        self._clock: Clock = squad.world.clock
+        self._duties = Duties(squad.namespaces, self._clock, squad.actor)
+
+    async def until_told(self, listening: Any) -> ServerEnded:
+        """Serve until a signal comes, then let calls under way end."""
+        squad, options, watching = self._squad, self._options, self._watching
+        await squad.world.store.size()  # opened, or refused, before anybody is let in
+        system = await squad.namespaces.use(SYSTEM)
+        guards = self._guards(system)
+        gateway = ServingGateway(
+            squad.registry, squad.namespaces, guards, self._clock, watching, scratch
+        )
+        watching.watch("squad_calls_under_way", "Writing calls now.", lambda: gateway.under_way)
+        self._duties.heard = watching.line
+        routes = [*self._health(gateway, watching), *surfaces(gateway, squad, listening.url)]
+        app = Front(Starlette(routes=routes), watching, guards[0], self._clock, self._number)
+        told = asyncio.ensure_future(squad.ports.get(Stopping).told())
+        await self._introduce(system)
+        self._duties.begin()
+        watching.line("serving", url=listening.url)
+        left = 0
+
+        async def ended() -> None:
+            nonlocal left
+            await told
+            watching.line("ending", why=told.result(), under_way=gateway.under_way)
+            left = await gateway.leave(options.drain_ms)
+
+        try:
+            await listening.serve(app, ended, options.drain_ms)
+        finally:
+            told.cancel()
+            await self._duties.end()
+        why = told.result() if told.done() and not told.cancelled() else "closed"
+        return ServerEnded(why=why, address=listening.url, calls=watching.count, left=left)
+
+    def _number(self) -> str:
+        return new_id(self._clock, self._squad.world.entropy)
+
+    def _guards(self, system: Squad) -> tuple[Shield, Identity, Access]:
+        world = system.world
+        desk = world.ports.get(Office).at(world.store, world.clock, world.entropy)
+        return world.ports.get(Shield), desk.recognition, world.ports.get(Access)
+
+    def _health(self, gateway: ServingGateway, watching: ServerMeasures) -> list[BaseRoute]:
+        store = self._squad.world.store
+
+        async def readable() -> None:
+            await store.size()
+
+        async def driving() -> None:
+            self._duties.check(DEFAULT)
+
+        return health.routes(
+            {"store": readable, "engine": driving},
+            watching.exposition,
+            lambda request: enter(gateway, request, "rest"),
+        )
+
+    async def _introduce(self, system: Squad) -> None:
+        """Give the first administrator a token, once: in a file that only its
+        owner reads, or on the terminal of whoever started this."""
+        world, named = system.world, self._options.bootstrap_token_file
+        desk = world.ports.get(Office).at(world.store, world.clock, world.entropy)
+        file = None if named is None else Path(named)
+        if file is None and not sys.stderr.isatty():  # a log is no place for a secret
+            file = self._squad.settings.home / BOOTSTRAP_FILE
+        lost = file is not None and not file.exists()  # a crash came before it was written
+        token = await desk.administration.bootstrap(renew=lost)
+        if token is None:
+            return
+        if file is None:
+            sys.stderr.write(f"{INTRODUCTION}\n    {token}\n")
+            return
+        write_secret(file, token)
+        self._watching.line("bootstrap", file=str(file), note="the first administrator's token")
+
+
+def write_secret(file: Path, secret: str) -> None:
+    """Write a file whole or not at all, for its owner alone."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(file.name + ".new")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    temporary.write_text(secret + "\n")
+    temporary.replace(file)
+
+
+def surfaces(gateway: ServingGateway, squad: Squad, base: str) -> list[BaseRoute]:
+    """Return the routes of every surface; `base` is where they are reached."""
+    registry, world = squad.registry, squad.world
+    return [
+        *rest(gateway, registry, world.clock),
+        *graphql(gateway, registry),
+        *websocket(gateway, clock=world.clock),
+        *mcp(
+            gateway, registry, lambda: world.entropy.token(16).hex(), base=base, version=__version__
+        ),
+    ]
+
+
+def _files(options: UpInput) -> tuple[Path, Path] | None:
+    if options.tls_cert is None or options.tls_key is None:
+        return None
+    return Path(options.tls_cert), Path(options.tls_key)
+
+
+def _names(host: str) -> list[str]:
+    """Return the names that a certificate of ours is for."""
+    known = ["localhost", "127.0.0.1", "::1"]
+    return known if host in known else [host, *known]

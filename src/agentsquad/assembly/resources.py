@@ -9,6 +9,7 @@ from typing import Any
 
 from agentsquad.assembly.settings import Settings
 from agentsquad.integrations.connectors.ai.contract import Environment
+from agentsquad.integrations.proxy.contract import Forward
 from agentsquad.kernel.errors import MissingError
 from agentsquad.kernel.ports import Clock, Entropy, EventStore
 from agentsquad.kernel.registry import nearest
@@ -110,6 +111,8 @@ class ModelAppraiser:
 
     def appraise(self, action: str, value: Any) -> Quote | None:
         """Return a quote for a model call; anything else is free."""
+        if isinstance(value, Forward):  # its price was looked up when it was taken
+            return value.quote
         if not isinstance(value, ModelRequest):
             return None
         model: Any = self._models().model(value.model)

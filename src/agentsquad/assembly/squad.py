@@ -20,6 +20,7 @@ from agentsquad.assembly.catalogue import plugins, shipped_agents, shipped_rules
 from agentsquad.assembly.resources import ModelAppraiser, Providing, Shelf
 from agentsquad.assembly.settings import Settings
 from agentsquad.integrations.connectors.ai.contract import Models
+from agentsquad.integrations.proxy.contract import Endpoints
 from agentsquad.kernel.action import Action, Effect
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import MissingError, UnsupportedError
@@ -139,6 +140,7 @@ class Squad:
         ports.provide(AgentCatalogue, lambda: ports.get(Shelf))
         ports.provide(Models, self._models)
         ports.provide(ModelCatalogue, lambda: ports.get(Models))
+        ports.provide(Endpoints, lambda: ports.get(Models))
         if settings.store.startswith("sqlite:") and settings.engine == "embedded":
             ports.provide(Lease, lambda: engine.file_lease(settings.home / "engine.lock"))
         self._several = settings.store.startswith(SHARED) and settings.engine == "embedded"
@@ -311,7 +313,7 @@ class Squad:
         looks = found.spec.effect is Effect.READ and action not in METERED
         token = READING.set(looks or action in CHANGING)
         try:
-            if action.startswith("models."):
+            if action.startswith(("models.", "proxy.")):
                 await self.ports.get(Shelf).refresh()
             step = Step(found, value, actor=actor)
             step.facts = facts or {}

@@ -16,14 +16,14 @@ from agentsquad.surfaces.gateway.operation import Operation
 INTRODUCTION = "Agent Squad: work done by AI agents and people, on one verifiable log."
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Run": ("demo", "run", "resume", "worker", "schedule", "messages", "deploy", "deployments"),
+    "Run": ("demo", "up", "run", "resume", "worker", "schedule", "messages", "deploy", "deployments"),
     "People": ("inbox", "approve", "reject"),
     "Look": ("runs", "engine", "pools", "log", "cost", "why"),
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),
     "Try": ("check", "test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),
     "Files": ("edi", "import"),
     "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects", "transactions"),
-    "Models and agents": ("models", "apply", "get", "delete", "explain", "resources"),
+    "Models and agents": ("proxy", "models", "apply", "get", "delete", "explain", "resources"),
     "Who may what": ("namespaces", "grants"),
     "Who may sign in": ("users", "services", "keys", "sessions", "tokens", "factors", "clients"),
     "This program": ("doctor", "completion", "version"),

@@ -26,6 +26,7 @@ from agentsquad.surfaces.cli.command import (
 from agentsquad.surfaces.gateway.operation import Operation
 
 GROUPS = {
+    "access": "Check whether somebody may do something.",
     "breakers": "Show what is not called for now; open and close it by hand.",
     "budget": "Set and show budgets; release what a crash left reserved.",
     "consistency": "Judge recorded histories of a store.",
@@ -38,6 +39,8 @@ GROUPS = {
     "messages": "Say that something happened; list who listens.",
     "models": "List, test and ask models.",
     "namespaces": "List, create and delete namespaces.",
+    "proxy": "Record and replay any agent.",
+    "dead": "List requests that were given up; send them again.",
     "policy": "Check, test, show and ask policy.",
     "pools": "Show who waits for a place.",
     "receipt": "Check signed reports.",
@@ -93,7 +96,9 @@ class Tree(click.Group):
 
     def __init__(self, branch: Branch, carry: Carry, extra: Iterable[click.Command] = ()) -> None:
         operation = branch.operation
-        own = [parameter(field) for field in operation.fields] if operation else []
+        fields = operation.fields if operation else ()
+        self.rest = next((f.name for f in fields if f.positional and f.kind == "list"), None)
+        own = [parameter(field) for field in fields if field.name != self.rest]
         super().__init__(
             branch.words[-1] if branch.words else "squad",
             params=[*own, *everywhere.options()],
@@ -104,6 +109,21 @@ class Tree(click.Group):
         )
         self.branch = branch
         self.carry = carry
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Take what follows `--` as it is, where the operation takes any number
+        of words: before it, words lead further."""
+        if self.rest is not None and "--" in args:
+            place = args.index("--")
+            context.params[self.rest] = tuple(args[place + 1 :])
+            args = args[:place]
+        return super().parse_args(context, args)
+
+    def collect_usage_pieces(self, context: click.Context) -> list[str]:
+        """Return what the usage line says after the words."""
+        if self.rest is None:
+            return super().collect_usage_pieces(context)
+        return ["[OPTIONS]", f"[-- {self.rest.upper()}…]"]
 
     def carry_out(self, **given: Any) -> int:
         """Carry out the operation of these words, unless more words follow;

@@ -8,6 +8,7 @@ line in a list and not a failed start.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,12 @@ from agentsquad.integrations.connectors.ai.contract import (
     ModelEntry,
     ModelMissingError,
     ProviderSettings,
+    Transport,
+)
+from agentsquad.integrations.connectors.ai.endpoint import (
+    SPOKEN,
+    ProviderEndpoint,
+    from_environment,
 )
 from agentsquad.integrations.connectors.ai.guard import (
     RETRY,
@@ -53,6 +60,7 @@ class Builders(msgspec.Struct, frozen=True, kw_only=True):
     offered: Callable[[], tuple[str, ...]]
     embedders: Callable[[], tuple[str, ...]]
     lacking: Callable[[], str | None]
+    transport: Callable[[str], Transport]
 
 
 class ConfiguredModels:
@@ -66,6 +74,7 @@ class ConfiguredModels:
         self._models: dict[Provider, GuardedModel] = {}
         self._gates: dict[tuple[str, Limits], Gate] = {}
         self._read: dict[str, tuple[Mapping[str, Any], Provider]] = {}
+        self._endpoints: dict[Provider, ProviderEndpoint] = {}
 
     def model(self, name: str) -> Model:
         """Return a model; ModelMissingError names the nearest one."""
@@ -118,6 +127,24 @@ class ConfiguredModels:
                     )
                 )
         return found
+
+    def endpoints(self) -> list[ProviderEndpoint]:
+        """Return the providers whose bytes can be passed on, by name; those of
+        the environment where none is configured."""
+        configured = [one for one in self._providers().values() if one.protocol in SPOKEN]
+        environment = self._settings.environment
+        every = [*configured, *from_environment(environment, configured)]
+        for one in every:
+            if one not in self._endpoints:
+                self._endpoints[one] = ProviderEndpoint(
+                    one,
+                    partial(self._builders.transport, one.endpoint),
+                    partial(one.authentication.headers, environment),
+                    _prices(one),
+                    self._gate(one),
+                    self._settings.clock,
+                )
+        return [self._endpoints[one] for one in sorted(every, key=lambda one: one.name)]
 
     def _providers(self) -> dict[str, Provider]:
         found = {"rules": RULES, "local": LOCAL}

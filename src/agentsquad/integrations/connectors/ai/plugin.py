@@ -56,7 +56,7 @@ class _Workshop:
         from agentsquad.integrations.connectors.ai.openai import plugin as openai
 
         environment, clock = self._settings.environment, self._settings.clock
-        transport = self._transport(provider.endpoint)
+        transport = self.transport(provider.endpoint)
         headers = provider.authentication.headers(environment)
         if provider.protocol == "openai":
             return openai.build(provider.name, provider.endpoint, transport, clock, headers)
@@ -79,7 +79,8 @@ class _Workshop:
             self._embedder = local.build_embedder(self._settings.environment)
         return self._embedder
 
-    def _transport(self, endpoint: str) -> Transport:
+    def transport(self, endpoint: str) -> Transport:
+        """Return the connections that an endpoint is asked over."""
         from agentsquad.integrations.connectors.ai.adapters.http import HttpxTransport
 
         environment = self._settings.environment
@@ -118,6 +119,7 @@ def build_models(settings: ProviderSettings) -> ConfiguredModels:
         offered=lambda: local.offered(environment),
         embedders=local.embedders,
         lacking=cache(lambda: local.lacking(environment)),
+        transport=workshop.transport,
     )
     return ConfiguredModels(settings, builders)
 

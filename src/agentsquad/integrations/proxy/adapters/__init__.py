@@ -1,0 +1,1 @@
+"""The outside world of the proxy: its sockets and the agents it starts."""

@@ -44,7 +44,6 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.surfaces.gateway.plugin import plugin as gateway
     from agentsquad.surfaces.rest.plugin import plugin as rest
     from agentsquad.surfaces.mcp.plugin import plugin as mcp
-    from agentsquad.surfaces.gateway.plugin import plugin as gateway
     from agentsquad.trust.access.plugin import plugin as access
     from agentsquad.trust.attestation.plugin import plugin as attestation
     from agentsquad.trust.identity.plugin import plugin as identity
@@ -78,7 +77,6 @@ def plugins() -> tuple[Plugin, ...]:
         deployment,
         trials,
         purchase_to_pay,
-        gateway,
         gateway,
         rest,
         mcp,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentsquad.assembly.squad import Squad
     from agentsquad.kernel.registry import Registry
+    from agentsquad.surfaces.gateway.installation import Installation
     from agentsquad.surfaces.gateway.operation import Operation
 
 ONLY_THE_OWNER = 0o077
@@ -76,6 +77,17 @@ def spare_collector() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+def installation() -> Installation:
+    """Return what commands are for: this machine, or the server that
+    SQUAD_SERVER names."""
+    here = Distribution()
+    if not os.environ.get("SQUAD_SERVER"):
+        return here
+    from agentsquad.assembly.remote import RemoteInstallation
+
+    return RemoteInstallation(here)
+
+
 def main() -> None:
     """Run `squad` with the process's own arguments.
 
@@ -86,7 +98,7 @@ def main() -> None:
     from agentsquad.surfaces.cli.main import run_command_line
 
     try:
-        run_command_line(Distribution())
+        run_command_line(installation())
     except SystemExit as ended:
         _leave(ended.code if isinstance(ended.code, int) else 1)
 

@@ -61,6 +61,8 @@ def replied(asked: Asked, operation: Operation, answer: Answer) -> Reply:
     headers = {}
     if answer.replayed:
         headers["Idempotency-Replayed"] = "true"
+    if writes_files(operation):
+        headers["Squad-Files"] = "1"
     if asked.timeout_ms is not None:
         headers["Preference-Applied"] = f"wait={asked.timeout_ms // 1000}"
     secret = operation.realm == "system"

@@ -7,11 +7,15 @@ one table of errors.
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
 import msgspec
 
 from agentsquad.kernel.errors import InvalidError, MissingError, SquadError, surface_of
 from agentsquad.surfaces.gateway.contract import KeyReusedError
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 BODY_MAX = 8 * 1024 * 1024
 BLOB_MAX = 64 * 1024 * 1024
 DEPTH_MAX = 64
@@ -34,6 +38,85 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cache_entries: int = 2_000
     cors_origins: tuple[str, ...] = ()
     title: str = "Agent Squad"
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A server elsewhere: its address, a token, and the file of certificates it
+    is known by."""
+
+    url: str
+    token: str | None = None
+    ca: str | None = None
+
+
+class Servers(Protocol):
+    """Speaks to servers elsewhere."""
+
+    async def whoami(self, place: Place) -> Any:
+        """Return who one is there: `actor` and `roles`."""
+        ...
+
+
+class Logins(Protocol):
+    """Keeps tokens of servers on this machine."""
+
+    @property
+    def place(self) -> str:
+        """Where they are kept."""
+        ...
+
+    @property
+    def ca(self) -> str | None:
+        """The file of certificates that servers are known by, if one was
+        named."""
+        ...
+
+    def token(self, url: str) -> str | None:
+        """Return the token of a server."""
+        ...
+
+    def keep(self, url: str, token: str) -> None:
+        """Keep a token."""
+        ...
+
+    def forget(self, url: str) -> bool:
+        """Forget a token; return whether there was one."""
+        ...
+
+
+def checked_url(text: str) -> str:
+    """Return a server's address in its one spelling; ServerAddressError where
+    a token must not be sent."""
+    parts = urlsplit(text.strip())
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if parts.scheme not in ("http", "https") or not host or parts.path not in ("", "/"):
+        raise ServerAddressError(f"{text!r} is not the address of a server")
+    if parts.username or parts.query or parts.fragment:
+        raise ServerAddressError(f"{host}: an address is scheme, host and port, nothing else")
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise ServerAddressError(
+            f"{text}: a token is not sent over a network in clear", hint=f"https://{host}"
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
+
+
+class ServerAddressError(InvalidError):
+    """The address of a server is https://HOST:PORT; http on loopback only."""
+
+    code = "server.address"
+
+    def __init__(self, message: str | None = None, **more: Any) -> None:
+        super().__init__(message, **{"hint": "e.g. https://squad.example:8420", **more})
+
+
+class ServerUnknownError(InvalidError):
+    """What answers there is not a squad server."""
+
+    code = "server.unknown"
 
 
 class HttpError(InvalidError):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from agentsquad.kernel.errors import BugError, SquadError
+from agentsquad.kernel.errors import BugError, SquadError, record
 from agentsquad.surfaces.gateway import http
 from agentsquad.surfaces.gateway.contract import Gateway
 from agentsquad.surfaces.rest.asked import Asked
@@ -118,12 +119,11 @@ def failed(error: BaseException) -> Response:
     """Return an error as a problem (RFC 9457)."""
     response = http.problem(error)
     if isinstance(error, SquadError):
-        status = status_of(error)
-        if status != response.status_code:
-            body = bytes(response.body).replace(
-                b'"status":%d' % response.status_code, b'"status":%d' % status, 1
-            )
-            response = Response(body, status, dict(response.headers))
+        status, body = status_of(error), http.problem_of(error)[1]
+        body = {**body, "status": status, "class": record(error)["class"]}
+        headers = dict(response.headers)
+        del headers["content-length"]
+        response = Response(msgspec.json.encode(body), status, headers)
     if isinstance(error, MethodError):
         response.headers["Allow"] = ", ".join(error.allowed)
     return response

@@ -12,25 +12,24 @@ from typing import Any
 
 from starlette.responses import Response
 
-from agentsquad.kernel import canonical
 from agentsquad.kernel.errors import ConflictError, MissingError
 from agentsquad.kernel.hashing import digest
-from agentsquad.kernel.resource import API_VERSION
-from agentsquad.runtime.control.resource import kind_named
+from agentsquad.runtime.control.resource import SHIPPED, kind_named
+from agentsquad.surfaces.gateway.contract import Answer
 from agentsquad.surfaces.rest.asked import Asked
 from agentsquad.surfaces.rest.cache import Cache
 from agentsquad.surfaces.rest.calls import carried, looked_up
-from agentsquad.surfaces.rest.contract import BodyError, PreconditionError
+from agentsquad.surfaces.rest.contract import PreconditionError
 from agentsquad.surfaces.rest.events import watched
-from agentsquad.surfaces.rest.reply import TAG_LENGTH, Reply, revision_in, tags_in
+from agentsquad.surfaces.rest.reply import TAG_LENGTH, Reply, revision_in, tag_of, tags_in
 
 LIST, GET, PUT, DELETE = "resources.list", "resources.get", "resources.put", "resources.delete"
-NAMED = ("kind", "name")
+LOST = ("ledger.expect", "resource.changed", "resource.exists")
 
 
 def revision_of(resource: Any) -> str:
     """Return what names the state of a resource."""
-    return digest(resource).removeprefix("sha256:")[:TAG_LENGTH]
+    return _cut(digest(resource))
 
 
 def merged(target: Any, patch: Any) -> Any:
@@ -77,7 +76,10 @@ class Resources:
 
     async def put(self, asked: Asked) -> Reply:
         """Make a resource what the body says."""
-        return await self._written(asked, asked.value())
+        held = await self._held(asked) if _conditional(asked) else None
+        if _conditional(asked):
+            self._hold(asked, held)
+        return await self._written(asked, asked.value(), held)
 
     async def patched(self, asked: Asked) -> Reply:
         """Change parts of a resource, by a merge patch."""
@@ -91,30 +93,28 @@ class Resources:
         self._hold(asked, held)
         return await self._written(asked, merged(_own(held), asked.value()), held)
 
-    async def _written(
-        self, asked: Asked, body: Mapping[str, Any], held: Any | None = None
-    ) -> Reply:
+    async def _written(self, asked: Asked, body: Mapping[str, Any], held: Any | None) -> Reply:
+        """Write what was decided upon; refused where what it was decided upon
+        is there no more."""
         kind, name = self._kind(asked), asked.path["name"]
-        resource = _complete(body, kind, name)
-        if held is None:
-            held = await self._held(asked)
-            self._hold(asked, held)
-        operation = asked.gateway.operation("resources.apply")
-        text = canonical.dumps(resource).decode()
-        value = {"file": [{"name": f"{name}.json", "text": text}]}
+        value: dict[str, Any] = {"kind": kind, "name": name, "resource": dict(body)}
+        value |= _bound(held, asked)
         try:
-            answer = await carried(asked, operation, value, key=asked.key)
+            answer = await carried(asked, asked.gateway.operation(PUT), value, key=asked.key)
         except ConflictError as error:
-            if _conditional(asked) and error.code == "ledger.expect":
-                raise PreconditionError() from None
+            if _conditional(asked) and error.code in LOST:
+                raise PreconditionError(details=error.details) from None
             raise
         finally:
             self._cache.changed((await asked.caller()).namespace)
-        headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
-        headers["ETag"] = f'"{revision_of(resource)}.json"'
-        if held is None:
+        made = answer.value
+        headers = _replayed(answer)
+        headers["ETag"] = tag_of(_cut(made["revision"]), "json")
+        if made["created"]:
             headers["Location"] = asked.request.url.path
-        return Reply(value=resource, status=201 if held is None else 200, headers=headers)
+        return Reply(
+            value=made["resource"], status=201 if made["created"] else 200, headers=headers
+        )
 
     async def deleted(self, asked: Asked) -> Reply:
         """Take a resource away."""
@@ -122,13 +122,14 @@ class Resources:
         operation = asked.gateway.operation(DELETE)
         value = asked.parameters(operation, {"kind": kind, "name": name})
         if _conditional(asked):
-            self._hold(asked, await self._held(asked))
+            held = await self._held(asked)
+            self._hold(asked, held)
+            value |= {k: v for k, v in _bound(held, asked).items() if k == "expect"}
         try:
             answer = await carried(asked, operation, value, key=asked.key)
         finally:
             self._cache.changed((await asked.caller()).namespace)
-        headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
-        return Reply(value=answer.value, headers=headers)
+        return Reply(value=answer.value, headers=_replayed(answer))
 
     async def _held(self, asked: Asked) -> Any | None:
         """Return what there is now; None if nothing."""
@@ -169,24 +170,17 @@ def _own(resource: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name != "status"}
 
 
-def _complete(body: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
-    """Return a resource with what its address says; refused where they
-    differ."""
-    metadata = body.get("metadata", {})
-    if not isinstance(metadata, dict):
-        raise BodyError("metadata is an object", hint='e.g. "metadata": {"labels": {}}')
-    for what, said, address in (
-        ("kind", body.get("kind", kind), kind),
-        ("metadata.name", metadata.get("name", name), name),
-    ):
-        if said != address:
-            raise BodyError(
-                f"{what} is {str(said)[:60]!r} in the body and {address!r} in the address",
-                hint="leave it out of the body, or make them one",
-            )
-    return {
-        **_own(body),
-        "apiVersion": body.get("apiVersion", API_VERSION),
-        "kind": kind,
-        "metadata": {**metadata, "name": name},
-    }
+def _bound(held: Mapping[str, Any] | None, asked: Asked) -> dict[str, Any]:
+    """Return what binds a write to what was read: to its revision, or to
+    nobody having put one in the place of what ships."""
+    if "if-none-match" in asked.request.headers or (held and held.get("status") == SHIPPED):
+        return {"create": True}
+    return {} if held is None else {"expect": digest(_own(held))}
+
+
+def _cut(revision: str) -> str:
+    return revision.removeprefix("sha256:")[:TAG_LENGTH]
+
+
+def _replayed(answer: Answer) -> dict[str, str]:
+    return {"Idempotency-Replayed": "true"} if answer.replayed else {}

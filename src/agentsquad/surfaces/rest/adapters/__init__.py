@@ -1,0 +1,1 @@
+"""What REST reaches outside: a server elsewhere, and the file of logins."""

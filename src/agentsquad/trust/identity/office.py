@@ -73,7 +73,7 @@ class Desk:
     @cached_property
     def recognition(self) -> Recognition:
         """The port `Identity`."""
-        return Recognition(self.directory, self.tokens.principal)
+        return Recognition(self.directory, self.tokens)
 
     @cached_property
     def tokens(self) -> Tokens:

@@ -8,13 +8,14 @@ its credential ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.event import NewEvent
-from agentsquad.trust.identity.account import ADMINISTRATOR, Account
+from agentsquad.trust.identity.account import ADMINISTRATOR
 from agentsquad.trust.identity.contract import (
     EVERY_NAMESPACE,
     CredentialError,
@@ -38,7 +39,18 @@ KNOWN_MAX = 20_000
 REFUSAL_MS = 60_000  # of one address refusals are written down this often at most
 REFUSERS_MAX = 10_000
 BEARER_MAX = 8_192
-TokenReader = Callable[[State, str, int], Principal | None]
+
+
+class TokenReader(Protocol):
+    """Reads access tokens; None where one does not count."""
+
+    def principal(self, state: State, token: str, now_ms: int) -> Principal | None:
+        """Return who a token stands for."""
+        ...
+
+    def confirmed(self, state: State, principal: Principal) -> Principal | None:
+        """Return who a token stood for, as they are now."""
+        ...
 
 
 class Recognition:
@@ -71,12 +83,15 @@ class Recognition:
         return found
 
     async def confirm(self, principal: Principal) -> Principal:
-        """Return somebody recognised before as they are now."""
+        """Return somebody recognised before as they are now; that is no sign of
+        life of a session."""
         state = await self._directory.follow()
         now_ms = self._directory.now_ms()
         kept = self._confirmed.get(principal.credential)
-        if kept is not None and kept[0] == state.changes and kept[1] == principal:
-            found: Principal | None = kept[1]
+        moves = principal.credential.startswith("session:")  # its end does
+        same = kept is not None and kept[0] == state.changes and kept[1] == principal
+        if same and not moves:
+            found: Principal | None = principal
         else:
             found = self._standing(state, principal, now_ms)
             if len(self._confirmed) >= KNOWN_MAX:
@@ -94,12 +109,10 @@ class Recognition:
             return key_principal(state, state.keys[name].digest, now_ms)
         if kind == "bootstrap" and state.bootstrap is not None:
             return bootstrap_principal(state, state.bootstrap)
-        if kind == "session":
-            session = state.sessions.get(name)
-            account = None if session is None else state.account(session.owner)
-            if session is None or account is None or account.disabled:
-                return None
-            return session_principal(account, session) if now_ms < session_until(session) else None
+        if kind == "session" and name in state.sessions:
+            return session_now(state, state.sessions[name], now_ms)
+        if kind == "token" and self._token is not None:
+            return self._token.confirmed(state, principal)
         return None
 
     def _bearer(self, state: State, bearer: str, now_ms: int) -> Principal | None:
@@ -121,22 +134,20 @@ class Recognition:
             return key_principal(state, mark, now_ms)
         if well_formed(bearer, BOOTSTRAP):
             return bootstrap_principal(state, mark)
-        return None if self._token is None else self._token(state, bearer, now_ms)
+        return None if self._token is None else self._token.principal(state, bearer, now_ms)
 
     async def _session(self, state: State, shown: Shown, now_ms: int) -> Principal | None:
         value = shown.session or ""
         session = state.sessions_by_digest.get(digest(value))
-        if session is None or now_ms >= session_until(session):
-            return None
-        account = state.account(session.owner)
-        if account is None or account.disabled:
+        found = None if session is None else session_now(state, session, now_ms)
+        if session is None or found is None:
             return None
         if shown.changes and not csrf_fits(value, shown.csrf):
             return None
         if now_ms - session.seen_ms >= session.idle_ms // 10:
             session.seen_ms = now_ms
             await self._directory.store.append([seen(session, now_ms)])
-        return session_principal(account, session)
+        return found
 
     async def _refuse(self, shown: Shown, now_ms: int) -> None:
         """Write a refusal down, of each address once a minute at most."""
@@ -193,8 +204,11 @@ def bootstrap_principal(state: State, mark: str) -> Principal | None:
     )
 
 
-def session_principal(account: Account, session: Session) -> Principal:
-    """Return who a session belongs to."""
+def session_now(state: State, session: Session, now_ms: int) -> Principal | None:
+    """Return who a session belongs to; None where it counts no more."""
+    account = state.account(session.owner)
+    if account is None or account.disabled or now_ms >= session_until(session):
+        return None
     return Principal(
         actor=Actor.parse(account.actor),
         grants=joined(account.grants, session.grants),

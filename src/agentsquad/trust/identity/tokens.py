@@ -184,16 +184,28 @@ class Tokens:
         claims = self._claims(state, token, now_ms)
         if claims is None:
             return None
-        family = state.families[claims["sid"]]
-        account = state.accounts[family.owner]
         return Principal(
-            actor=Actor.parse(account.actor),
-            grants=within(joined(account.grants, family.grants), family.within),
+            actor=Actor.parse(claims["sub"]),
+            grants=self._grants(state, claims["sid"]),
             scopes=tuple(claims["scope"].split()),
-            credential=f"token:{claims['jti']}",
-            method=family.method or "token",
+            credential=f"token:{claims['sid']}.{claims['jti']}",
+            method=state.families[claims["sid"]].method or "token",
             expires_ms=claims["exp"] * 1000,
         )
+
+    def confirmed(self, state: State, principal: Principal) -> Principal | None:
+        """Return who a token stood for, with the grants they hold now; None
+        where it was revoked since."""
+        name, _, token = principal.credential.removeprefix("token:").partition(".")
+        family = state.families.get(name)
+        account = None if family is None or family.ended else state.account(family.owner)
+        if account is None or account.disabled or token in state.revoked:
+            return None
+        return msgspec.structs.replace(principal, grants=self._grants(state, name))
+
+    def _grants(self, state: State, name: str) -> Mapping[str, tuple[str, ...]]:
+        family = state.families[name]
+        return within(joined(state.accounts[family.owner].grants, family.grants), family.within)
 
     def _claims(self, state: State, token: str, now_ms: int) -> Mapping[str, Any] | None:
         """Return what an access token says if all of it counts now."""

@@ -47,7 +47,9 @@ async def test_what_another_process_takes_away_counts_on_the_next_request(bench,
     made = await key(bench, owner="ada", days=1)
     here = bench.desk.recognition
     elsewhere = bench.other().administration
-    assert (await here.recognise(Shown(bearer=made.secret))).roles("acme") == ("operator",)
+    before = await here.recognise(Shown(bearer=made.secret))
+    assert before.roles("acme") == ("operator",)
+    assert await here.confirm(before) == before
 
     if change == "revoke":
         await elsewhere.revoke_key(made.key.id, "person:root")
@@ -62,8 +64,11 @@ async def test_what_another_process_takes_away_counts_on_the_next_request(bench,
 
     if change == "ungrant":
         assert (await here.recognise(Shown(bearer=made.secret))).roles("acme") == ()
+        assert (await here.confirm(before)).roles("acme") == ()
     else:
         await refused(bench.desk, bearer=made.secret)
+        with pytest.raises(CredentialError):
+            await here.confirm(before)
 
 
 async def test_a_key_counts_again_when_its_owner_is_enabled_again(bench):
@@ -156,3 +161,21 @@ def test_a_secret_with_one_wrong_letter_is_not_well_formed():
     assert well_formed(secret, "sqk_") and not well_formed(secret, "sqb_")
     wrong = "".join(secret[:i] + ("a" if secret[i] != "a" else "b") + secret[i + 1 :] for i in [20])
     assert not well_formed(wrong, "sqk_")
+
+
+async def test_a_connection_by_the_bootstrap_token_ends_with_it(bench):
+    token = await bench.desk.administration.bootstrap()
+    who = await bench.desk.recognition.recognise(Shown(bearer=token))
+    assert await bench.desk.recognition.confirm(who) == who
+    await bench.other().administration.end_bootstrap("person:root")
+    with pytest.raises(CredentialError):
+        await bench.desk.recognition.confirm(who)
+
+
+async def test_somebody_who_was_never_recognised_is_not_confirmed(bench):
+    made_up = Principal(actor=Actor("person", "ada"), grants={"*": ("admin",)})
+    for credential in ("", "key:x", "session:x", "token:x.y", "local"):
+        with pytest.raises(CredentialError):
+            await bench.desk.recognition.confirm(
+                Principal(actor=made_up.actor, grants=made_up.grants, credential=credential)
+            )

@@ -84,7 +84,8 @@ async def test_signing_in_again_gives_another_session_and_ends_the_old_one(bench
 async def test_a_session_ended_elsewhere_is_refused_on_the_next_request(bench, by):
     await bench.ada()
     session, elsewhere = await bench.session(), bench.other()
-    await known(bench.desk, session)
+    who = await known(bench.desk, session)
+    assert await bench.desk.recognition.confirm(who) == who
 
     if by == "end":
         assert await elsewhere.sign_in.end(session.value)
@@ -100,6 +101,8 @@ async def test_a_session_ended_elsewhere_is_refused_on_the_next_request(bench, b
         assert await elsewhere.sessions.revoke_all("ada", "person:root") == 1
 
     await refused(bench.desk, session)
+    with pytest.raises(CredentialError):
+        await bench.desk.recognition.confirm(who)
 
 
 async def test_sessions_are_listed_without_what_opens_them(bench):

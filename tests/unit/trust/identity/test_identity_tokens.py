@@ -90,8 +90,11 @@ async def test_what_is_revoked_elsewhere_is_refused_on_the_next_request(bench, b
 
     if by == "grant":
         assert before.roles("acme") == ("operator",)
+        assert (await bench.desk.recognition.confirm(before)).roles("acme") == ()
         assert (await known(bench.desk, made.access_token)).roles("acme") == ()
     else:
+        with pytest.raises(CredentialError):
+            await bench.desk.recognition.confirm(before)
         await refused(bench.desk, made.access_token)
     if by == "token":  # what it came from goes on
         assert await bench.desk.tokens.refresh(made.refresh_token, "squad-cli")

@@ -380,7 +380,11 @@ async def reject(ctx: Context, value: AnswerInput) -> Answered:
 
 async def _answer(ctx: Context, value: AnswerInput, *, approve: bool) -> Answered:
     await ctx.port(Engine).answer(  # type: ignore[type-abstract]
-        value.item, approve=approve, approver=str(ctx.actor), reason=value.reason
+        value.item,
+        approve=approve,
+        approver=str(ctx.actor),
+        reason=value.reason,
+        roles=ctx.actor.roles,
     )
     return Answered(item=value.item, approved=approve, approver=str(ctx.actor))
 

@@ -44,12 +44,20 @@ class Answers:
             return found
         return [one for one in found if f"{one.run}/".startswith(f"{run_id}/")]
 
-    async def answer(self, item: str, *, approve: bool, approver: str, reason: str) -> None:
-        """Answer a question as a person; policy and segregation of duties are
-        checked."""
+    async def answer(
+        self,
+        item: str,
+        *,
+        approve: bool,
+        approver: str,
+        reason: str,
+        roles: tuple[str, ...] = (),
+    ) -> None:
+        """Answer a question as a person, with the roles they were granted here;
+        policy and segregation of duties are checked."""
         found = await self._question(item)
         _answerable(found)
-        who = Actor.parse(approver)
+        who = Actor.parse(approver, roles)
         if who.kind != "person":
             raise DeniedError("only a person can answer", code="approval.person")
         if approver == found.requester:

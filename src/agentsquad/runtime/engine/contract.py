@@ -452,9 +452,17 @@ class Engine(Protocol):
         """Return the questions that wait, oldest first."""
         ...
 
-    async def answer(self, item: str, *, approve: bool, approver: str, reason: str) -> None:
-        """Answer a question as a person; policy and segregation of duties are
-        checked."""
+    async def answer(
+        self,
+        item: str,
+        *,
+        approve: bool,
+        approver: str,
+        reason: str,
+        roles: tuple[str, ...] = (),
+    ) -> None:
+        """Answer a question as a person, with the roles they were granted here;
+        policy and segregation of duties are checked."""
         ...
 
     async def cancel(self, run_id: str, *, actor: str, reason: str) -> None:

@@ -350,10 +350,20 @@ class SharedEngine:
         """Return the questions that wait, oldest first."""
         return await self._inner.inbox(run_id)
 
-    async def answer(self, item: str, *, approve: bool, approver: str, reason: str) -> None:
-        """Answer a question as a person."""
+    async def answer(
+        self,
+        item: str,
+        *,
+        approve: bool,
+        approver: str,
+        reason: str,
+        roles: tuple[str, ...] = (),
+    ) -> None:
+        """Answer a question as a person, with the roles they were granted."""
         await self._either(
-            lambda inner: inner.answer(item, approve=approve, approver=approver, reason=reason)
+            lambda inner: inner.answer(
+                item, approve=approve, approver=approver, reason=reason, roles=roles
+            )
         )
 
     async def intervene(self, wish: Any, *, actor: str) -> InboxItem:

@@ -36,7 +36,12 @@ class Access(Protocol):
     """Decides; default deny, and what cannot be decided is denied."""
 
     def decide(self, principal: Principal, ask: Ask) -> Decision:
-        """Answer one question, without effects and without waiting."""
+        """Answer one question, without effects and without waiting, from what
+        was followed last."""
+        ...
+
+    async def follow(self) -> None:
+        """Take in roles that were applied or deleted since."""
         ...
 
     async def require(self, principal: Principal, ask: Ask) -> Decision:

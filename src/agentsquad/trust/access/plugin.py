@@ -14,6 +14,7 @@ from agentsquad.trust.access.actions import (
     delete_namespace,
     list_namespaces,
 )
+from agentsquad.trust.access.asking import check_access, who_can
 from agentsquad.trust.access.contract import Access
 from agentsquad.trust.access.role import ROLE
 
@@ -41,7 +42,7 @@ def open_access(
 
 plugin = Plugin(
     name="access",
-    actions=(list_namespaces, create_namespace, delete_namespace),
+    actions=(list_namespaces, create_namespace, delete_namespace, who_can, check_access),
     kinds=(ROLE,),
     policies=policies(),
 )

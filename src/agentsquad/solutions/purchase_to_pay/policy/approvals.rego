@@ -1,5 +1,5 @@
-# Who may answer a question of this process: somebody on the list of people who holds one of the roles
-# asked for, and never the person whose name is on the order. Asking oneself is refused by the engine.
+# Who may answer a question of this process: somebody who holds one of the roles asked for, by the list
+# of people or by a grant, and never the person whose name is on the order. Asking oneself is refused by the engine.
 package p2p.approvals
 
 import data.p2p.people
@@ -12,6 +12,12 @@ name := trim_prefix(input.actor, "person:")
 
 holds contains role if {
 	some role in people[name].roles
+	role in input.facts.roles
+}
+
+# From afar: a role that was granted to them in this namespace.
+holds contains role if {
+	some role in input.roles
 	role in input.facts.roles
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from agentsquad.surfaces.cli.layout import Page
 from agentsquad.surfaces.cli.views import (
+    access,
     chaos,
     consistency,
     deployments,
@@ -33,6 +34,7 @@ from agentsquad.surfaces.cli.views import (
 )
 
 VIEWS = {
+    **access.VIEWS,
     **runs.VIEWS,
     **messages.VIEWS,
     **purchase.VIEWS,

@@ -110,7 +110,7 @@ async def serve(options: argparse.Namespace) -> None:
     config.bind = [f"fd://{listener.fileno()}"]
     config.backlog = 4096
     ending = asyncio.Event()
-    _serving = asyncio.ensure_future(listen(app, config, shutdown_trigger=ending.wait))
+    serving = asyncio.ensure_future(listen(app, config, shutdown_trigger=ending.wait))
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
@@ -147,6 +147,7 @@ async def serve(options: argparse.Namespace) -> None:
     )
     await reader.readline()
     ledger.close()
+    assert not serving.done()
     os._exit(0)  # five thousand goodbyes are not what is measured
 
 
@@ -195,16 +196,18 @@ class Subscriber(asyncio.Protocol):
             self._open, self._buffer = True, rest
             streams = [] if self.wide else [f"topic/{self.number}/"]
             self._say({"type": "subscribe", "id": "a", "after": 0, "streams": streams})
-        while len(self._buffer) >= 2:
-            size, at = self._buffer[1] & 127, 2
+        buffer, begun = self._buffer, 0
+        while len(buffer) - begun >= 2:
+            size, at = buffer[begun + 1] & 127, begun + 2
             if size == 126:
-                size, at = int.from_bytes(self._buffer[2:4]), 4
+                size, at = int.from_bytes(buffer[at : at + 2]), at + 2
             elif size == 127:
-                size, at = int.from_bytes(self._buffer[2:10]), 10
-            if len(self._buffer) < at + size:
-                return
-            frame, self._buffer = self._buffer[at : at + size], self._buffer[at + size :]
-            self._hear(frame, now)
+                size, at = int.from_bytes(buffer[at : at + 8]), at + 8
+            if len(buffer) < at + size:
+                break
+            self._hear(buffer[at : at + size], now)
+            begun = at + size
+        self._buffer = buffer[begun:]
 
     def _hear(self, frame: bytes, now: int) -> None:
         if frame.startswith(b'{"type":"event"'):
@@ -252,7 +255,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         everyone = await subscribe(options, port)
         connecting = time.monotonic() - began
         server.stdin.write(b"go\n")
+        cpu = time.process_time()
         told = json.loads(await server.stdout.readline())
+        told["client_cpu_s"] = time.process_time() - cpu
         await asyncio.sleep(SETTLE_S)
         server.stdin.write(b"end\n")
         await server.stdin.drain()
@@ -293,6 +298,7 @@ def figures(
         "p99_ms": at(0.99),
         "most_ms": at(1),
         "server_cpu_share": round(told["cpu_s"] / told["seconds"], 2),
+        "client_cpu_share": round(told["client_cpu_s"] / told["seconds"], 2),
         "server_rss_mb": round(told["rss_mb"]),
         "connecting_s": round(connecting, 1),
     }

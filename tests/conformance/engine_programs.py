@@ -10,7 +10,7 @@ import msgspec
 from agentsquad.kernel.action import Effect, RetryPolicy, action
 from agentsquad.kernel.errors import InvalidError, SquadError, UnavailableError
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.engine.contract import workflow
+from agentsquad.runtime.engine.contract import ScopeDeadlineError, workflow
 from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
 from agentsquad.runtime.resilience.contract import Quote
 
@@ -253,6 +253,41 @@ async def stopped(ctx, value: N) -> int:
     return 0
 
 
+@workflow("unanswered")
+async def unanswered(ctx, value: N) -> str:
+    """Ask somebody, for a while; then go on without."""
+    try:
+        async with ctx.scope(timeout_ms=value.n):
+            await ctx.approve("mail.send", value, roles=["boss"], because="large")
+    except ScopeDeadlineError as error:
+        await ctx.signal("go")
+        return error.code
+    return "answered"
+
+
+@workflow("scoped")
+async def scoped(ctx, value: N) -> list:
+    """Stare, and wait, for a while; then pay."""
+    found = []
+    try:
+        async with ctx.scope(timeout_ms=value.n):
+            await ctx.parallel(ctx.call("net.stare", N(60_000)), ctx.signal("never"))
+    except ScopeDeadlineError as error:
+        found.append(error.code)
+    return [*found, (await ctx.call("world.do", N(1))).n]
+
+
+@workflow("raced")
+async def raced(ctx, value: N) -> list:
+    """Take the first of two looks, one of which takes for ever, or of a look
+    and somebody's answer."""
+    first = await ctx.race(ctx.call("net.stare", N(60_000)), ctx.call("net.look", value))
+    asked = ctx.approve("mail.send", value, roles=["boss"], because="large")
+    second = await ctx.race(asked, ctx.call("net.look", N(value.n + 1)))
+    await ctx.signal("go")
+    return [first.n, second.n]
+
+
 @workflow("limited", timeout_ms=150)
 async def limited(ctx, value: N) -> int:
     """Takes longer than it may."""
@@ -338,5 +373,6 @@ PLUGIN = Plugin(
     workflows=(
         steps, failing, retried, sleeper, listener, approved, expiring, child, parent, wide,
         saga, stopped, limited, slow_step, spender, asked, crowd, decided, endless,
+        unanswered, scoped, raced,
     ),
 )  # fmt: skip

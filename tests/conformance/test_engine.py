@@ -60,6 +60,7 @@ PROGRAMS = [
     ("decided", 1, True),
     ("crowd", 5, True),
     ("endless", 25, True),
+    ("scoped", 60, True),
 ]
 
 
@@ -226,6 +227,50 @@ async def test_a_run_answers_queries_and_takes_updates(room):
     assert await room.engine.query(run, "total") == 5
     await room.engine.signal(run, "go", None, actor="person:ada")
     assert (await room.engine.wait(run, timeout_ms=kit.LONG_MS)).output == 5
+    assert await kit.verdicts(room, run) == {"identical"}
+
+
+async def test_a_question_of_a_scope_that_was_left_is_withdrawn(room):
+    run = await room.engine.start("unanswered", N(400))
+    await room.until(run, "approval.requested")
+    (item,) = await room.engine.inbox(run)
+    await room.until(run, "question.withdrawn", "signal.waiting")
+    assert await room.engine.inbox(run) == []
+    for text in (item.id, item.id[:6]):
+        with pytest.raises(ConflictError, match="goes on without it"):
+            await room.engine.answer(text, approve=True, approver="person:ada", reason="late")
+    await room.engine.signal(run, "go", None, actor="person:ada")
+    outcome = await room.engine.wait(run, timeout_ms=kit.LONG_MS)
+    assert (outcome.status, outcome.output) == ("completed", "scope.deadline")
+    assert (await room.types(run)).count("question.withdrawn") == 1
+    assert await kit.verdicts(room, run) == {"identical"}
+
+
+async def test_what_loses_a_race_is_stopped_and_asks_nobody_any_more(room):
+    run = await room.engine.start("raced", N(1))
+    await room.until(run, "question.withdrawn", "signal.waiting")
+    assert await room.engine.inbox(run) == []
+    for _ in range(500):  # a worker hears of it with its next sign of life
+        if not world.SIDE.now:
+            break
+        await asyncio.sleep(0.01)
+    assert (world.SIDE.most, world.SIDE.now) == (1, 0)
+    await room.engine.signal(run, "go", None, actor="person:ada")
+    outcome = await room.engine.wait(run, timeout_ms=kit.LONG_MS)
+    assert outcome.output == [101, 102]
+    assert await kit.verdicts(room, run) == {"identical"}
+
+
+async def test_a_read_in_a_scope_that_was_left_is_stopped(room):
+    run = await room.engine.start("scoped", N(300))
+    await asyncio.wait_for(world.SIDE.staring.wait(), 20)
+    outcome = await room.engine.wait(run, timeout_ms=kit.LONG_MS)
+    assert outcome.output == ["scope.deadline", 1]
+    for _ in range(500):
+        if not world.SIDE.now:
+            break
+        await asyncio.sleep(0.01)
+    assert world.SIDE.now == 0
     assert await kit.verdicts(room, run) == {"identical"}
 
 

@@ -20,7 +20,11 @@ from agentsquad.runtime.engine.intervening import Wish, allowed, asked
 from agentsquad.runtime.engine.outside import Outside, refuse_ended
 from agentsquad.runtime.engine.questions import Open, Questions, inbox_item
 from agentsquad.runtime.engine.resolving import Told
+from agentsquad.runtime.engine.state import WITHDRAWN
 from agentsquad.runtime.engine.telling import Telling
+
+ASKED = ("approval.requested",)
+PAGE = 5_000
 
 
 class Answers:
@@ -82,7 +86,13 @@ class Answers:
             await self._allow(found, body)
             return
         kind = "approval.given" if approve else "approval.refused"
-        await self.tell(found.run, kind, body, approver)
+
+        async def say(journal: Sequence[Event]) -> list[Told]:
+            refuse_ended(found.run, journal)
+            _refuse_closed(found, journal)
+            return [(kind, body)]
+
+        await self.outside.transact(found.run, say, approver)
 
     async def _question(self, text: str) -> InboxItem:
         """Return the open question that `text` names or begins."""
@@ -96,18 +106,21 @@ class Answers:
                 code="approval.ambiguous",
                 hint=f"one of: {', '.join(one.id for one in found[:5])}",
             )
-        for kind in ("approval.given", "approval.refused"):
-            for event in await self.world.store.read(types=[kind], limit=100_000):
-                body = event.payload or {}
-                if text and str(body.get("binding")).startswith(f"sha256:{text}"):
-                    said = "approved" if kind == "approval.given" else "refused"
-                    raise ConflictError(
-                        f"{text} was {said} by {body['approver']} at {event.time}",
-                        code="approval.answered",
-                    )
+        if text:
+            await self._refuse_closed(text)
         raise MissingError(
             f"no open question {text!r}", code="approval.missing", hint="squad inbox lists them"
         )
+
+    async def _refuse_closed(self, text: str) -> None:
+        """Say what became of a question that is not open any more."""
+        after = 0
+        while page := await self.world.store.read(after=after, limit=PAGE, types=ASKED):
+            after = page[-1].seq
+            for event in page:
+                if str((event.payload or {}).get("binding")).startswith(f"sha256:{text}"):
+                    asked = inbox_item(Open(asked=event))
+                    _refuse_closed(asked, await self.outside.journal(asked.run))
 
     async def own(self) -> None:
         """Drive the runs from here, where that takes anything."""
@@ -201,6 +214,27 @@ def _may_answer(policy: PolicyEngine, item: InboxItem, who: Actor) -> None:
             else None,
             details={"clauses": list(decision.clauses)},
         )
+
+
+def _refuse_closed(item: InboxItem, journal: Sequence[Event]) -> None:
+    """Raise ConflictError for a question that was answered or withdrawn."""
+    asked = False
+    for event in journal:
+        body = event.payload or {}
+        if body.get("position") != item.position:
+            continue
+        asked |= event.type == "approval.requested" and body["binding"] == item.binding
+        if asked and event.type in ("approval.given", "approval.refused"):
+            said = "approved" if event.type == "approval.given" else "refused"
+            raise ConflictError(
+                f"{item.id} was {said} by {body['approver']} at {event.time}",
+                code="approval.answered",
+            )
+        if asked and event.type == WITHDRAWN:
+            raise ConflictError(
+                f"{item.id} was withdrawn at {event.time}: run {item.run} goes on without it",
+                code="approval.withdrawn",
+            )
 
 
 def _answerable(item: InboxItem) -> None:

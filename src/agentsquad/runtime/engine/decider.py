@@ -47,7 +47,15 @@ from agentsquad.runtime.engine.hands import HAND, Hands
 from agentsquad.runtime.engine.inbound.contract import ChangeRetiredError
 from agentsquad.runtime.engine.links import CONTINUED, successor
 from agentsquad.runtime.engine.scheduler import Scheduler
-from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, TOLD, evolve, pass_by
+from agentsquad.runtime.engine.state import (
+    END_EVENTS,
+    ENDED,
+    RESOLVING,
+    TOLD,
+    WITHDRAWN,
+    evolve,
+    pass_by,
+)
 
 NOTES = ("effect.planned", "approval.requested", "timer.set", "signal.waiting")
 CHANGED = "the code changed under an open run, or it reads something outside its context"
@@ -76,6 +84,7 @@ class Instance(Hands):
         self.why: dict[str, str] = {}  # it is not wanted
         self.halts: list[str] = []  # positions not wanted any more that nobody has looked at yet
         self._over: list[str] = []  # positions whose result has come just now
+        self.withdrawn: list[str] = []  # what people see of them, until the log takes it back
         self._ending: tuple[Any, BaseException | None] | None = None
         self._prepare()
 
@@ -111,6 +120,8 @@ class Instance(Hands):
             elif kind in TOLD:
                 self._told(kind, event)
         self._scheduler.run()
+            elif kind == WITHDRAWN and event.payload["position"] in self.withdrawn:
+                self.withdrawn.remove(event.payload["position"])
         if self._over:
             self._let_go()
 
@@ -159,6 +170,8 @@ class Instance(Hands):
             return  # what is noted came a moment before it was written down
         self._check(position, event)
 
+            if event.type == "approval.requested":
+                self._withdraw(position)
     def _begin(self) -> None:
         gone = [one for one in self.workflow.retired if one not in self.state.changes]
         if gone:
@@ -354,8 +367,13 @@ class Instance(Hands):
 
     def drop(self, position: str) -> None:
         """Want nothing any more of what was asked for at a position."""
-        if self.commands.pop(position, None) is not None:
-            self.state.timers.pop(position, None)
+        command = self.commands.pop(position, None)
+        if command is not None:
+            state = self.state
+            asked = isinstance(command, Ask) and position in state.requests
+            if asked or position in state.incidents or position in state.levels:
+                self._withdraw(position)
+            state.timers.pop(position, None)
             self.halts.append(position)
             self._over.append(position)
 
@@ -374,6 +392,13 @@ class Instance(Hands):
     def asks(self, position: str) -> bool:
         """Whether a person is asked at a position."""
         return isinstance(self.commands.get(position), Ask)
+    def _withdraw(self, position: str) -> None:
+        """Note that people are to see no more of a step, unless the whole run
+        stops, which says so by itself."""
+        if self.stopped is None and self.end is None:
+            self.withdrawn.append(position)
+            self.halts.append(position)
+
 
     def halted(self, position: str, signal: CancelSignal, *, kept: bool) -> None:
         """Hear that a step is not wanted any more."""

@@ -22,6 +22,7 @@ from agentsquad.runtime.engine.command import Call, Child
 from agentsquad.runtime.engine.contract import CancelSignal, OnFailure
 from agentsquad.runtime.engine.flow import DEADLINE
 from agentsquad.runtime.engine.listening import Inbound
+from agentsquad.runtime.engine.state import WITHDRAWN
 
 # What ends an incident; without a step of its own it ends all.
 CLEARING = (
@@ -30,6 +31,7 @@ CLEARING = (
     "step.failed",
     "timer.fired",
     "run.cancel_requested",
+    WITHDRAWN,
 )
 HAND = "intervention."  # how the positions of what people ask to do by hand begin
 

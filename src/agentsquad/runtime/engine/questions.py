@@ -17,7 +17,7 @@ from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import InboxItem
 from agentsquad.runtime.engine.flow import DEADLINE
 from agentsquad.runtime.engine.hands import HAND
-from agentsquad.runtime.engine.state import END_EVENTS
+from agentsquad.runtime.engine.state import END_EVENTS, WITHDRAWN
 
 TYPES = (
     "approval.requested",
@@ -28,6 +28,7 @@ TYPES = (
     "incident.opened",
     "intervention.made",
     "run.cancel_requested",
+    WITHDRAWN,
     *END_EVENTS,
 )
 
@@ -82,7 +83,7 @@ class Questions:
             del self._open[event.stream]
             return
         else:
-            self._ended(self._open[event.stream], body)
+            self._ended(self._open[event.stream], kind, body)
         if not self._open[event.stream]:
             del self._open[event.stream]
 
@@ -90,12 +91,12 @@ class Questions:
         return self._open.setdefault(event.stream, {})
 
     @staticmethod
-    def _ended(run: dict[str, Open], body: Mapping[str, Any]) -> None:
+    def _ended(run: dict[str, Open], kind: str, body: Mapping[str, Any]) -> None:
         """Forget what was answered, and what was asked about a step that does
         not stand still any more."""
         position = body.get("position")
         run.pop(str(position), None)
-        if "means" in body:
+        if "means" in body or kind == WITHDRAWN:
             for place, one in list(run.items()):
                 if one.asked is None or not place.startswith(HAND):
                     continue

@@ -30,7 +30,7 @@ from agentsquad.runtime.engine.decider import DEADLINE, Instance
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.hands import standing_still
-from agentsquad.runtime.engine.state import END_EVENTS, millis
+from agentsquad.runtime.engine.state import END_EVENTS, WITHDRAWN, millis
 from agentsquad.runtime.engine.versions import (
     ADOPTED,
     Pin,
@@ -280,6 +280,17 @@ class Router:
         parent = links.above(state, getattr(own, "due_ms", None))
         while not instance.ended and self.drives.get(state.run) is drive:
             await drive.saved()
+    def withdraw(self, drive: Drive) -> None:
+        """Take back what people were asked by steps that the run has left."""
+
+        async def write() -> None:
+            instance = drive.instance
+            told = [(WITHDRAWN, {"position": one}) for one in instance.withdrawn]
+            if told and instance.end is None and self.drives.get(drive.run) is drive:
+                await self.append(drive, *told)
+
+        self._later(write(), drive)
+
             version, started = await self._opening(
                 following, state.workflow, end.payload["input"], state.actor, parent
             )

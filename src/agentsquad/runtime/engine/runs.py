@@ -16,7 +16,7 @@ from agentsquad.kernel.money import Money
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
-from agentsquad.runtime.engine.state import END_EVENTS, ENDED
+from agentsquad.runtime.engine.state import END_EVENTS, ENDED, WITHDRAWN
 from agentsquad.runtime.ledger.contract import Ledger, Query
 from agentsquad.runtime.ledger.naming import find_run
 
@@ -40,10 +40,15 @@ RUN_EVENTS = (
     "approval.requested",
     "approval.given",
     "approval.refused",
+    WITHDRAWN,
     "incident.opened",
     "intervention.made",
     "run.cancel_requested",
 )
+
+
+# What ends a wait; a wait that somebody passed over says so by itself.
+RESUMES = ("approval.given", "approval.refused", "signal.received", "timer.fired")
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -112,7 +117,7 @@ def fold(summaries: dict[str, Summary], event: Event) -> None:
         summary.status, summary.ended = END_EVENTS[event.type], event.time
     elif event.type in ("approval.requested", "signal.waiting", "timer.set"):
         summary.waits += 1
-    elif event.type in ("approval.given", "approval.refused", "signal.received", "timer.fired"):
+    elif event.type in RESUMES:
         summary.waits = max(0, summary.waits - 1)
     else:
         _by_hand(summary, event.type, body)
@@ -129,7 +134,7 @@ def _by_hand(summary: Summary, kind: str, body: Mapping[str, Any]) -> None:
         summary.still = summary.still - {position}
     elif kind == "run.cancel_requested" or (kind == "intervention.made" and position is None):
         summary.still = frozenset()
-    elif "intervention" in body:  # a wait that was passed over
+    elif kind == WITHDRAWN or "intervention" in body:
         summary.waits = max(0, summary.waits - 1)
 
 
@@ -251,6 +256,7 @@ def steps(events: Iterable[Event]) -> list[StepLine]:
         "approval.requested": "asked",
         "approval.given": "approved",
         "approval.refused": "refused",
+        WITHDRAWN: "withdrawn",
         "timer.set": "waits",
         "timer.fired": "woke",
         "signal.waiting": "waits",

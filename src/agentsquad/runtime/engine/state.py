@@ -56,6 +56,11 @@ TOLD = (
 
 class EffectState(msgspec.Struct, kw_only=True):
     """One entry of the effect ledger: planned, sent, confirmed, failed,
+WITHDRAWN = "question.withdrawn"
+"""What waited for a person at a position is not wanted any more; tells people,
+not the run."""
+
+
     ambiguous, compensated."""
 
     key: str

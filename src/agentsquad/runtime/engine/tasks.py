@@ -75,8 +75,7 @@ class Tasks:
             else:
                 drive.queue.append(position)
 
-    @staticmethod
-    def _halt(drive: Drive) -> None:
+    def _halt(self, drive: Drive) -> None:
         """Let go of what is not wanted any more, except effects that may have
         left; what must still be ended is issued once more."""
         instance = drive.instance
@@ -94,6 +93,8 @@ class Tasks:
                 drive.issued.discard(position)
         again = [p for p in halts if p in instance.leaving and p not in effects]
         instance.asked += sorted(again)
+        if instance.withdrawn:
+            self._router.withdraw(drive)
 
     def _start(self, drive: Drive, name: str, command: Command | None, chain: bool) -> None:
         if chain:

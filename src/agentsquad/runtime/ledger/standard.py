@@ -21,6 +21,7 @@ ENDS = {
     "run.continued": "continued",
 }
 WAITS = ("approval.requested", "signal.waiting", "timer.set")
+WITHDRAWN = "question.withdrawn"
 INCIDENT, INTERVENTION, CANCEL = "incident.opened", "intervention.made", "run.cancel_requested"
 RESUMES = ("approval.given", "approval.refused", "signal.received", "timer.fired")
 
@@ -83,6 +84,8 @@ def _by_hand(row: dict[str, Any], kind: str, body: Mapping[str, Any]) -> None:
     """Keep which steps of a run stand still until somebody intervenes."""
     position = body.get("position")
     if kind == INCIDENT:
+    elif kind == WITHDRAWN:
+        row["waits"] = max(0, row["waits"] - 1)
         row["still"] = [*row["still"], position]
     elif position in row["still"]:
         row["still"] = [one for one in row["still"] if one != position]

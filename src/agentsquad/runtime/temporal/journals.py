@@ -21,7 +21,7 @@ from agentsquad.runtime.engine.contract import Outcome
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.router import Router
-from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING
+from agentsquad.runtime.engine.state import END_EVENTS, ENDED, RESOLVING, WITHDRAWN
 from agentsquad.runtime.engine.versions import Versions
 
 KEPT_MAX = 1024  # runs kept in memory; another is made from its journal again
@@ -122,6 +122,8 @@ class Journals(Router):
             ):
                 return True
             if kind in END_EVENTS and instance.end is None:
+                return True
+            if kind == WITHDRAWN and position not in instance.withdrawn:
                 return True
         return False
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from agentsquad.kernel.event import Event
 from agentsquad.runtime.engine.hands import HAND
-from agentsquad.runtime.engine.state import END_EVENTS
+from agentsquad.runtime.engine.state import END_EVENTS, WITHDRAWN
 
 Place = tuple[str, str]  # run and position
 
@@ -60,6 +60,9 @@ class Waiting:
             elif kind.startswith("approval."):
                 self.questions.pop(place, None)
                 self.wishes.pop(place, None)
+            elif kind == WITHDRAWN:
+                for table in (self.questions, self.signals, self.still, self.wishes):
+                    table.pop(place, None)
             elif kind == "intervention.made":
                 self.still.pop(place, None)
                 self.signals.pop(place, None)

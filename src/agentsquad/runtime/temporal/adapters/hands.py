@@ -28,6 +28,7 @@ from agentsquad.runtime.engine.door import CallPath, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.interceptors import STANDARD
 from agentsquad.runtime.engine.perform import Performer, ended_child
+from agentsquad.runtime.engine.state import WITHDRAWN
 from agentsquad.runtime.engine.versions import Versions
 from agentsquad.runtime.temporal.adapters.claim import Claim
 from agentsquad.runtime.temporal.journals import Journals
@@ -96,8 +97,18 @@ class Hands:
         return (self.look, self.perform, self.fire, self.end, self.stop)
 
     async def _claim(self, run: str, after: int) -> Claim:
+        await self._withdraw(run)
         upto = await self.journals.length(run, after)
         return Claim(run=run, log=self._log, after=after, upto=upto)
+
+    async def _withdraw(self, run: str) -> None:
+        """Take back what people were asked by steps that the run has left."""
+        drive = self.journals.drives.get(run)
+        if drive is None or not drive.instance.withdrawn or drive.instance.end is not None:
+            return
+        with self.journals.using(run):
+            for position in list(drive.instance.withdrawn):
+                await self.journals.append(drive, (WITHDRAWN, {"position": position}))
 
     @activity.defn(name="look")
     @ours
@@ -105,6 +116,7 @@ class Hands:
         """Say how long the journal is, once it is known that the run can go
         on."""
         await self.journals.fresh(run)
+        await self._withdraw(run)
         known = await self._world.store.read_stream(f"run/{run}", after=after)
         return Claim(run=run, log=self._log, after=after, upto=after + len(known))
 

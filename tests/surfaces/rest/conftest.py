@@ -7,8 +7,10 @@ are open but for that; they have tests of their own.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.policy import Decision
 from agentsquad.surfaces.gateway.adapters.scratch import ScratchFolder
 from agentsquad.surfaces.gateway.gateway import ServingGateway
+from agentsquad.surfaces.gateway.plugin import web
 from agentsquad.surfaces.rest.contract import Options
 from agentsquad.surfaces.rest.routes import Rest
 from agentsquad.trust.access.contract import AccessDeniedError, Ask
@@ -127,3 +130,29 @@ async def desk(shop: Any, seeded: Path, tmp_path: Path, options: Options) -> Asy
     found = Desk(shop.open(str(home)), options)
     yield found
     await found.close()
+
+
+@pytest.fixture
+def address(shop: Any, seeded: Path, tmp_path: Path, options: Options) -> Iterator[str]:
+    """The same server on loopback, in a thread of its own, for clients that
+    know nothing of event loops."""
+    home = tmp_path / "server" / ".squad"
+    shutil.copytree(seeded, home)
+    ready = threading.Event()
+    found: dict[str, Any] = {}
+
+    async def serve() -> None:
+        found["loop"], found["end"] = asyncio.get_running_loop(), asyncio.Event()
+        desk = Desk(shop.open(str(home)), options)
+        listening = web("127.0.0.1", 0, None)
+        found["url"] = listening.url
+        ready.set()
+        await listening.serve(desk.app, found["end"].wait, 1000)
+        await desk.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(30)
+    yield found["url"]
+    found["loop"].call_soon_threadsafe(found["end"].set)
+    thread.join(30)

@@ -26,7 +26,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Models and agents": ("proxy", "models", "apply", "get", "delete", "explain", "resources"),
     "Who may what": ("namespaces", "grants"),
     "Who may sign in": ("users", "services", "keys", "sessions", "tokens", "factors", "clients"),
-    "This program": ("doctor", "completion", "version"),
+    "This program": ("login", "logout", "whoami", "doctor", "completion", "version"),
 }
 
 EXAMPLES = """\

@@ -69,6 +69,8 @@ class Asked:
         """The namespace of the address; None where it names none."""
         named = self.path.get("ns")
         header = self.request.headers.get(http.NAMESPACE_HEADER)
+        if header == "":
+            raise HttpError("Squad-Namespace names nothing", hint="e.g. Squad-Namespace: default")
         if named is not None and header is not None and named != header:
             raise HttpError(
                 f"the address says namespace {named!r}, the header {header!r}",

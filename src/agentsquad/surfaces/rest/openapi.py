@@ -59,7 +59,10 @@ def document(gateway: Gateway, registry: Registry, options: Options) -> dict[str
     writer = _Writer(shapes, schemas)
     paths: dict[str, Any] = {"/v1/actions": writer.action_list()}
     for operation in operations:
-        paths[f"/v1/actions/{operation.action}"] = {"post": writer.called(operation)}
+        paths[f"/v1/actions/{operation.action}"] = {
+            "get": writer.described(operation),
+            "post": writer.called(operation),
+        }
     for reading in readings(operations):
         found = paths.setdefault(f"/v1{reading.path}", {})
         found[reading.method.lower()] = writer.read(reading, gateway.operation(reading.action))
@@ -167,6 +170,22 @@ class _Writer:
                     **failures(),
                 },
             }
+        }
+
+    def described(self, operation: Operation) -> dict[str, Any]:
+        """Return where an action describes itself."""
+        return {
+            "operationId": f"describe_{operation.action}",
+            "tags": [operation.action.partition(".")[0]],
+            "summary": f"Describe {operation.action}: its words, schemas and an example.",
+            "responses": {
+                "200": {
+                    "description": "The action.",
+                    "content": content(reference("ActionDescription")),
+                },
+                "304": {"description": "It is as you know it (If-None-Match)."},
+                **failures(),
+            },
         }
 
     def called(self, operation: Operation) -> dict[str, Any]:

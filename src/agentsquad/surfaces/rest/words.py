@@ -106,6 +106,19 @@ COMMON: dict[str, Any] = {
         },
         "required": ["items"],
     },
+    "ActionDescription": {
+        "type": "object",
+        "properties": {
+            "action": {"type": "string"},
+            "summary": {"type": "string"},
+            "effect": {"enum": ["pure", "read", "write", "irreversible"]},
+            "input": {"type": "object", "description": "JSON Schema of what it takes."},
+            "output": {"type": "object", "description": "JSON Schema of what it returns."},
+            "example": {"type": "object", "description": "An input."},
+            "command": {"type": "string"},
+        },
+        "required": ["action", "summary", "effect", "input", "output", "example", "command"],
+    },
     "FileContent": {
         "description": "A file: its content as text, in base64, or as a blob.",
         "anyOf": [

@@ -205,7 +205,7 @@ function show() {
   let count = 0;
   for (const [path, item] of Object.entries(paths)) {
     for (const method of METHODS) {
-      if (!item[method]) continue;
+      if (!item[method] || item[method].operationId.startsWith("describe_")) continue;
       const tag = (item[method].tags || ["more"])[0];
       if (!groups.has(tag)) groups.set(tag, []);
       groups.get(tag).push(operationNode(path, method, item[method]));

@@ -12,7 +12,8 @@ from agentsquad.trust.threats.plugin import inspector, open_shield, places
 
 RULES = r"""
 SecRule ARGS|ARGS_NAMES|REQUEST_FILENAME "@contains magpie" \
-    "id:942001,phase:2,pass,log,t:none,t:urlDecodeUni,t:lowercase,severity:'CRITICAL',msg:'A bird'"
+    "id:942001,phase:2,pass,log,t:none,t:urlDecodeUni,t:lowercase,severity:'CRITICAL',msg:'A bird',\
+    logdata:'%{MATCHED_VAR}'"
 SecRule REQUEST_HEADERS:User-Agent "@contains robin" \
     "id:942002,phase:1,pass,log,severity:'WARNING',msg:'Another'"
 SecRule REQUEST_HEADERS:Authorization "@contains secret" \
@@ -47,6 +48,13 @@ def test_rules_are_found_in_paths_queries_headers_and_json(tmp_path: Path) -> No
     assert found(hit(headers=kind, body=body)) == [("942001", 5)]
     assert found(hit(headers={"authorization": "Bearer secret"})) == []
     assert found(hit()) == []
+
+
+def test_bytes_that_are_no_text_hide_nothing(tmp_path: Path) -> None:
+    rules = inspector({"SQUAD_WAF_RULES": folder(tmp_path)})
+    assert rules is not None
+    for query in ("a=magpie%ff%fe", "%8d=1&b=magpie%b4"):
+        assert [one.rule for one in rules.inspect(hit(query=query))] == ["942001"]
 
 
 def test_a_folder_without_rules_or_with_broken_ones_is_refused(tmp_path: Path) -> None:

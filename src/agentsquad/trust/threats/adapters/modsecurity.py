@@ -92,7 +92,7 @@ class CoreRules:
                     rule=str(message.rule_id),
                     score=SCORES.get(message.severity, 0),
                     message=message.message,
-                    where=message.data[:200],
+                    where=_where(message),
                 )
             )
 
@@ -117,3 +117,12 @@ class CoreRules:
     def close(self) -> None:
         """Let go of the engine's callback."""
         self._engine.set_rule_message_callback(None)
+
+
+def _where(message: Any) -> str:
+    """Return what a rule fits; bytes that are no text must not hide that it
+    does."""
+    try:
+        return str(message.data)[:200]
+    except UnicodeDecodeError:
+        return ""

@@ -83,8 +83,8 @@ class Instance(Hands):
         self.leaving: set[str] = set()  # not wanted any more, to be ended still
         self.why: dict[str, str] = {}  # it is not wanted
         self.halts: list[str] = []  # positions not wanted any more that nobody has looked at yet
-        self._over: list[str] = []  # positions whose result has come just now
         self.withdrawn: list[str] = []  # what people see of them, until the log takes it back
+        self._over: list[str] = []  # positions whose result has come just now
         self._ending: tuple[Any, BaseException | None] | None = None
         self._prepare()
 
@@ -119,9 +119,9 @@ class Instance(Hands):
                 self._noted(event.payload["position"], event)
             elif kind in TOLD:
                 self._told(kind, event)
-        self._scheduler.run()
             elif kind == WITHDRAWN and event.payload["position"] in self.withdrawn:
                 self.withdrawn.remove(event.payload["position"])
+        self._scheduler.run()
         if self._over:
             self._let_go()
 
@@ -167,11 +167,11 @@ class Instance(Hands):
         if position not in self.commands and (waits or self.passed(position)):
             self.state.timers.pop(position, None)
             self._over.append(position)
+            if event.type == "approval.requested":
+                self._withdraw(position)
             return  # what is noted came a moment before it was written down
         self._check(position, event)
 
-            if event.type == "approval.requested":
-                self._withdraw(position)
     def _begin(self) -> None:
         gone = [one for one in self.workflow.retired if one not in self.state.changes]
         if gone:
@@ -377,6 +377,13 @@ class Instance(Hands):
             self.halts.append(position)
             self._over.append(position)
 
+    def _withdraw(self, position: str) -> None:
+        """Note that people are to see no more of a step, unless the whole run
+        stops, which says so by itself."""
+        if self.stopped is None and self.end is None:
+            self.withdrawn.append(position)
+            self.halts.append(position)
+
     def keeps(self, position: str) -> bool:
         """Whether what was asked for there is brought to an end first: effects
         and child runs, since they may have happened already and must be known
@@ -392,13 +399,6 @@ class Instance(Hands):
     def asks(self, position: str) -> bool:
         """Whether a person is asked at a position."""
         return isinstance(self.commands.get(position), Ask)
-    def _withdraw(self, position: str) -> None:
-        """Note that people are to see no more of a step, unless the whole run
-        stops, which says so by itself."""
-        if self.stopped is None and self.end is None:
-            self.withdrawn.append(position)
-            self.halts.append(position)
-
 
     def halted(self, position: str, signal: CancelSignal, *, kept: bool) -> None:
         """Hear that a step is not wanted any more."""

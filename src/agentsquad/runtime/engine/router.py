@@ -269,17 +269,6 @@ class Router:
             return False
         return self._write(drive, self._new(drive, told), chain=chain)
 
-    async def carry_on(self, drive: Drive) -> None:
-        """End a run and begin the one that goes on for it, in one append, with
-        all that it was told until then and did not take."""
-        instance = drive.instance
-        end, state = instance.end, instance.state
-        assert end is not None
-        following = end.payload["successor"]
-        own = instance.commands.get(DEADLINE)
-        parent = links.above(state, getattr(own, "due_ms", None))
-        while not instance.ended and self.drives.get(state.run) is drive:
-            await drive.saved()
     def withdraw(self, drive: Drive) -> None:
         """Take back what people were asked by steps that the run has left."""
 
@@ -291,6 +280,17 @@ class Router:
 
         self._later(write(), drive)
 
+    async def carry_on(self, drive: Drive) -> None:
+        """End a run and begin the one that goes on for it, in one append, with
+        all that it was told until then and did not take."""
+        instance = drive.instance
+        end, state = instance.end, instance.state
+        assert end is not None
+        following = end.payload["successor"]
+        own = instance.commands.get(DEADLINE)
+        parent = links.above(state, getattr(own, "due_ms", None))
+        while not instance.ended and self.drives.get(state.run) is drive:
+            await drive.saved()
             version, started = await self._opening(
                 following, state.workflow, end.payload["input"], state.actor, parent
             )

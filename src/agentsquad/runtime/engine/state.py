@@ -54,13 +54,13 @@ TOLD = (
 )
 
 
-class EffectState(msgspec.Struct, kw_only=True):
-    """One entry of the effect ledger: planned, sent, confirmed, failed,
 WITHDRAWN = "question.withdrawn"
 """What waited for a person at a position is not wanted any more; tells people,
 not the run."""
 
 
+class EffectState(msgspec.Struct, kw_only=True):
+    """One entry of the effect ledger: planned, sent, confirmed, failed,
     ambiguous, compensated."""
 
     key: str

@@ -84,11 +84,11 @@ def _by_hand(row: dict[str, Any], kind: str, body: Mapping[str, Any]) -> None:
     """Keep which steps of a run stand still until somebody intervenes."""
     position = body.get("position")
     if kind == INCIDENT:
-    elif kind == WITHDRAWN:
-        row["waits"] = max(0, row["waits"] - 1)
         row["still"] = [*row["still"], position]
     elif position in row["still"]:
         row["still"] = [one for one in row["still"] if one != position]
+    elif kind == WITHDRAWN:
+        row["waits"] = max(0, row["waits"] - 1)
     elif kind == CANCEL or (kind == INTERVENTION and position is None):
         row["still"] = []
     elif "intervention" in body:  # a wait that was passed over

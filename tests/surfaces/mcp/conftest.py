@@ -24,6 +24,7 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import ConflictError
 from agentsquad.kernel.registry import Plugin, Registry
 from agentsquad.runtime.engine.contract import WorkflowContext, workflow
+from agentsquad.surfaces.a2a.plugin import plugin as a2a
 from agentsquad.surfaces.gateway.gateway import ServingGateway
 from agentsquad.surfaces.gateway.plugin import scratch
 from agentsquad.surfaces.mcp.owner import _Allowed, _Open, _Unmeasured
@@ -91,6 +92,13 @@ async def asking(ctx: WorkflowContext, value: AddInput) -> Sum:
     return Sum(sum=value.a)
 
 
+@workflow("patient", input=AddInput, output=Sum)
+async def patient(ctx: WorkflowContext, value: AddInput) -> Sum:
+    """Wait until it is told to go on."""
+    await ctx.signal("go")
+    return Sum(sum=value.a)
+
+
 RULES = """package sums.rules
 
 actions := {"sums.add", "sums.report", "sums.refuse", "approvals.give"}
@@ -100,7 +108,7 @@ allow contains {"clause": "sums.rules.all", "reason": "a test"} if true
 sums = Plugin(
     name="sums",
     actions=(add, report, refuse),
-    workflows=(adding, asking),
+    workflows=(adding, asking, patient),
     policies={"sums/rules.rego": RULES},
 )
 
@@ -142,10 +150,13 @@ class House:
 
     loop: asyncio.AbstractEventLoop
     served_app: Starlette
+    home: Path
 
     def __init__(self, home: Path) -> None:
         settings = msgspec.structs.replace(read({}, home=str(home)), store="memory:", user="ada")
-        self.squad = Squad(settings, Registry((*plugins(), sums)))
+        known = plugins()
+        further = [one for one in (a2a,) if one not in known]
+        self.squad = Squad(settings, Registry((*known, *further, sums)))
         world = self.squad.world
         self.identity = Known()
         here: Any = One(self.squad)

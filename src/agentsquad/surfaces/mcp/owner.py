@@ -63,8 +63,9 @@ class _Here:
         facts: Mapping[str, Any] | None = None,
     ) -> Any:
         path = self.world.ports.get(CallPath)
+        # Without facts: locally there is no surface, and the rules of each room
+        # say who may.
         step = Step(self.world.registry.action(action), value, actor=actor or self.actor)
-        step.facts = facts or {}
         return await path.run(step)
 
     async def close(self) -> None:

@@ -1,0 +1,123 @@
+"""HTTP+JSON as 0.3 has it, where objects have the names of its protobuf. Pure.
+
+Apart from `generations`: over JSON-RPC that generation wrote the same objects
+otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentsquad.surfaces.a2a import generations
+from agentsquad.surfaces.a2a.contract import CANCELED
+
+CANCELLED = "TASK_STATE_CANCELLED"
+
+
+def params_now(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a request as those of 1.0; a message may be
+    written either way."""
+    body = dict(params)
+    if "request" in body:
+        body["message"] = _message_now(body.pop("request"))
+    elif method in ("SendMessage", "SendStreamingMessage"):
+        return generations.params_now(method, params)
+    told = body.get("configuration")
+    # Protobuf writes nothing that is false.
+    if isinstance(told, Mapping) and told.get("blocking") is not True and "blocking" in told:
+        body["configuration"] = {**told, "returnImmediately": True}
+    return body
+
+
+def _message_now(message: Any) -> Any:
+    if not isinstance(message, Mapping):
+        return message
+    names = {"message_id": "messageId", "context_id": "contextId", "task_id": "taskId"}
+    body = {names.get(key, key): value for key, value in message.items() if key != "content"}
+    content = message.get("content")
+    body["parts"] = [_part_now(part) for part in content] if isinstance(content, list) else content
+    return body
+
+
+def _part_now(part: Any) -> Any:
+    if not isinstance(part, Mapping):
+        return part
+    found = dict(part)
+    data, file = part.get("data"), part.get("file")
+    if isinstance(data, Mapping):
+        found["data"] = data.get("data", {})
+    if isinstance(file, Mapping):
+        del found["file"]
+        names = {
+            "fileWithUri": "url", "fileWithBytes": "raw", "mimeType": "mediaType",
+            "name": "filename", "file_with_uri": "url", "file_with_bytes": "raw",
+            "mime_type": "mediaType",
+        }  # fmt: skip
+        found |= {names[key]: value for key, value in file.items() if key in names}
+    return found
+
+
+def _part_then(part: Mapping[str, Any]) -> dict[str, Any]:
+    if "data" in part:
+        data = part["data"]
+        return {"data": {"data": data if isinstance(data, dict) else {"value": data}}}
+    return {"text": part.get("text", "")}
+
+
+def _message_then(message: Mapping[str, Any]) -> dict[str, Any]:
+    body = {key: value for key, value in message.items() if key != "parts"}
+    return {**body, "content": [_part_then(part) for part in message.get("parts", [])]}
+
+
+def _status_then(status: Mapping[str, Any]) -> dict[str, Any]:
+    body = dict(status)
+    if status["state"] == CANCELED:
+        body["state"] = CANCELLED
+    if "message" in status:
+        body["message"] = _message_then(status["message"])
+    return body
+
+
+def _artifact_then(artifact: Mapping[str, Any]) -> dict[str, Any]:
+    return {**artifact, "parts": [_part_then(part) for part in artifact["parts"]]}
+
+
+def task_then(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task."""
+    body = {**task, "status": _status_then(task["status"])}
+    if "artifacts" in task:
+        body["artifacts"] = [_artifact_then(one) for one in task["artifacts"]]
+    if "history" in task:
+        body["history"] = [_message_then(one) for one in task["history"]]
+    return body
+
+
+def result_then(method: str, result: Any) -> Any:
+    """Return a 1.0 result."""
+    if method == "SendMessage":
+        return {"task": task_then(result["task"])}
+    if method in ("GetTask", "CancelTask"):
+        return task_then(result)
+    if method == "ListTasks":
+        return {**result, "tasks": [task_then(one) for one in result["tasks"]]}
+    return result
+
+
+def streamed_then(event: Mapping[str, Any], ended: bool) -> dict[str, Any]:
+    """Return a piece of a stream; `ended` says that nothing follows."""
+    if "task" in event:
+        return {"task": task_then(event["task"])}
+    if "statusUpdate" in event:
+        update = event["statusUpdate"]
+        status = _status_then(update["status"])
+        return {"statusUpdate": {**update, "status": status, "final": ended}}
+    update = event["artifactUpdate"]
+    return {"artifactUpdate": {**update, "artifact": _artifact_then(update["artifact"])}}
+
+
+def failure_then(error: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an error: its name and its words."""
+    words = str(error["details"][0]["reason"]).replace(".", "_").split("_")
+    name = "".join(word.capitalize() for word in words) + "Error"
+    return {"type": name, "message": error["message"]}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, cast
 
 from agentsquad.kernel import hashing
@@ -35,14 +36,17 @@ class Ports:
     def __init__(self, made: Mapping[Any, Any] | None = None) -> None:
         self._made: dict[Any, Any] = dict(made or {})
         self._factories: dict[Any, Callable[[], Any]] = {}
+        self.changes = 0  # how often something was mounted
 
     def provide(self, role: Any, factory: Callable[[], Any]) -> None:
         """Say how to make the adapter for a port."""
         self._factories[role] = factory
+        self.changes += 1
 
     def put(self, role: Any, adapter: Any) -> None:
         """Mount an adapter."""
         self._made[role] = adapter
+        self.changes += 1
 
     def has(self, role: Any) -> bool:
         """Whether a port can be had."""
@@ -107,35 +111,21 @@ class World:
 class Step:
     """One call on its way through the door."""
 
-    __slots__ = (
-        "action",
-        "actor",
-        "approvals",
-        "attempts",
-        "beat",
-        "cause",
-        "correlation",
-        "deadline_ms",
-        "decision",
-        "effect",
-        "facts",
-        "guard",
-        "input",
-        "key",
-        "name",
-        "notes",
-        "placed",
-        "position",
-        "retry",
-        "run",
-        "started_ms",
-        "timeout_ms",
-        "told",
-        "undoes",
-        "usage",
-        "value",
-        "workflow",
-    )
+    facts: Mapping[str, Any] = MappingProxyType({})
+    undoes: dict[str, str] | None = None  # position and key of an effect
+    approvals: tuple[Approval, ...] = ()
+    deadline_ms: int | None = None  # when the run, or one above it, must have ended
+    beat: Heart | None = None
+    attempts = 0
+    guard: Guard | None = None
+    workflow = ""
+    placed = False  # whether it is part of a step that has a place already
+    decision: Decision | None = None
+    effect: EffectState | None = None
+    cause: int | None = None
+    key: str | None = None
+    started_ms = 0.0
+    told: Callable[[list[Event]], None] | None = None  # hears what it appends to the run
 
     def __init__(
         self,
@@ -154,26 +144,11 @@ class Step:
         self.run = run
         self.position = position
         self.name = name or action.name
-        self.facts: Mapping[str, Any] = {}
-        self.undoes: dict[str, str] | None = None  # position and key of an effect
-        self.approvals: tuple[Approval, ...] = ()
         self.retry: RetryPolicy = action.spec.retry
         self.timeout_ms: int | None = action.spec.timeout_ms
-        self.deadline_ms: int | None = None  # when the run, or one above it, must have ended
-        self.beat: Heart | None = None
-        self.attempts = 0
         self.usage: list[dict[str, Any]] = []
-        self.guard: Guard | None = None
-        self.workflow = ""
-        self.placed = False  # whether it is part of a step that has a place already
         self.notes: dict[str, Any] = {}  # what is recorded with its outcome: hedged, fallback
-        self.decision: Decision | None = None
-        self.effect: EffectState | None = None
         self.correlation: str | None = run
-        self.cause: int | None = None
-        self.key: str | None = None
-        self.started_ms = 0.0
-        self.told: Callable[[list[Event]], None] | None = None  # hears what it appends to the run
 
     def left_ms(self, now_ms: int) -> int | None:
         """Return how long a try that begins now may take: the least of its own
@@ -204,12 +179,17 @@ class Interceptor(Protocol):
         ...
 
 
-def only(serves: Callable[[ActionSpec], bool]) -> Callable[[Interceptor], Interceptor]:
-    """Say which actions an interceptor is for; the path of others is made
-    without it. What it says must follow from the spec alone."""
+def only(
+    serves: Callable[[ActionSpec], bool],
+    where: Callable[[ActionSpec, Ports], bool] | None = None,
+) -> Callable[[Interceptor], Interceptor]:
+    """Say which actions an interceptor is for, and where something is mounted
+    that it needs; the path of others is made without it. What it says must
+    follow from the spec, and from what is mounted, alone."""
 
     def mark(interceptor: Interceptor) -> Interceptor:
         interceptor.__dict__["serves"] = serves
+        interceptor.__dict__["where"] = where
         return interceptor
 
     return mark
@@ -217,12 +197,15 @@ def only(serves: Callable[[ActionSpec], bool]) -> Callable[[Interceptor], Interc
 
 class CallPath:
     """The list of interceptors, folded into one call for each action: those
-    that cannot apply to it are left out, the others keep their order."""
+    that cannot apply to it, as things are mounted, are left out, the others
+    keep their order."""
 
     def __init__(self, world: World, interceptors: Sequence[Interceptor]) -> None:
         self.world = world
         self.interceptors = tuple(interceptors)
         self._paths: dict[Action, Proceed] = {}
+        self._monotonic_ms: Callable[[], float] | None = None
+        self._as_of = -1
 
     def _fold(self, action: Action) -> Proceed:
         world = self.world
@@ -233,15 +216,23 @@ class CallPath:
         following: Proceed = last
         for interceptor in reversed(self.interceptors):
             serves = getattr(interceptor, "serves", None)
-            if serves is None or serves(action.spec):
+            where = getattr(interceptor, "where", None)
+            if (serves is None or serves(action.spec)) and (
+                where is None or where(action.spec, world.ports)
+            ):
                 following = partial(interceptor, world, proceed=following)
         self._paths[action] = following
         return following
 
-    async def run(self, step: Step) -> Any:
-        """Take a step through the door and return its output, typed."""
-        step.started_ms = self.world.clock.monotonic_ms()
-        return await (self._paths.get(step.action) or self._fold(step.action))(step)
+    def run(self, step: Step) -> Awaitable[Any]:
+        """Take a step through the door; return what awaits its output,
+        typed."""
+        ports = self.world.ports
+        if ports.changes != self._as_of:
+            self._paths.clear()
+            self._monotonic_ms, self._as_of = self.world.clock.monotonic_ms, ports.changes
+        step.started_ms = self._monotonic_ms()  # type: ignore[misc]
+        return (self._paths.get(step.action) or self._fold(step.action))(step)
 
 
 class StepContext:

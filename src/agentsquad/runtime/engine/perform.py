@@ -100,13 +100,12 @@ class Performer:
 
     async def _call(self, drive: Drive, command: Call) -> None:
         state = drive.instance.state
-        known = state.effects.get(command.position)
-        if command.position in drive.instance.leaving and (
-            known is None or known.status == "failed"
-        ):
-            asked = {"action": command.action, "input": command.input}
-            await self._never_begun(drive, command, asked)
-            return
+        if command.position in drive.instance.leaving:
+            known = state.effects.get(command.position)
+            if known is None or known.status == "failed":
+                asked = {"action": command.action, "input": command.input}
+                await self._never_begun(drive, command, asked)
+                return
         step = self._step(drive, command)
         body: dict[str, Any] = {"position": command.position, "name": command.name}
         outward = step.action.spec.effect.outward
@@ -174,16 +173,20 @@ class Performer:
             name=command.name,
         )
         step.workflow = state.workflow
-        step.facts = command.facts
-        step.approvals = command.approvals
+        if command.facts:
+            step.facts = command.facts
+        if command.approvals:
+            step.approvals = command.approvals
         step.correlation = state.correlation
         step.cause = state.last_seq
-        known = state.effects.get(command.position)
-        if known is not None and (not command.attempt or known.input == command.input):
-            step.effect = copy(known)
         step.deadline_ms = drive.instance.until_ms
-        if command.undoes in state.effects:
-            step.undoes = {"position": command.undoes, "key": state.effects[command.undoes].key}
+        if state.effects:
+            known = state.effects.get(command.position)
+            if known is not None and (not command.attempt or known.input == command.input):
+                step.effect = copy(known)
+            if command.undoes in state.effects:
+                undone = state.effects[command.undoes]
+                step.undoes = {"position": command.undoes, "key": undone.key}
         step.told = partial(self._router.accept, drive)
         if command.retry is not None:
             step.retry = command.retry

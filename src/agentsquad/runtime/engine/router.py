@@ -267,6 +267,17 @@ class Router:
         """
         if drive.outward:
             return False
+        if len(told) == 1:
+            (kind, body), state = told[0], drive.instance.state
+            new = NewEvent(
+                stream=drive.stream,
+                type=kind,
+                payload=body,
+                actor=state.actor,
+                cause=state.last_seq,
+                correlation=state.correlation,
+            )
+            return self._write(drive, [new], chain=chain)
         return self._write(drive, self._new(drive, told), chain=chain)
 
     def withdraw(self, drive: Drive) -> None:
@@ -412,8 +423,8 @@ class Router:
                 return
             for watcher in self.watchers:
                 watcher(event)
-            version = drive.version if event.type == ADOPTED else None
-            if version is not None and not version.fits(event.payload):
+            moves = event.type == ADOPTED and drive.version is not None
+            if moves and not drive.version.fits(event.payload):  # type: ignore[union-attr]
                 self.move(drive)
         self.issue(drive, chain)
 

@@ -43,6 +43,8 @@ RESOLVING = (
 )
 
 
+_RESOLVING = frozenset(RESOLVING)
+
 # What comes from outside, or is written because nobody came.
 TOLD = (
     "update.accepted",
@@ -117,15 +119,16 @@ def evolve(state: RunState, event: Event) -> None:
     pass_by(state, event)
     body = event.payload or {}
     kind = event.type
-    if kind in RESOLVING:
+    if kind in _RESOLVING:
         position = body["position"]
         if position in state.resolved:
             return
         state.resolved[position] = event
-        state.timers.pop(position, None)
+        if state.timers:
+            state.timers.pop(position, None)
         if state.incidents:
             state.incidents.pop(position, None)
-        if kind.startswith("effect.") and position in state.effects:
+        if state.effects and kind.startswith("effect.") and position in state.effects:
             effect = state.effects[position]
             effect.status = kind.partition(".")[2]
             effect.output, effect.error = body.get("output"), body.get("error")
@@ -200,7 +203,9 @@ def pass_by(state: RunState, event: Event) -> None:
     at = event.at
     if state.restarted:  # what was taken over happened when it did
         at = event.payload.get("was_at", at)
-    state.now_ms = max(state.now_ms, millis(at))
+    now_ms = _millis(at[:23])
+    if now_ms > state.now_ms:
+        state.now_ms = now_ms
 
 
 def _move(state: RunState, status: str, event: Event) -> None:
@@ -234,10 +239,15 @@ def _started(state: RunState, event: Event, body: Any) -> None:
 def millis(at: str) -> int:
     """Return the milliseconds since 1970 of a clock reading such as
     "2026-01-01T00:00:00.000Z/0"."""
+    return _millis(at[:23])
+
+
+@lru_cache(maxsize=64)  # events come in the order of time, some in a millisecond
+def _millis(at: str) -> int:
     return _second_ms(at[:19]) + int(at[20:23])
 
 
-@lru_cache(maxsize=64)  # events come in the order of time, many in a second
+@lru_cache(maxsize=64)
 def _second_ms(at: str) -> int:
     return (
         _days(at[:10]) * 86_400_000

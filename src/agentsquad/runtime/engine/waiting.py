@@ -45,6 +45,7 @@ TYPES = ("run.started", *END_EVENTS, *WAITS, *WOKEN, ESCALATED)
 NAME, TIMERS, DEFINITIONS = "waiting", "timers", "definitions"
 LAST = 2**62  # the urgency of a run without a time limit
 BATCH = 5000
+LOOK_EACH = 16  # events after which it is looked how far readings are behind
 KEPT_UP = {NAME: 512, "runs": 2048}  # events of our own that a reading may be behind
 
 
@@ -209,6 +210,7 @@ class Waiting:
         self._after = 0
         self._behind: asyncio.Task[None] | None = None
         self._tails: dict[str, Sized | None] = {}
+        self._heard = 0
         if world.ports.has(Ledger):
             self._readings = world.ports.get(Ledger).readings
             self._readings.add(WAITING)
@@ -260,7 +262,8 @@ class Waiting:
     def lag(self, event: Event) -> None:
         """Hear that something was appended: begin to follow, once the reading
         is behind by much."""
-        if self._behind is None:
+        self._heard += 1
+        if not self._heard % LOOK_EACH and self._behind is None:
             for name, tail in self._tails.items():
                 if tail is not None and len(tail) >= KEPT_UP[name]:
                     self._behind = asyncio.get_running_loop().create_task(self._catch_up(name))

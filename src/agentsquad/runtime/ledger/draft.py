@@ -64,7 +64,14 @@ class Drafter:
             if len(self._names) >= NAMES_MAX:
                 self._names.clear()
             self._names[called] = names
-        _check(event)
+        version, cause = event.version, event.cause
+        if not (
+            type(event.payload) is dict
+            and type(version) is int
+            and 0 < version < _COUNT_END
+            and (cause is None or (type(cause) is int and 0 < cause < _COUNT_END))
+        ):
+            _check(event)
         plain, read = dumps_and_read(event.payload)
         payload = plain
         if event.personal:

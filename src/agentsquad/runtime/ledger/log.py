@@ -116,7 +116,8 @@ class EventLog:
         if (refusal := self._refusal or self._spoilt) is not None:
             raise _own(refusal)
         draft = self._drafter.draft
-        append = Append([draft(event) for event in events], expect, None, holder)
+        made = [draft(events[0])] if len(events) == 1 else [draft(event) for event in events]
+        append = Append(made, expect, None, holder)
         pending = self._pending
         try:
             placing = self._placed(append)
@@ -213,7 +214,12 @@ class EventLog:
         self._listeners.append(listener)
 
     def _tell(self, appends: list[Append]) -> None:
-        events = [event for append in appends for event in sealed(append)]
+        events: list[Event] = []
+        for append in appends:
+            if len(append.drafts) == 1 and not append.drafts[0].event.personal:
+                events.append(append.result[0])
+            else:
+                events += sealed(append)
         if events:
             for listener in self._listeners:
                 listener(events)

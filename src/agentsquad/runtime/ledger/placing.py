@@ -112,9 +112,17 @@ class Placing:
     def add(self, append: Append) -> None:
         """Give an append its place, or say in `failure` why it has none."""
         self.count += 1
+        drafts = append.drafts
+        if not append.expect and len(drafts) == 1:  # most are so
+            draft = drafts[0]
+            cause = draft.event.cause
+            if cause is None or cause < self.first + len(self.placed):
+                append.failure = None
+                append.result = [self._place(draft)]
+                return
         append.failure = failure = self._refused(append)
         if failure is None:
-            append.result = [self._place(draft) for draft in append.drafts]
+            append.result = [self._place(draft) for draft in drafts]
 
     def again(self, appends: Sequence[Append]) -> None:
         """Give appends a new place that had one in a placing now thrown away.

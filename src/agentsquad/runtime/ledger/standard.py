@@ -43,8 +43,10 @@ def fold_run(tables: Tables, event: Event) -> None:
     """Keep how each run stands and what its own steps cost, by currency."""
     if not event.stream.startswith(RUN_PREFIX):
         return
+    body = event.payload or {}
+    if event.type == "step.completed" and not (body.get("usage") or "intervention" in body):
+        return  # it cost nothing, and only an intervention ends an incident
     identity = event.stream.removeprefix(RUN_PREFIX)
-    body = event.payload
     row = tables.get("runs", identity)
     if event.type == "run.started":
         parent = body.get("parent")
@@ -59,7 +61,7 @@ def fold_run(tables: Tables, event: Event) -> None:
             "still": [],
             "cost": {},
         }
-    if row is None or (event.type == "step.completed" and _says_nothing(row, body)):
+    if row is None:
         return
     if event.type in ENDS:
         row |= {"status": ENDS[event.type], "ended": event.time}
@@ -73,11 +75,6 @@ def fold_run(tables: Tables, event: Event) -> None:
         row["status"] = _standing(row)
     row["cost"] = _spent(dict(row["cost"]), body.get("usage"))
     tables.put("runs", row)
-
-
-def _says_nothing(row: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-    """Whether a step that was done leaves the row as it is; most do."""
-    return not (row["still"] or body.get("usage") or "intervention" in body)
 
 
 def _by_hand(row: dict[str, Any], kind: str, body: Mapping[str, Any]) -> None:

@@ -231,6 +231,12 @@ class Guards:
         self._chosen: dict[str, GuardRule | None] = {}
         self._live: OrderedDict[tuple[str, str], Guard] = OrderedDict()
 
+    def none(self) -> bool:
+        """Whether there surely is no guard: it was looked for a moment ago."""
+        if self._rules or self._read_ms is None:
+            return False
+        return self._clock.monotonic_ms() - self._read_ms < FRESH_MS
+
     async def of(self, action: str, value: Any) -> Guard | None:
         """Return the guard of a call, None if there is none."""
         now = self._clock.monotonic_ms()

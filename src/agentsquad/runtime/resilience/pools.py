@@ -118,6 +118,12 @@ class Pools:
         self._needs: Mapping[str, Need] = {}
         self._read_ms: float | None = None
 
+    def none(self) -> bool:
+        """Whether there surely is no pool: it was looked for a moment ago."""
+        if self._pools or self._read_ms is None:
+            return False
+        return self._clock.monotonic_ms() - self._read_ms < FRESH_MS
+
     async def of(self, asker: Asker) -> PoolRule | None:
         """Return the pool of a step: the one whose pattern has most letters;
         None if it needs no place."""

@@ -23,19 +23,23 @@ from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 from agentsquad.runtime.resilience.contract import Appraiser, Quote
 
 
-@only(lambda spec: spec.effect is not Effect.PURE)
+@only(
+    lambda spec: spec.effect is not Effect.PURE,
+    lambda spec, ports: spec.effect.outward or ports.has(Appraiser),
+)
 def admit(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Refuse while halted; reserve what the call may cost, settle what it
     did."""
     spec = step.action.spec
-    if not spec.effect.outward and not world.ports.has(Appraiser):
-        return proceed(step)
+    if not spec.effect.outward:
+        quote = world.ports.get(Appraiser).appraise(spec.name, step.value)
+        return proceed(step) if quote is None else _within_budget(world, step, proceed, quote)
     return _admitted(world, step, proceed, spec)
 
 
 async def _admitted(world: World, step: Step, proceed: Proceed, spec: ActionSpec) -> Any:
     left = step.effect is not None and step.effect.status != "planned"
-    if spec.effect.outward and step.run is not None and not left:
+    if step.run is not None and not left:
         await refuse_halted(world, step)  # what has left already must be found out about
     quote = None
     if world.ports.has(Appraiser):

@@ -11,10 +11,10 @@ from typing import Any
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import SquadError
 from agentsquad.runtime.engine.door import Proceed, Step, World, only
-from agentsquad.runtime.resilience.guard import Call, Guard
+from agentsquad.runtime.resilience.guard import Call, Guard, Guards
 
 
-@only(lambda spec: spec.effect is not Effect.PURE)
+@only(lambda spec: spec.effect is not Effect.PURE, lambda spec, ports: ports.has(Guards))
 def attempt(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Make the call, watched."""
     live: Guard | None = step.guard

@@ -54,9 +54,12 @@ async def _approved(world: World, step: Step, proceed: Proceed, decision: Decisi
 def ask(world: World, step: Step) -> Decision:
     """Ask policy about one step."""
     action = step.action
-    facts = dict(step.facts)
-    if step.run is not None:
-        facts.setdefault("run", step.run)
+    if step.facts:
+        facts = dict(step.facts)
+        if step.run is not None:
+            facts.setdefault("run", step.run)
+    else:
+        facts = {} if step.run is None else {"run": step.run}
     if action.spec.effect.outward:  # what was given, whatever a workflow claims
         facts["approvals"] = [
             {"approver": given.approver, "position": given.position} for given in step.approvals

@@ -22,11 +22,11 @@ from agentsquad.runtime.engine.interceptors.effect import left, mends
 from agentsquad.runtime.resilience.guard import FallbackRule, Guard, Guards, failing
 
 
-@only(lambda spec: spec.effect is not Effect.PURE)
+@only(lambda spec: spec.effect is not Effect.PURE, lambda spec, ports: ports.has(Guards))
 def guard(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Hold a place of the bulkhead around the call; fall back when it
     fails."""
-    if step.run is None or not world.ports.has(Guards) or mends(step):
+    if step.run is None or world.ports.get(Guards).none() or mends(step):
         return proceed(step)
     return _guarded(world, step, proceed)
 

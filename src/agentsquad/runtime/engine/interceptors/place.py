@@ -21,12 +21,12 @@ from agentsquad.runtime.resilience.pools import Asker, Held, Pools
 from agentsquad.runtime.resilience.retry import next_delay_ms
 
 
-@only(lambda spec: spec.effect is not Effect.PURE)
+@only(lambda spec: spec.effect is not Effect.PURE, lambda spec, ports: ports.has(Pools))
 def place(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
     """Hold a place around the call."""
-    if step.run is None or not world.ports.has(Pools) or step.placed or mends(step):
+    if step.run is None or step.placed or world.ports.get(Pools).none():
         return proceed(step)
-    if left(step):
+    if mends(step) or left(step):
         return proceed(step)
     return _placed(world, step, step.run, proceed)
 

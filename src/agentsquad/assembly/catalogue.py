@@ -41,6 +41,7 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.runtime.temporal.plugin import plugin as temporal
     from agentsquad.runtime.transactions.plugin import plugin as transactions
     from agentsquad.solutions.purchase_to_pay.plugin import plugin as purchase_to_pay
+    from agentsquad.surfaces.a2a.plugin import plugin as a2a
     from agentsquad.surfaces.gateway.plugin import plugin as gateway
     from agentsquad.surfaces.rest.plugin import plugin as rest
     from agentsquad.surfaces.mcp.plugin import plugin as mcp
@@ -80,6 +81,7 @@ def plugins() -> tuple[Plugin, ...]:
         gateway,
         rest,
         mcp,
+        a2a,
     )
 
 

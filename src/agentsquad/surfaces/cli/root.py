@@ -24,6 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Files": ("edi", "import"),
     "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects", "transactions"),
     "Models and agents": ("proxy", "models", "apply", "get", "delete", "explain", "resources"),
+    "Tools and other agents": ("mcp", "tools", "a2a"),
     "Who may what": ("namespaces", "grants"),
     "Who may sign in": ("users", "services", "keys", "sessions", "tokens", "factors", "clients"),
     "This program": ("login", "logout", "whoami", "doctor", "completion", "version"),

@@ -26,6 +26,8 @@ from agentsquad.surfaces.cli.command import (
 from agentsquad.surfaces.gateway.operation import Operation
 
 GROUPS = {
+    "a2a": "Look at what agents of other systems asked for.",
+    "tools": "List, pin and compare the tools of MCP servers.",
     "access": "Check whether somebody may do something.",
     "breakers": "Show what is not called for now; open and close it by hand.",
     "budget": "Set and show budgets; release what a crash left reserved.",

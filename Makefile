@@ -97,16 +97,18 @@ format: $(STAMPS)/dev ## order imports, lay out the code, wrap its prose
 SPHINX = $(BIN)/python -m sphinx -q -W -E --keep-going -d .venv/.doctrees -b
 
 .PHONY: docs
-docs: $(STAMPS)/install $(STAMPS)/docs ## write the generated reference, build docs into site/
+docs: $(STAMPS)/install $(STAMPS)/docs $(STAMPS)/dev ## write the generated reference, build docs into site/
 	@$(BIN)/python tools/command_index.py
 	@$(BIN)/python tools/reference.py
+	@$(BIN)/python tools/grpc_fields.py
 	@$(SPHINX) html docs site
 	@echo "open site/index.html"
 
 .PHONY: docs-check
-docs-check: $(STAMPS)/install $(STAMPS)/docs
+docs-check: $(STAMPS)/install $(STAMPS)/docs $(STAMPS)/dev
 	@$(BIN)/python tools/command_index.py --check
 	@$(BIN)/python tools/reference.py --check
+	@$(BIN)/python tools/grpc_fields.py --check
 	@$(SPHINX) html docs site
 
 .PHONY: recording

@@ -16,10 +16,12 @@ from agentsquad import __version__
 from agentsquad.assembly.duties import Duties
 from agentsquad.assembly.settings import Settings
 from agentsquad.assembly.squad import Squad
+from agentsquad.kernel.errors import UnsupportedError
 from agentsquad.kernel.ids import new_id
 from agentsquad.kernel.ports import Clock
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.contract import Stopping
+from agentsquad.surfaces.a2a.routes import routes as a2a
 from agentsquad.surfaces.gateway import health
 from agentsquad.surfaces.gateway.front import Front
 from agentsquad.surfaces.gateway.gateway import ServingGateway
@@ -38,6 +40,7 @@ from agentsquad.trust.threats.contract import Shield
 if TYPE_CHECKING:
     from agentsquad.surfaces.gateway.adapters.measures import ServerMeasures
 
+Certificate = tuple[Path, Path]  # its chain and its key, PEM
 INTRODUCTION = "The first administrator's token, shown this once:"
 BOOTSTRAP_FILE = "bootstrap-token"
 TLS = "tls"  # folder of the installation's own authority
@@ -63,7 +66,7 @@ class Server:
                 chain, key, root = own_certificate(folder, _names(host), clock.now_ms())
                 tls = (chain, key)
                 watching.line("authority", file=str(root), note="clients trust the server by it")
-            return await Running(squad, options, watching).until_told(web(host, port, tls))
+            return await Running(squad, options, watching).until_told(web(host, port, tls), tls)
         finally:
             await squad.close()
 
@@ -87,7 +90,7 @@ class Running:
         self._clock: Clock = squad.world.clock
         self._duties = Duties(squad.namespaces, self._clock, squad.actor)
 
-    async def until_told(self, listening: Any) -> ServerEnded:
+    async def until_told(self, listening: Any, tls: Certificate | None) -> ServerEnded:
         """Serve until a signal comes, then let calls under way end."""
         squad, options, watching = self._squad, self._options, self._watching
         await squad.world.store.size()  # opened, or refused, before anybody is let in
@@ -104,12 +107,15 @@ class Running:
         await self._introduce(system)
         self._duties.begin()
         watching.line("serving", url=listening.url)
+        beside = await self._beside(gateway, tls)
         left = 0
 
         async def ended() -> None:
             nonlocal left
             await told
             watching.line("ending", why=told.result(), under_way=gateway.under_way)
+            if beside is not None:
+                await beside.stop(options.drain_ms)
             left = await gateway.leave(options.drain_ms)
 
         try:
@@ -119,6 +125,21 @@ class Running:
             await self._duties.end()
         why = told.result() if told.done() and not told.cancelled() else "closed"
         return ServerEnded(why=why, address=listening.url, calls=watching.count, left=left)
+
+    async def _beside(self, gateway: ServingGateway, tls: Certificate | None) -> Any:
+        """Serve gRPC too, where it was asked for."""
+        if self._options.grpc_listen is None:
+            return None
+        try:
+            from agentsquad.surfaces.grpc.server import GrpcServer
+        except ImportError as error:
+            raise UnsupportedError(
+                "install 'agentsquad[grpc]'", hint="pip install 'agentsquad[grpc]'"
+            ) from error
+        host, port = address_of(self._options.grpc_listen, "--grpc-listen")
+        server = GrpcServer(gateway, self._squad.registry)
+        self._watching.line("serving", grpc=await server.start(host, port, tls))
+        return server
 
     def _number(self) -> str:
         return new_id(self._clock, self._squad.world.entropy)
@@ -179,13 +200,12 @@ def surfaces(gateway: ServingGateway, squad: Squad, base: str) -> list[BaseRoute
         *rest(gateway, registry, world.clock),
         *graphql(gateway, registry),
         *websocket(gateway, clock=world.clock),
-        *mcp(
-            gateway, registry, lambda: world.entropy.token(16).hex(), base=base, version=__version__
-        ),
+        *mcp(gateway, registry, world.entropy, base=base, version=__version__),
+        *a2a(gateway, base=base, version=__version__),
     ]
 
 
-def _files(options: UpInput) -> tuple[Path, Path] | None:
+def _files(options: UpInput) -> Certificate | None:
     if options.tls_cert is None or options.tls_key is None:
         return None
     return Path(options.tls_cert), Path(options.tls_key)

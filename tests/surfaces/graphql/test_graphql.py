@@ -12,7 +12,7 @@ from graphql import build_schema, get_introspection_query, parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentsquad.surfaces.graphql.contract import Limits
+from agentsquad.surfaces.graphql.contract import Asked, Limits
 from agentsquad.surfaces.graphql.execution import Executor, RefusedError, Request
 from agentsquad.surfaces.graphql.naming import field_name
 from agentsquad.surfaces.graphql.schema import build, document
@@ -45,19 +45,21 @@ async def test_reads_and_writes_are_called(desk: Any) -> None:
     found = await desk.ask("{ runsList { items { id status workflow } } }")
     assert found["data"]["runsList"]["items"]
     made = await desk.ask(
-        "mutation ($w: String!, $i: FileInput) { runsStart(workflow: $w, input: $i, wait: true) "
+        "mutation ($w: String!, $i: JSON) { runsStart(workflow: $w, input: $i, wait: true) "
         "{ status run } }",
         w="order",
-        i={"json": {"lines": [1, 2]}},
+        i={"lines": [1, 2]},
     )
     assert made["data"]["runsStart"]["status"] in ("completed", "waiting"), made
 
 
 async def test_one_key_is_one_mutation(desk: Any) -> None:
-    query = 'mutation { budgetSet(scope: "tenant", currency: "USD", amount: "5") { __typename } }'
+    query = (
+        'mutation { budgetSet(scope: "tenant:all", currency: "USD", amount: "5") { __typename } }'
+    )
     first, again = [await desk.ask(query, headers={"Idempotency-Key": "k-1"}) for _ in range(2)]
     assert first == again and "errors" not in first
-    two = 'mutation { a: controlHalt(reason: "x") { on } b: controlHalt(reason: "x") { on } }'
+    two = f"mutation {{ a: {asked} b: {asked} }}"
     refused = await desk.ask(two, headers={"Idempotency-Key": "k-2"})
     assert refused.get("code") == "graphql.key"
 
@@ -190,11 +192,14 @@ async def test_what_cannot_be_read_says_so(desk: Any, body: str, accept: str, st
 
 async def test_queries_go_by_get_and_mutations_do_not(desk: Any) -> None:
     async with desk.client() as client:
-        asked = {"query": "query ($n: Boolean!) { a: __typename @include(if: $n) }", "variables": '{"n": true}'}
+        asked = {
+            "query": "query ($n: Boolean!) { a: __typename @include(if: $n) }",
+            "variables": '{"n": true}',
+        }
         fine = await client.get("/graphql", params=asked)
         assert fine.json() == {"data": {"a": "Query"}}
         refused = await client.get(
-            "/graphql", params={"query": 'mutation { controlHalt(reason: "x") { on } }'}
+            "/graphql", params={"query": 'mutation { controlHalt(reason: "x") { __typename } }'}
         )
     assert refused.status_code == 405 and refused.headers["allow"] == "POST"
 
@@ -202,10 +207,6 @@ async def test_queries_go_by_get_and_mutations_do_not(desk: Any) -> None:
 async def test_events_are_streamed_from_any_number_on(desk: Any) -> None:
     schema = build(desk.gateway, desk.squad.registry)
     executor = Executor(schema, Limits())
-    from agentsquad.surfaces.graphql.contract import Asked
-
-    async with desk.client() as client:
-        del client
     caller = await _caller(desk)
     prepared = executor.prepare(
         Request(query='subscription { events(after: 0, types: ["run.*"]) { seq type } }')
@@ -214,7 +215,7 @@ async def test_events_are_streamed_from_any_number_on(desk: Any) -> None:
     async with asyncio.timeout(5):
         async for result in executor.stream(prepared, Asked(desk.gateway, caller)):
             seen.append(result["data"]["events"])
-            if len(seen) == 5:
+            if len(seen) == 3:
                 break
     assert [one["seq"] for one in seen] == sorted(one["seq"] for one in seen)
     assert all(one["type"].startswith("run.") for one in seen)

@@ -7,7 +7,6 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from graphql import (
     GraphQLArgument,
     GraphQLField,
@@ -25,6 +24,7 @@ from agentsquad.surfaces.gateway.operation import Operation
 from agentsquad.surfaces.gateway.shapes import Shape
 from agentsquad.surfaces.graphql.contract import Asked
 from agentsquad.surfaces.graphql.naming import field_name, type_name
+from agentsquad.surfaces.graphql.scalar import JSON
 from agentsquad.surfaces.graphql.shape import FILE, Shapes
 
 MADE = GraphQLObjectType(
@@ -84,12 +84,15 @@ def action_field(
 
 
 def _taken(kind: Any, way: str | None) -> Any:
-    """Return the type of an argument: content, where an action takes a path."""
-    if way != "in":
+    """Return the type of an argument: content, where an action takes a path,
+    and JSON itself, where it takes JSON as text."""
+    if way not in ("in", "json"):
         return kind
     needed = isinstance(kind, GraphQLNonNull)
     bare = kind.of_type if needed else kind
     made: Any = GraphQLList(GraphQLNonNull(FILE)) if isinstance(bare, GraphQLList) else FILE
+    if way == "json":
+        made = JSON
     return GraphQLNonNull(made) if needed else made
 
 
@@ -97,8 +100,6 @@ def _sent(given: Any) -> Any:
     if isinstance(given, list):
         return [_sent(one) for one in given]
     if isinstance(given, Mapping):
-        if "json" in given:
-            return msgspec.json.encode(given["json"]).decode()
         named = {key: one for key, one in given.items() if one is not None and key != "blob"}
         return {**named, "$blob": given["blob"]} if given.get("blob") else named
     return given

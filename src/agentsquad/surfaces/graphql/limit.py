@@ -54,9 +54,13 @@ class Weight:
                 f"{roots} fields at the top; at most {self._limits.roots} are taken",
                 details={"roots": roots, "limit": self._limits.roots},
             )
-        return self._weigh(operation.selection_set, 1, 1, 0)
+        return self._weigh(operation.selection_set, 1, (1, False), 0)
 
-    def _weigh(self, selection: SelectionSetNode, depth: int, times: int, cost: int) -> int:
+    def _weigh(
+        self, selection: SelectionSetNode, depth: int, times: tuple[int, bool], cost: int
+    ) -> int:
+        """`times` is how often it comes, and whether a page above has counted
+        its items already."""
         limits = self._limits
         if depth > limits.depth:
             raise TooDeepError(
@@ -64,7 +68,7 @@ class Weight:
                 details={"limit": limits.depth},
             )
         for field in self._fields(selection):
-            cost += times
+            cost += times[0]
             if cost > limits.cost:
                 raise TooCostlyError(
                     f"the document may cost more than {limits.cost}",
@@ -72,8 +76,9 @@ class Weight:
                     details={"limit": limits.cost},
                 )
             if field.selection_set is not None and field.name.value not in INTROSPECTION:
-                many = self._length(field)
-                cost = self._weigh(field.selection_set, depth + 1, times * many, cost)
+                many, paged = self._length(field, counted=times[1])
+                below = (times[0] * many, paged)
+                cost = self._weigh(field.selection_set, depth + 1, below, cost)
         return cost
 
     def _fields(self, selection: SelectionSetNode) -> Any:
@@ -87,18 +92,20 @@ class Weight:
                 if found is not None:
                     yield from self._fields(found.selection_set)
 
-    def _length(self, field: FieldNode) -> int:
+    def _length(self, field: FieldNode, *, counted: bool) -> tuple[int, bool]:
+        """Return how many come of a field, and whether its page is counted
+        with that."""
         for argument in field.arguments or ():
             name, value = argument.name.value, argument.value
             if name == "representations":
                 given = self._given(value)
-                return max(1, len(given)) if isinstance(given, list) else PAGE
+                return (max(1, len(given)) if isinstance(given, list) else PAGE), False
             if name == "limit":
                 if isinstance(value, IntValueNode):
-                    return max(1, int(value.value))
+                    return max(1, int(value.value)), True
                 asked = self._given(value)
-                return max(1, asked) if isinstance(asked, int) else PAGE
-        return PAGE if field.name.value in PAGED else 1
+                return (max(1, asked) if isinstance(asked, int) else PAGE), True
+        return (PAGE if field.name.value in PAGED and not counted else 1), False
 
     def _given(self, value: ValueNode) -> Any:
         return self._variables.get(value.name.value) if isinstance(value, VariableNode) else None

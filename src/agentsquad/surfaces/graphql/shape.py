@@ -35,13 +35,12 @@ SIMPLE = {
 }
 FILE = GraphQLInputObjectType(
     "FileInput",
-    description="The content of a file, in one of these ways; or JSON where a field takes it too.",
+    description="The content of a file, in one of these ways.",
     fields={
         "name": GraphQLInputField(GraphQLString),
         "text": GraphQLInputField(GraphQLString),
         "base64": GraphQLInputField(GraphQLString),
         "blob": GraphQLInputField(GraphQLString, description="sha256:… of a blob that is kept"),
-        "json": GraphQLInputField(JSON),
     },
 )
 

@@ -132,6 +132,10 @@ class Endpoint(Protocol):
         """Return usage with its cost, unknown where there is no price."""
         ...
 
+    async def close(self) -> None:
+        """Let go of its connections; the next request opens new ones."""
+        ...
+
 
 class Endpoints(Protocol):
     """Every place of an installation that answers over the network."""

@@ -79,6 +79,11 @@ class Forwarder:
         self._read_ms: float | None = None
         self._live: dict[str, Live] = {}
 
+    async def close(self) -> None:
+        """Let go of all connections."""
+        for one in self._by_name():
+            await one.close()
+
     async def rules(self) -> list[UpstreamRule]:
         """Return the upstreams in force; looked up anew after a second."""
         now = self._clock.monotonic_ms()

@@ -10,18 +10,22 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from agentsquad.integrations.proxy.contract import WORKFLOW, Endpoints
+from agentsquad.integrations.proxy.contract import WORKFLOW, Endpoints, ProxyBusyError
 from agentsquad.integrations.proxy.desk import Desk, Session
 from agentsquad.integrations.proxy.forwarding import Forwarder
 from agentsquad.integrations.proxy.session import SessionInput
+from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import InvalidError, UnsupportedError
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import Clock, EventStore
 from agentsquad.runtime.engine.contract import Engine, Outcome
+from agentsquad.runtime.engine.door import Step, StepContext, World
 from agentsquad.runtime.resilience.budget import Limit
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 
+REQUESTS_MAX = 10_000  # in one run; a session that goes on gets another
+SESSIONS_MAX = 1_000  # open at one door
 END_MS = 60_000  # how long the end of a session may take
 
 
@@ -33,15 +37,22 @@ class Sessions:
         self._program = program
         self._budget = None if budget is None else read_budget(budget)
         self._open: dict[str, Session] = {}
+        self._ending: list[Session] = []
         self._lock = asyncio.Lock()
 
     async def session(self, name: str = "", again: str = "") -> Session:
         """Return the session of a name, begun when first asked for."""
         found = self._open.get(name)
-        if found is not None:
+        if found is not None and found.requests < REQUESTS_MAX:
             return found
         async with self._lock:
+            found = self._open.get(name)
+            if found is not None and found.requests >= REQUESTS_MAX:
+                found.end()
+                self._ending.append(self._open.pop(name))
             if name not in self._open:
+                if len(self._open) >= SESSIONS_MAX:
+                    raise ProxyBusyError(f"{SESSIONS_MAX} sessions are open already")
                 self._open[name] = await self._begin(name, again)
             return self._open[name]
 
@@ -70,25 +81,37 @@ class Sessions:
     @property
     def runs(self) -> list[str]:
         """The runs that record them."""
-        return [one.run for one in self._open.values()]
+        return [one.run for one in self._every()]
 
     @property
     def requests(self) -> int:
         """How many requests there were in all of them."""
-        return sum(one.requests for one in self._open.values())
+        return sum(one.requests for one in self._every())
+
+    def _every(self) -> list[Session]:
+        return [*self._ending, *self._open.values()]
 
     async def close(self) -> list[Outcome]:
         """End them: what was asked is answered, and the runs complete."""
         engine = self._ctx.port(Engine)  # type: ignore[type-abstract]
         desk = self._ctx.port(Desk)
         found = []
-        for session in self._open.values():
+        every = self._every()
+        for session in every:
             session.end()
-        for session in self._open.values():
+        for session in every:
             found.append(await engine.wait(session.run, timeout_ms=END_MS))
             desk.forget(session)
         self._open.clear()
+        self._ending.clear()
+        if desk.forwarder is not None:
+            await desk.forwarder.close()
         return found
+
+
+def context_of(world: World, actor: Actor) -> Context:
+    """Return the context that a server begins somebody's sessions in."""
+    return StepContext(world, Step(world.registry.action("proxy.run"), {}, actor=actor))
 
 
 def forwarder(ctx: Context) -> Forwarder:

@@ -86,6 +86,10 @@ class ProviderEndpoint:
         """Return usage with its cost."""
         return priced(usage, self._prices.price(model))
 
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._transport().close()
+
 
 def from_environment(environment: Environment, configured: Sequence[Provider]) -> list[Provider]:
     """Return the providers whose keys, or addresses, the environment holds,

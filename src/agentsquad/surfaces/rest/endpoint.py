@@ -34,7 +34,14 @@ CORS_HEADERS = (
     "Squad-Namespace, Last-Event-ID"
 )
 CORS_SHOWN = "ETag, Location, Link, Retry-After, Idempotency-Replayed, Preference-Applied"
-UNNEGOTIATED = ("text/event-stream", "application/octet-stream", "application/zip", "text/html")
+UNNEGOTIATED = (
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/octet-stream",
+    "application/zip",
+    "text/html",
+    "text/css",
+)
 
 
 class Endpoint:

@@ -33,6 +33,19 @@ FILES = {
     "/docs/docs.css": ("docs.css", "text/css; charset=utf-8"),
 }
 
+SIGN_IN = {
+    "/login/sign-in.css": ("sign-in.css", "text/css; charset=utf-8"),
+    "/login/sign-in.js": ("sign-in.js", "text/javascript; charset=utf-8"),
+}
+
+
+def asset_routes(gateway: Gateway, options: Options) -> list[BaseRoute]:
+    """Return what the pages of signing in load."""
+    return [
+        _route(gateway, options, path, _given((STATIC / name).read_bytes(), media_type))
+        for path, (name, media_type) in SIGN_IN.items()
+    ]
+
 
 def page_routes(gateway: Gateway, options: Options, document: Mapping[str, Any]) -> list[BaseRoute]:
     """Return the addresses of the description and of its page."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -26,11 +26,12 @@ from agentsquad.surfaces.rest.events import followed
 from agentsquad.surfaces.rest.example import example_of
 from agentsquad.surfaces.rest.negotiation import wants
 from agentsquad.surfaces.rest.openapi import document
-from agentsquad.surfaces.rest.page import page_routes
+from agentsquad.surfaces.rest.page import asset_routes, page_routes
 from agentsquad.surfaces.rest.proofs import prove
 from agentsquad.surfaces.rest.readings import Reading, readings
 from agentsquad.surfaces.rest.reply import Reply, digest, revision_in, tags_in
 from agentsquad.surfaces.rest.resources import Resources
+from agentsquad.trust.identity.office import Desk
 
 PREFIXES = ("/v1/namespaces/{ns}", "/v1")
 ENDED = ("completed", "failed", "cancelled")
@@ -201,3 +202,21 @@ def routes(
 ) -> list[BaseRoute]:
     """Return the routes of REST; `Rest` is for who closes it too."""
     return Rest(gateway, registry, clock, options).routes
+
+
+def auth_routes(
+    gateway: Gateway, desk: Callable[[], Desk], options: Options | None = None
+) -> list[BaseRoute]:
+    """Return the pages and endpoints of signing in; `desk` is identity's over
+    the log of the installation."""
+    from agentsquad.surfaces.rest.auth import BODY_MAX
+    from agentsquad.surfaces.rest.oauth import OAuthEndpoints
+    from agentsquad.surfaces.rest.sign_in import SigningIn
+
+    used = options or Options()
+    addresses = {**SigningIn(desk).addresses(), **OAuthEndpoints(desk).addresses()}
+    found: list[BaseRoute] = [
+        Route(path, Endpoint(gateway, used, path, handlers, body_max=BODY_MAX))
+        for path, handlers in addresses.items()
+    ]
+    return [*found, *asset_routes(gateway, used)]

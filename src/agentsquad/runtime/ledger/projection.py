@@ -30,6 +30,7 @@ from agentsquad.runtime.ledger.contract import (
 from agentsquad.runtime.ledger.merkle import TileNodes, root_at
 
 BATCH = 500
+FEW, FIRST = 64, 32  # so few in each of the first turns: what begins again waits for others
 TAIL_MAX = 4096
 
 Row = dict[str, Any]
@@ -308,15 +309,18 @@ class Readings:
 
     async def _fold_on(self, store: ReadingStore, projection: Projection, until: int) -> None:
         start = await self._start(store, projection)
+        turns = 0
         while start < until:
             async with self._folding:
-                after = await self._fold_batch(store, projection, start, until)
+                limit = FEW if turns < FIRST else BATCH
+                after = await self._fold_batch(store, projection, start, until, limit)
+            turns += 1
             start = await self._start(store, projection) if after is None else after
             if start < until:
                 await asyncio.sleep(0)  # others go on while much is read
 
     async def _fold_batch(
-        self, store: ReadingStore, projection: Projection, start: int, until: int
+        self, store: ReadingStore, projection: Projection, start: int, until: int, limit: int
     ) -> int | None:
         """Fold what comes next and return how far that went; None if another
         process was faster.
@@ -329,9 +333,9 @@ class Readings:
         events = tail.take(start, until) if tail is not None else None
         after = until
         if events is None:
-            events = await self._log.read_sealed(after=start, limit=BATCH, types=projection.types)
+            events = await self._log.read_sealed(after=start, limit=limit, types=projection.types)
             events = [event for event in events if event.seq <= until]
-            if len(events) == BATCH:
+            if len(events) == limit:
                 after = events[-1].seq
         position = Position(projection.version, after, await self._root(after))
         with _own():

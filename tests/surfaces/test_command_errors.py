@@ -188,6 +188,29 @@ def test_a_list_where_no_store_is_is_empty_and_makes_none(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("deploy", "nofile.py"), "deploy.file"),
+        (("deploy", "--rollback", "orders"), "store.missing"),
+        (("run", "nothing"), "workflow.missing"),
+        (("runs", "retry", "abc", "1", "--reason", "x"), "store.missing"),
+        (("export-test", "abc"), "store.missing"),
+        (("resume",), "store.missing"),
+        (("transactions", "recover"), "store.missing"),
+        (("apply", "-f", "nofile.yaml"), "manifest.missing"),
+    ],
+)
+def test_what_fails_where_no_store_is_makes_none(
+    squad: Any, tmp_path: Path, words: tuple[str, ...], code: str
+) -> None:
+    said = squad(*words, home=str(tmp_path / "typo"))
+    assert said.code != 0
+    assert f"[{code}]" in said.err
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.slow
 def test_testing_models_where_no_store_is_makes_none(squad: Any, tmp_path: Path) -> None:
     said = squad("models", "test", "--offline", home=str(tmp_path / "typo"))
     assert said.code == 0, said.err

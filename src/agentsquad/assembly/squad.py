@@ -23,7 +23,7 @@ from agentsquad.integrations.connectors.ai.contract import Models
 from agentsquad.integrations.proxy.contract import Endpoints
 from agentsquad.kernel.action import Action, Effect
 from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.errors import MissingError, UnsupportedError
+from agentsquad.kernel.errors import MissingError
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import BlobStore, Clock, Entropy, EventStore
 from agentsquad.kernel.registry import Registry
@@ -51,7 +51,6 @@ from agentsquad.runtime.resilience.guard import Guards
 from agentsquad.runtime.resilience.pools import Pools
 from agentsquad.runtime.temporal.contract import RunWorker
 from agentsquad.runtime.transactions.contract import Participants
-from agentsquad.surfaces.gateway.serving import Serving
 from agentsquad.trust.access.contract import SYSTEM, Access, Namespaces
 from agentsquad.workforce.agents.contract import AgentCatalogue, ModelCatalogue
 
@@ -69,8 +68,11 @@ LISTS = ("runs.list", "runs.inbox", "cost.show", "budget.show")  # empty without
 METERED = ("models.ask", "models.test")  # may spend; without a store there is no budget to spend of
 # These change what a store already holds: none is made only for them to fail.
 CHANGING = (
-    "runs.cancel", "runs.signal", "runs.adopt", "approvals.approve", "approvals.reject",
-    "effects.resolve", "resources.delete", "deployments.retire",
+    "runs.cancel", "runs.signal", "runs.adopt", "runs.resume", "runs.restart", "runs.update",
+    "runs.retry", "runs.skip", "runs.patch", "runs.fail", "runs.compensate", "runs.export_test",
+    "approvals.approve", "approvals.reject", "effects.resolve", "resources.delete",
+    "deployments.retire", "messages.redeliver", "transactions.recover", "log.erase",
+    "budget.release", "attest.prove", "drift.baseline",
 )  # fmt: skip
 CHECKING = "deployments.deploy"  # a mere check needs no store
 READING: ContextVar[bool] = ContextVar("reading", default=False)
@@ -146,7 +148,6 @@ class Squad:
         self._several = settings.store.startswith(SHARED) and settings.engine == "embedded"
         ports.provide(Several, lambda: Several(self._several))
         ports.provide(Stopping, engine.system_stopping)
-        ports.provide(Serving, self._server)
         if settings.namespace == SYSTEM:
             ports.provide(Namespaces, lambda: self.namespaces)
             ports.provide(Access, self._access)
@@ -267,15 +268,6 @@ class Squad:
             )
         return EmbeddedEngine(self.world)
 
-    def _server(self) -> Serving:
-        try:
-            from agentsquad.assembly.server import Server
-        except ImportError as error:
-            raise UnsupportedError(
-                "install 'agentsquad[server]'", hint="pip install 'agentsquad[server]'"
-            ) from error
-        return Server(self.settings, self.registry)
-
     def _worker(self) -> RunWorker:
         from agentsquad.runtime.temporal import plugin as temporal
 
@@ -310,6 +302,8 @@ class Squad:
             self._there = True
         if self._empty_handed(found, value):
             return await self._aside(action, value, actor)
+        if self.unkept:
+            await self._rehearse(action, value, actor)
         looks = found.spec.effect is Effect.READ and action not in METERED
         token = READING.set(looks or action in CHANGING)
         try:
@@ -332,6 +326,18 @@ class Squad:
         else:
             answered = name in (*SHIPPED, *LISTS, *METERED)
         return answered and self.unkept
+
+    async def _rehearse(self, action: str, value: Any, actor: Actor) -> None:
+        """Raise what would keep an action from being carried out that is about
+        to make a store, as far as that can be known: none is made for it."""
+        if not isinstance(value, dict):
+            return
+        if action == CHECKING and value.get("rollback"):
+            self._need_store()
+        elif action == CHECKING and value.get("file"):
+            await self._aside(action, {**value, "check": True, "rollback": None}, actor)
+        elif action == "runs.start" and isinstance(value.get("workflow"), str):
+            await self._aside("workflows.find", {"name": value["workflow"]}, actor)
 
     async def _aside(self, action: str, value: Any, actor: Actor) -> Any:
         """Answer from what ships alone, on a store that nobody keeps."""

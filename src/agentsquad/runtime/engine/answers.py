@@ -153,7 +153,7 @@ class Answers:
         policy = await self.policy_of(wish.run)
 
         async def ask(journal: Sequence[Event]) -> list[Told]:
-            refuse_ended(wish.run, journal)
+            refuse_ended(wish.run, journal, _afterwards(wish))
             copy = await self.telling.copy(wish.run, journal)
             try:
                 return [asked(wish, copy, journal, who, policy)]
@@ -192,6 +192,15 @@ class Answers:
     async def policy_of(self, run: str) -> PolicyEngine:
         """Return the rules that a run is judged by."""
         return self.world.policy
+
+
+def _afterwards(wish: Wish) -> str:
+    """Return what can be done about a step of a run that has ended."""
+    if wish.means == "compensate":
+        return "nothing of it is undone by hand any more; undo it by a run of its own"
+    first = wish.position or "STEP"
+    again = f"squad runs restart {wish.run} --from {first} --reason …"
+    return f"{again} does it again from that step, as a new run that takes over what came before"
 
 
 def _may_answer(policy: PolicyEngine, item: InboxItem, who: Actor) -> None:

@@ -240,14 +240,15 @@ class Outside:
             self._lease.release()
 
 
-def refuse_ended(run: str, journal: Sequence[Event]) -> None:
-    """Raise ConflictError if the run has ended."""
+def refuse_ended(run: str, journal: Sequence[Event], hint: str | None = None) -> None:
+    """Raise ConflictError if the run has ended; `hint` says what to do then."""
     for event in journal:
         if event.type in END_EVENTS:
             status = END_EVENTS[event.type]
             raise ConflictError(
                 f"run {run} has already {status}",
                 code="run.ended",
+                hint=hint,
                 details={key: event.payload[key] for key in ("successor",) if key in event.payload},
             )
 

@@ -13,10 +13,11 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import DeadlineError, InvalidError
 from agentsquad.kernel.event import Event
 from agentsquad.kernel.money import Money
-from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import Engine, InboxItem, Outcome
+from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.state import END_EVENTS, ENDED, WITHDRAWN
+from agentsquad.runtime.engine.versions import world_of
 from agentsquad.runtime.ledger.contract import Ledger, Query
 from agentsquad.runtime.ledger.naming import find_run
 
@@ -408,7 +409,7 @@ async def answer_by_rule(ctx: Context, engine: Engine, item: InboxItem, rule: st
     """
     if item.kind != "approval":  # what is done by hand is between people
         return False
-    policy = ctx.port(PolicyEngine)  # type: ignore[type-abstract]
+    policy = (await world_of(ctx.port(World), item.run)).policy  # of the version it runs under
     said = policy.query(rule, question(item))
     if not said or not said.get("approver"):
         return False

@@ -26,7 +26,10 @@ from agentsquad.operations.deployment.contract import (
     StrandedError,
 )
 from agentsquad.operations.deployment.plugin import plugin as deployment
-from agentsquad.runtime.policy.plugin import load_policy
+from agentsquad.runtime.engine.door import Step, StepContext
+from agentsquad.runtime.engine.runs import answer_by_rule
+from agentsquad.runtime.policy.contract import PolicyCompiler
+from agentsquad.runtime.policy.plugin import compiler, load_policy
 from agentsquad.testing.clock import settle
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -151,6 +154,40 @@ async def test_a_run_moved_while_a_call_is_under_way_ends_as_the_new_version_say
     opened.set()
     assert (await s.engine.wait(run, timeout_ms=5000)).output == 7
     assert (await s.call("runs.replay", run=run)).verdict == "compatible"
+
+
+RULED = """
+from __future__ import annotations
+
+from agentsquad.runtime.engine.contract import workflow
+
+
+@workflow("asking", auto="data.asking.answers.say")
+async def asking(ctx, value: int) -> bool:
+    return (await ctx.approve("flow.send", value, roles=["boss"], because="large")).approved
+"""
+RULES = """package asking.answers
+actions := {"flow.send", "approvals.give"}
+allow contains {"clause": "a", "reason": "everything"}
+say := {"approver": "person:eve", "approve": input.input > 3, "reason": "by rule"}
+"""
+
+
+async def test_answers_by_rule_are_those_of_the_version_that_the_run_runs_under(tmp_path):
+    s = DeploySquad(policy=load_policy([deployment]))
+    s.engine.world.ports.put(PolicyCompiler, compiler(None))
+    write(tmp_path, "asking.rego", RULES)
+    await s.deploy(write(tmp_path, "asking.py", RULED))
+    write(tmp_path, "asking.rego", RULES.replace("> 3", "> 5"))
+    old = await s.engine.start("asking", 4)
+    await settle()
+    await s.deploy(tmp_path / "asking.py", adopt=False)
+    new = await s.engine.start("asking", 4)
+    await settle()
+    ctx = StepContext(s.engine.world, Step(deployment.actions[0], {}, actor=ADA))
+    for item in await s.engine.inbox():
+        assert await answer_by_rule(ctx, s.engine, item, "data.asking.answers.say")
+    assert [(await s.engine.wait(run)).output for run in (old, new)] == [True, False]
 
 
 async def test_a_run_that_went_on_before_it_heard_of_the_move_goes_back_and_says_so(tmp_path):

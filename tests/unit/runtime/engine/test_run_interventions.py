@@ -417,3 +417,16 @@ async def test_why_names_who_did_what_by_hand() -> None:
     assert "step 1 was passed over by hand (person:ada: because)" in answer.answer
     (hand,) = answer.by_hand
     assert (hand.step, hand.means, hand.by, hand.approver) == ("1", "skip", ADA, BOB)
+
+
+async def test_of_a_run_that_has_ended_it_is_said_how_it_is_done_again() -> None:
+    s = squad()
+    run = await begun(s, "looking", 5)
+    assert (await s.engine.outcome(run)).status == "completed"
+    for means in ("retry", "skip", "fail", "patch"):
+        with pytest.raises(ConflictError) as caught:
+            await ask(s, run, means, "1")
+        assert str(caught.value.hint).startswith(f"squad runs restart {run} --from 1 --reason")
+    with pytest.raises(ConflictError) as caught:
+        await ask(s, run, "compensate", None)
+    assert "by a run of its own" in str(caught.value.hint)

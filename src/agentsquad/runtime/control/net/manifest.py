@@ -110,6 +110,9 @@ class _Compiler:
         build = self.build
         start = build.place("start", 1)
         ends = _Ends(build.place("graph done"), build.place("graph failed"))
+        if "timeout" in self.spec:
+            limit = f"a run is ended after {self.spec['timeout']}, undone and failed"
+            build.notes.append(f"{limit}; what is said here is about the time before")
         self.siblings(self.spec["graph"]["nodes"], "/graph/nodes", start, ends)
         finished, given_up = build.place("completed"), build.place("failed")
         answered = self.updates()

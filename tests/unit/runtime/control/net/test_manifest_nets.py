@@ -246,3 +246,10 @@ def test_an_update_that_never_answers_is_no_proven_end() -> None:
     text = HANDLED.replace("    await done\n", "").replace("BODY", "await done")
     (flow,) = python_flows(text, "w.py")
     assert judge_flow(flow, bounds()).deadlock is None
+
+
+def test_a_time_limit_of_the_whole_run_is_noted() -> None:
+    text = "{timeout: 5m, graph: {nodes: [{id: a, action: x.a}]}}"
+    (said,) = [one for one in judged(text).notes if "5m" in one]
+    assert said.startswith("a run is ended after 5m, undone and failed")
+    assert not any("ended after" in one for one in judged("- {id: a, action: x.a}").notes)

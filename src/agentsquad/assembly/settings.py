@@ -85,12 +85,19 @@ def within(settings: Settings, namespace: str) -> Settings:
         root,
         home=home,
         store=store_of(root.store, namespace),
-        engine=engine_of(variables.get("SQUAD_ENGINE") or root.engine, namespace),
+        engine=engine_of(_template(root), namespace),
         policy=shared or (own if own.is_dir() else None),
         environment=variables,
         namespace=namespace,
         root=root,
     )
+
+
+def _template(root: Settings) -> str:
+    """Return the engine's address as it was written, with the place for the
+    namespace in it, unless another engine was chosen since."""
+    written = root.environment.get("SQUAD_ENGINE") or root.engine
+    return written if engine_of(written, root.namespace) == root.engine else root.engine
 
 
 def _positive(env: Mapping[str, str], name: str, default: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,3 +91,9 @@ def test_runs_of_two_namespaces_never_meet_in_temporal() -> None:
 def test_what_is_no_label_is_no_namespace(name: str) -> None:
     with pytest.raises(NamespaceNameError):
         folder_of(Path("home"), name)
+
+
+def test_an_engine_chosen_later_goes_before_the_variable() -> None:
+    variables = {"SQUAD_USER": "a", "SQUAD_ENGINE": "temporal://localhost/squad-{namespace}"}
+    chosen = msgspec.structs.replace(read(variables), engine="embedded")
+    assert within(chosen, "acme").engine == "embedded"

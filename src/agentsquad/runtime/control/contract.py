@@ -154,7 +154,7 @@ class CursorError(InvalidError):
 class ResourceChangedError(ConflictError):
     """It is not what was read any more: read again, then put."""
 
-    code = "resource.changed"
+    code = "resource.stale"
 
 
 class ResourceExistsError(ConflictError):

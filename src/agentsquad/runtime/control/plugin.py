@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.control import actions, collection, guards, messages, pools
+from agentsquad.runtime.control import actions, collection, guards, happened, messages, pools
 from agentsquad.runtime.control.adapters.cel import CelExpressions
 from agentsquad.runtime.control.adapters.files import FileSource
 from agentsquad.runtime.control.contract import Expressions, Location, Shipped, TextSource
@@ -66,6 +66,7 @@ plugin = Plugin(
         actions.explain_kind,
         collection.list_resources,
         collection.put_resource,
+        happened.list_events,
         find_workflow,
         list_schedules,
         run_schedules,

@@ -18,14 +18,14 @@ INTRODUCTION = "Agent Squad: work done by AI agents and people, on one verifiabl
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Run": ("demo", "up", "run", "resume", "worker", "schedule", "messages", "deploy", "deployments"),
     "People": ("inbox", "approve", "reject"),
-    "Look": ("runs", "engine", "pools", "log", "cost", "why"),
+    "Look": ("runs", "engine", "pools", "log", "events", "cost", "why"),
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),
     "Try": ("check", "test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),
     "Files": ("edi", "import"),
     "Policy and money": ("policy", "budget", "breakers", "halt", "lift", "effects", "transactions"),
     "Models and agents": ("proxy", "models", "apply", "get", "delete", "explain", "resources"),
     "Tools and other agents": ("mcp", "tools", "a2a"),
-    "Who may what": ("namespaces", "grants"),
+    "Who may what": ("who-can", "access", "namespaces", "grants"),
     "Who may sign in": ("users", "services", "keys", "sessions", "tokens", "factors", "clients"),
     "This program": ("login", "logout", "whoami", "doctor", "completion", "version"),
 }

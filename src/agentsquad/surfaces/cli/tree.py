@@ -36,6 +36,7 @@ GROUPS = {
     "demo": "Run the flagship on shipped orders; make more of them.",
     "edi": "Check, answer, show and convert X12 files.",
     "effects": "Resolve effects whose outcome is unknown.",
+    "events": "List events a page at a time.",
     "engine": "Drive the runs of a store; show how much there is to do.",
     "log": "Show, verify, prove and export the log.",
     "messages": "Say that something happened; list who listens.",

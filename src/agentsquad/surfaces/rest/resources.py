@@ -24,7 +24,7 @@ from agentsquad.surfaces.rest.events import watched
 from agentsquad.surfaces.rest.reply import TAG_LENGTH, Reply, revision_in, tag_of, tags_in
 
 LIST, GET, PUT, DELETE = "resources.list", "resources.get", "resources.put", "resources.delete"
-LOST = ("ledger.expect", "resource.changed", "resource.exists")
+LOST = ("ledger.expect", "resource.stale", "resource.exists")
 
 
 def revision_of(resource: Any) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentsquad.kernel.registry import Registry
     from agentsquad.surfaces.gateway.installation import Installation
     from agentsquad.surfaces.gateway.operation import Operation
+    from agentsquad.surfaces.gateway.serving import Serving
 
 ONLY_THE_OWNER = 0o077
 
@@ -60,10 +61,24 @@ class Distribution:
         describes."""
         from agentsquad.assembly.settings import read
         from agentsquad.assembly.squad import Squad
+        from agentsquad.surfaces.gateway.serving import Serving
 
         squad = Squad(read(home=home, namespace=namespace), self.registry())
+        squad.ports.provide(Serving, lambda: serving(squad))
         spare_collector()
         return squad
+
+
+def serving(squad: Squad) -> Serving:
+    """Return what serves an installation, where the extra for it is there."""
+    from agentsquad.kernel.errors import UnsupportedError
+
+    try:
+        from agentsquad.assembly.server import Server
+    except ImportError as error:
+        extra = "agentsquad[server]"
+        raise UnsupportedError(f"install '{extra}'", hint=f"pip install '{extra}'") from error
+    return Server(squad.settings, squad.registry)
 
 
 def spare_collector() -> None:

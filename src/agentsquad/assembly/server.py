@@ -6,11 +6,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute
 
 from agentsquad import __version__
 from agentsquad.assembly.duties import Duties
@@ -23,22 +21,26 @@ from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.contract import Stopping
 from agentsquad.surfaces.a2a.routes import routes as a2a
 from agentsquad.surfaces.gateway import health
-from agentsquad.surfaces.gateway.front import Front
+from agentsquad.surfaces.gateway.front import Front, Measuring
 from agentsquad.surfaces.gateway.gateway import ServingGateway
 from agentsquad.surfaces.gateway.http import enter
-from agentsquad.surfaces.gateway.plugin import measures, own_certificate, scratch, web
+from agentsquad.surfaces.gateway.plugin import (
+    application,
+    measures,
+    own_certificate,
+    scratch,
+    web,
+)
 from agentsquad.surfaces.gateway.serving import ServerEnded, UpInput, address_of
 from agentsquad.surfaces.graphql.routes import routes as graphql
 from agentsquad.surfaces.mcp.routes import routes as mcp
+from agentsquad.surfaces.rest.routes import auth_routes
 from agentsquad.surfaces.rest.routes import routes as rest
 from agentsquad.surfaces.websocket.routes import routes as websocket
 from agentsquad.trust.access.contract import DEFAULT, SYSTEM, Access
 from agentsquad.trust.identity.contract import Identity
-from agentsquad.trust.identity.office import Office
+from agentsquad.trust.identity.office import Desk, Office
 from agentsquad.trust.threats.contract import Shield
-
-if TYPE_CHECKING:
-    from agentsquad.surfaces.gateway.adapters.measures import ServerMeasures
 
 Certificate = tuple[Path, Path]  # its chain and its key, PEM
 INTRODUCTION = "The first administrator's token, shown this once:"
@@ -83,7 +85,7 @@ class Server:
 class Running:
     """One server from its start to its end."""
 
-    def __init__(self, squad: Squad, options: UpInput, watching: ServerMeasures) -> None:
+    def __init__(self, squad: Squad, options: UpInput, watching: Measuring) -> None:
         self._squad = squad
         self._options = options
         self._watching = watching
@@ -102,7 +104,8 @@ class Running:
         watching.watch("squad_calls_under_way", "Writing calls now.", lambda: gateway.under_way)
         self._duties.heard = watching.line
         routes = [*self._health(gateway, watching), *surfaces(gateway, squad, listening.url)]
-        app = Front(Starlette(routes=routes), watching, guards[0], self._clock, self._number)
+        routes += auth_routes(gateway, lambda: _desk(system))
+        app = Front(application(routes), watching, guards[0], self._clock, self._number)
         told = asyncio.ensure_future(squad.ports.get(Stopping).told())
         await self._introduce(system)
         self._duties.begin()
@@ -149,7 +152,7 @@ class Running:
         desk = world.ports.get(Office).at(world.store, world.clock, world.entropy)
         return world.ports.get(Shield), desk.recognition, world.ports.get(Access)
 
-    def _health(self, gateway: ServingGateway, watching: ServerMeasures) -> list[BaseRoute]:
+    def _health(self, gateway: ServingGateway, watching: Measuring) -> list[Any]:
         store = self._squad.world.store
 
         async def readable() -> None:
@@ -193,7 +196,7 @@ def write_secret(file: Path, secret: str) -> None:
     temporary.replace(file)
 
 
-def surfaces(gateway: ServingGateway, squad: Squad, base: str) -> list[BaseRoute]:
+def surfaces(gateway: ServingGateway, squad: Squad, base: str) -> list[Any]:
     """Return the routes of every surface; `base` is where they are reached."""
     registry, world = squad.registry, squad.world
     return [
@@ -202,7 +205,15 @@ def surfaces(gateway: ServingGateway, squad: Squad, base: str) -> list[BaseRoute
         *websocket(gateway, clock=world.clock),
         *mcp(gateway, registry, world.entropy, base=base, version=__version__),
         *a2a(gateway, base=base, version=__version__),
+        *a2a(gateway, base=base, version=__version__),
     ]
+
+
+def _desk(system: Squad) -> Desk:
+    """Return identity over the log of the installation."""
+    world = system.world
+    found: Desk = world.ports.get(Office).at(world.store, world.clock, world.entropy)
+    return found
 
 
 def _files(options: UpInput) -> Certificate | None:

@@ -54,9 +54,8 @@ async def test_reads_and_writes_are_called(desk: Any) -> None:
 
 
 async def test_one_key_is_one_mutation(desk: Any) -> None:
-    query = (
-        'mutation { budgetSet(scope: "tenant:all", currency: "USD", amount: "5") { __typename } }'
-    )
+    asked = 'budgetSet(scope: "tenant:all", currency: "USD", amount: "5") { __typename }'
+    query = f"mutation {{ {asked} }}"
     first, again = [await desk.ask(query, headers={"Idempotency-Key": "k-1"}) for _ in range(2)]
     assert first == again and "errors" not in first
     two = f"mutation {{ a: {asked} b: {asked} }}"

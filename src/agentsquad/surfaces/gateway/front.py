@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from agentsquad.kernel.ports import Clock
+from agentsquad.surfaces.gateway.contract import Call
 from agentsquad.surfaces.gateway.http import problem
 from agentsquad.trust.threats.contract import Hit, Shield
 
@@ -40,6 +41,31 @@ class Watching(Protocol):
 
     def failed(self, scope: Scope, number: str, error: Exception) -> None:
         """Hear of an error that nobody foresaw."""
+        ...
+
+
+class Measuring(Watching, Protocol):
+    """What a server's measures are for the rest of it, too."""
+
+    @property
+    def count(self) -> int:
+        """How many calls there were."""
+        ...
+
+    def called(self, call: Call, took_ms: float, error: BaseException | None) -> None:
+        """Hear how a call ended."""
+        ...
+
+    def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Show a number that is asked for when somebody looks."""
+        ...
+
+    def exposition(self) -> bytes:
+        """Return everything in the text form of Prometheus."""
+        ...
+
+    def line(self, event: str, **fields: Any) -> None:
+        """Write one line to the log of the process."""
         ...
 
 

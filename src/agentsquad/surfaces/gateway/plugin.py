@@ -32,6 +32,13 @@ def web(host: str, port: int, tls: tuple[Path, Path] | None) -> Any:
     return Web(host, port, tls)
 
 
+def application(routes: list[Any]) -> Any:
+    """Return one ASGI application of the routes of every surface."""
+    from agentsquad.surfaces.gateway.adapters.web import application
+
+    return application(routes)
+
+
 def own_certificate(folder: Path, names: list[str], now_ms: int) -> tuple[Path, Path, Path]:
     """Return (chain, key, authority) of this installation's own authority."""
     from agentsquad.surfaces.gateway.adapters import authority

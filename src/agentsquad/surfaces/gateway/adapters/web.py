@@ -11,14 +11,29 @@ from typing import Any
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
-from agentsquad.kernel.errors import ConflictError, InvalidError
+from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError
+from agentsquad.surfaces.gateway.http import problem
 
 BACKLOG = 1024
 HEADERS_MAX = 64 * 1024  # bytes
 STREAMS_MAX = 256  # at once in one HTTP/2 connection
 MESSAGE_MAX = 1024 * 1024  # bytes of one WebSocket message
 IDLE_S = 75
+
+
+def application(routes: list[Any]) -> Any:
+    """Return one ASGI application of routes; what fits none of them is a
+    problem like any other."""
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        found = MissingError(f"there is nothing at {request.url.path}", code="http.missing")
+        return problem(found)
+
+    return Starlette(routes=routes, exception_handlers={404: unknown})
 
 
 class Web:

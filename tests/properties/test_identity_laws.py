@@ -20,6 +20,7 @@ from agentsquad.trust.identity.contract import CredentialError, OAuthError, Show
 from agentsquad.trust.identity.credential import narrowed
 from agentsquad.trust.identity.lockout import RULES, Attempts, Failures, failed, wait_ms
 from agentsquad.trust.identity.office import Desk, Instruments
+from agentsquad.trust.identity.providers import Protocols
 from agentsquad.trust.identity.tokens import Request
 from agentsquad.trust.identity.totp import DRIFT, fitting_step, step_at
 
@@ -115,7 +116,7 @@ async def _play(moves):
     sealer, hasher = KeySealer(b"k" * 32, entropy), QuickHasher()
     instruments = Instruments(
         sealer=lambda: sealer, hasher=lambda: hasher, codes=PyotpCodes, keys=WebauthnKeys,
-        signer=Ed25519Tokens,
+        signer=Ed25519Tokens, protocols=Protocols(oidc=dict, ldap=dict, saml=dict),
     )  # fmt: skip
     desks = [Desk(ledger.store, clock, entropy, instruments) for _ in range(2)]
     await desks[0].administration.add("ada", "person:root")

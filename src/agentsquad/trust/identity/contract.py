@@ -17,6 +17,7 @@ from agentsquad.kernel.errors import (
     LimitError,
     MissingError,
     UnauthenticatedError,
+    UnavailableError,
 )
 
 EVERY_NAMESPACE = "*"
@@ -378,3 +379,63 @@ class TokenSet(msgspec.Struct, frozen=True, kw_only=True):
     scope: str
     token_type: str = "Bearer"
     refresh_token: str | None = None
+
+
+class ProviderError(UnavailableError):
+    """The identity provider does not answer, or not as it should."""
+
+    code = "identity.provider"
+
+
+class ProviderMissingError(MissingError):
+    """There is no identity provider of that name."""
+
+    code = "identity.provider_missing"
+
+
+class Vouched(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider says of somebody: `subject` never changes there;
+    `facts` are its claims or attributes."""
+
+    subject: str
+    facts: Mapping[str, Any] = {}
+
+
+class OidcLogin(Protocol):
+    """OpenID Connect with one provider; its settings are `provider.Oidc`."""
+
+    async def location(self, oidc: Any, request: Mapping[str, str]) -> str:
+        """Return where to send the browser; `request` are the parameters of
+        the authorization request."""
+        ...
+
+    async def claims(self, oidc: Any, redemption: Mapping[str, str]) -> Vouched:
+        """Exchange a code (`code`, `redirect_uri`, `code_verifier`, `nonce`)
+        and return what was checked of the ID token and the userinfo."""
+        ...
+
+
+class LdapLogin(Protocol):
+    """Names and passwords against one directory (`provider.Ldap`)."""
+
+    async def vouch(self, ldap: Any, name: str, password: str) -> Vouched | None:
+        """Return who that is, `groups` among the facts; None where name and
+        password do not fit."""
+        ...
+
+
+class SamlLogin(Protocol):
+    """SAML 2.0 with one provider (`provider.Saml`); `place` is the address of
+    our assertion consumer service."""
+
+    def location(self, name: str, saml: Any, place: str, relay: str) -> tuple[str, str]:
+        """Return where to send the browser, and the id of the request."""
+        ...
+
+    def vouched(self, name: str, saml: Any, place: str, answer: str, asked: str) -> Vouched:
+        """Return who a SAMLResponse to a request is about, checked."""
+        ...
+
+    def metadata(self, name: str, saml: Any, place: str) -> str:
+        """Return our metadata, XML."""
+        ...

@@ -24,6 +24,7 @@ from agentsquad.trust.identity.contract import (
 from agentsquad.trust.identity.directory import Directory
 from agentsquad.trust.identity.factors import Factors
 from agentsquad.trust.identity.oauth import OAuth
+from agentsquad.trust.identity.providers import Protocols, Providers
 from agentsquad.trust.identity.recognition import Recognition
 from agentsquad.trust.identity.sessions import Sessions
 from agentsquad.trust.identity.sign_in import SignIn
@@ -38,6 +39,7 @@ class Instruments(msgspec.Struct, frozen=True, kw_only=True):
     codes: Callable[[], CodeMaker]
     keys: Callable[[], SecurityKeys]
     signer: Callable[[], TokenSigner]
+    protocols: Protocols
     issuer: str = "http://127.0.0.1:8420"
 
 
@@ -64,6 +66,11 @@ class Desk:
     def sign_in(self) -> SignIn:
         """Password, second factor, session."""
         return SignIn(self.directory, self.factors, self.instruments.hasher)
+
+    @cached_property
+    def providers(self) -> Providers:
+        """Signing in elsewhere."""
+        return Providers(self.directory, self.sign_in, self.instruments.protocols)
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -10,13 +10,18 @@ from agentsquad.kernel.registry import Plugin
 from agentsquad.trust.identity import actions, actions_sign_in, actions_tokens
 from agentsquad.trust.identity.contract import (
     CodeMaker,
+    LdapLogin,
+    OidcLogin,
     PasswordHasher,
+    SamlLogin,
     Sealer,
     SecretSource,
     SecurityKeys,
     TokenSigner,
 )
 from agentsquad.trust.identity.office import Instruments, Office
+from agentsquad.trust.identity.provider import IDENTITY_PROVIDER
+from agentsquad.trust.identity.providers import Protocols
 
 KEY_FILE = "identity.key"
 
@@ -85,6 +90,35 @@ def token_signer(settings: Any = None) -> TokenSigner:
     return Ed25519Tokens()
 
 
+def oidc_login(settings: Any) -> OidcLogin:
+    """Return what signs in at OpenID providers."""
+    try:
+        from agentsquad.trust.identity.adapters.oidc import HttpOidc
+    except ImportError as error:
+        raise missing() from error
+    from agentsquad.runtime.engine.plugin import system_clock
+
+    return HttpOidc(system_clock(), settings.environment)
+
+
+def ldap_login(settings: Any) -> LdapLogin:
+    """Return what asks directories."""
+    try:
+        from agentsquad.trust.identity.adapters.ldap import Ldap3Login
+    except ImportError as error:
+        raise missing() from error
+    return Ldap3Login(settings.environment)
+
+
+def saml_login(settings: Any) -> SamlLogin:
+    """Return what signs in at SAML providers."""
+    try:
+        from agentsquad.trust.identity.adapters.saml import PysamlLogin
+    except ImportError as error:
+        raise missing() from error
+    return PysamlLogin(settings.home / "keys")
+
+
 def missing() -> UnsupportedError:
     """Return the error that names the extra to install."""
     return UnsupportedError(
@@ -118,6 +152,11 @@ def office(settings: Any) -> Office:
             codes=once("codes", code_maker),
             keys=once("keys", security_keys),
             signer=once("signer", token_signer),
+            protocols=Protocols(
+                oidc=once("oidc", oidc_login),
+                ldap=once("ldap", ldap_login),
+                saml=once("saml", saml_login),
+            ),
             issuer=settings.environment.get("SQUAD_PUBLIC_URL", "http://127.0.0.1:8420").rstrip(
                 "/"
             ),
@@ -158,6 +197,7 @@ plugin = Plugin(
         actions_tokens.list_clients,
         actions_tokens.remove_client,
     ),
+    kinds=(IDENTITY_PROVIDER,),
     ports={Office: office, SecretSource: secret_source},
     policies={"identity/access.rego": _ACCESS},
 )

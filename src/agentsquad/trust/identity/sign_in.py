@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,9 +83,10 @@ class SignIn:
             await self._keep_better(account, typed)
         return await self._proven(account.actor, ("password",), {}, visit)
 
-    async def vouched(self, external: External, visit: Visit) -> Progress:
+    async def vouched(self, external: External, visit: Visit, once: str = "") -> Progress:
         """Take somebody for whom another provider vouches; their account is
-        added when they come for the first time."""
+        added when they come for the first time. What names the same `once`
+        leads to one session at most."""
         actor = accounts.actor_named(external.name)
         source = f"{external.provider}/{external.subject}"
 
@@ -107,7 +108,16 @@ class SignIn:
         await self._directory.change(decide)
         grants = {name: tuple(roles) for name, roles in external.grants.items()}
         proven = (external.method, "strong") if external.strong else (external.method,)
-        return await self._proven(actor, proven, grants, visit)
+        return await self._proven(actor, proven, grants, visit, once)
+
+    async def tried(self, name: str, check: Callable[[], Awaitable[bool]], visit: Visit) -> None:
+        """Hold one attempt against another directory; a failure is told,
+        counted and makes wait as one with a password of ours."""
+        state = await self._directory.follow()
+        who = self._who(None, name)
+        with self._attempt(state, who, None, visit):
+            if not await check():
+                raise await self._failure(who, visit, "password")
 
     async def options(self, ticket: str, visit: Visit) -> Mapping[str, Any]:
         """Return what a browser needs to use a security key (WebAuthn)."""
@@ -143,12 +153,13 @@ class SignIn:
         proven: tuple[str, ...],
         grants: Mapping[str, tuple[str, ...]],
         visit: Visit,
+        once: str = "",
     ) -> Progress:
         """Go on after the first step."""
         now_ms = self._now()
         account = (await self._directory.follow()).accounts[actor]
         ticket = Ticket(
-            nonce=self._directory.entropy.token(16).hex(),
+            nonce=once or self._directory.entropy.token(16).hex(),
             account=actor,
             expires_ms=now_ms + tickets.LIFETIME_MS,
             proven=proven,

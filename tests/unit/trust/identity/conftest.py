@@ -17,8 +17,13 @@ from agentsquad.trust.identity.adapters.passkeys import WebauthnKeys
 from agentsquad.trust.identity.adapters.pyotp_codes import PyotpCodes
 from agentsquad.trust.identity.contract import Visit
 from agentsquad.trust.identity.office import Desk, Instruments
+from agentsquad.trust.identity.providers import Protocols
 
 GOOD = "plum tractor quietly 7 boats"
+
+
+def _none() -> Any:
+    raise AssertionError("no test of this room speaks to a provider")
 
 
 class Bench:
@@ -30,6 +35,7 @@ class Bench:
         self.ledger = open_ledger("memory:", self.clock, self.entropy)
         self.hasher = QuickHasher()
         self.sealer = KeySealer(b"k" * 32, self.entropy)
+        self.protocols = Protocols(oidc=_none, ldap=_none, saml=_none)
         self.desk = self.other()
 
     def other(self) -> Desk:
@@ -41,6 +47,7 @@ class Bench:
             keys=WebauthnKeys,
             signer=Ed25519Tokens,
             issuer="https://squad.example.com",
+            protocols=self.protocols,
         )
         return Desk(self.ledger.store, self.clock, self.entropy, instruments)
 

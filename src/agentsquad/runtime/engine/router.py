@@ -191,16 +191,6 @@ class Router:
         self.issue(drive, False)
         return drive
 
-    def _definition(self, run: str, events: list[Event]) -> Workflow:
-        """Return the installed workflow a journal was written under, for
-        engines that know no deployed ones; DefinitionChangedError when it is
-        another one now."""
-        pin = pins(events)[-1]
-        workflow: Workflow = self.world.registry.workflow(pin.workflow)
-        if workflow.digest != pin.definition:
-            raise changed(run, pin, workflow)
-        return workflow
-
     async def _moved_back(
         self, run: str, events: list[Event], ran: list[Pin], error: SquadError
     ) -> Drive | None:

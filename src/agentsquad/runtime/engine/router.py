@@ -36,7 +36,6 @@ from agentsquad.runtime.engine.versions import (
     Pin,
     Version,
     Versions,
-    changed,
     pins,
     versions_of,
 )

@@ -77,6 +77,7 @@ class Room:
         self.clock, self.entropy = system_clock(), system_entropy()
         self.ledger: Ledger = open_ledger(store, self.clock, self.entropy)
         self.ports: dict[Any, Any] = {BudgetKeeper: BudgetKeeper(self.ledger.store)}
+        self.each: dict[Any, Any] = {}  # ports of which each process has its own: role -> maker
         self.options = options
         self.address = ""
         self.engine: Any = None
@@ -101,6 +102,7 @@ class Room:
                 Entropy: self.entropy,
                 Ledger: self.ledger,
                 **self.ports,
+                **{role: make() for role, make in self.each.items()},
             }
         )
         asking = Plugin(name="asking", actions=(decide, query))
@@ -187,9 +189,13 @@ class Room:
 
 
 @contextlib.asynccontextmanager
-async def opened(kind: str, *plugins: Plugin, **options: Any) -> AsyncIterator[Room]:
-    """An installation over one engine."""
+async def opened(
+    kind: str, *plugins: Plugin, ready: Any = None, **options: Any
+) -> AsyncIterator[Room]:
+    """An installation over one engine; `ready` is given it before it opens."""
     room = Room(kind, *plugins, **options)
+    if ready is not None:
+        ready(room)
     try:
         yield await room.open()
     finally:

@@ -265,6 +265,12 @@ async def unanswered(ctx, value: N) -> str:
     return "answered"
 
 
+@workflow("starer")
+async def starer(ctx, value: N) -> int:
+    """Stare."""
+    return (await ctx.call("net.stare", value)).n
+
+
 @workflow("scoped")
 async def scoped(ctx, value: N) -> list:
     """Stare, and wait, for a while; then pay."""
@@ -373,6 +379,6 @@ PLUGIN = Plugin(
     workflows=(
         steps, failing, retried, sleeper, listener, approved, expiring, child, parent, wide,
         saga, stopped, limited, slow_step, spender, asked, crowd, decided, endless,
-        unanswered, scoped, raced,
+        unanswered, scoped, raced, starer,
     ),
 )  # fmt: skip

@@ -46,6 +46,7 @@ class Web:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))
+            self._socket.listen(BACKLOG)  # who is early waits, and is not sent away
         except OSError as error:
             self._socket.close()
             raise _bound(host, port, error) from error

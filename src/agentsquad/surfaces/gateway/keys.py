@@ -107,7 +107,7 @@ class Keys:
     async def _kept(self, answer: Answer) -> dict[str, Any]:
         data = msgspec.json.encode(answer)
         if len(data) <= INLINE_MAX:
-            return {"answer": msgspec.to_builtins(answer)}
+            return {"answer": data.decode()}  # as text, so that it is the same to the letter
         return {"answer": await self._blobs.put(data, "application/json")}
 
     async def _before(self, events: list[Event], digest: str) -> Answer | None:
@@ -126,11 +126,8 @@ class Keys:
         if "answer" not in body:
             raise KeySpentError()
         kept = body["answer"]
-        if "$blob" in kept:
-            data = await self._blobs.get(kept["$blob"])
-            answer = msgspec.json.decode(data, type=Answer)
-        else:
-            answer = msgspec.convert(kept, Answer)
+        data = kept if isinstance(kept, str) else await self._blobs.get(kept["$blob"])
+        answer = msgspec.json.decode(data, type=Answer)
         return msgspec.structs.replace(answer, replayed=True)
 
 

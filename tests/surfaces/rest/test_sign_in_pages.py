@@ -168,12 +168,27 @@ async def test_other_sites_sign_nobody_in(house: House) -> None:
             {"Origin": "https://evil.example"},
             {"Sec-Fetch-Site": "cross-site"},
             {"Origin": "null"},
+            {"Origin": "http://[::1"},
         ):
             said = await browser.post(
                 "/login", data={"name": "ada", "password": PASSWORD}, headers=headers
             )
             assert said.status_code == 403, headers
             assert "set-cookie" not in said.headers
+
+
+async def test_a_host_that_is_none_is_no_bug(house: House) -> None:
+    async with house.browser() as browser:
+        for host in ("[", "a b", "[::1", ""):
+            for path in ("/login", "/auth/session", "/v1/runs", "/v1/runs/", "/docs"):
+                said = await browser.get(path, headers={"Host": host})
+                assert said.status_code < 500, (host, path)
+            said = await browser.post(
+                "/login",
+                data={"name": "ada", "password": PASSWORD},
+                headers={"Host": host, "Origin": f"https://{host}"},
+            )
+            assert said.status_code < 500, host
 
 
 @pytest.mark.parametrize(

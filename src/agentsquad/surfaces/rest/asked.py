@@ -96,7 +96,7 @@ class Asked:
         one."""
         content_type = self.request.headers.get("content-type", "")
         found = formats.loads(self.body, content_type, depth_max=self.options.depth_max)
-        if found is None:
+        if found is None and not self.body.strip():
             return {}
         if not isinstance(found, dict):
             raise BodyError("the body is not an object", hint='e.g. {"name": "value"}')

@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -77,10 +77,20 @@ def same_site(request: Request) -> None:
     origin = request.headers.get("origin")
     if site in ("cross-site", "same-site"):
         raise CrossSiteError
-    if origin is not None and origin != "null" and urlsplit(origin).netloc != _host(request):
-        raise CrossSiteError
+    if origin is not None and origin != "null":
+        parts = _split(origin)
+        if parts is None or parts.netloc != _host(request):
+            raise CrossSiteError
     if origin == "null" and site not in ("same-origin", "none"):
         raise CrossSiteError
+
+
+def _split(address: str) -> SplitResult | None:
+    """Return the parts of an address; None where it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:  # brackets that do not close, and the like
+        return None
 
 
 def _host(request: Request) -> str:
@@ -94,7 +104,10 @@ def origin_of(request: Request) -> str:
 
 def visit_of(request: Request) -> Visit:
     """Return where somebody signs in from."""
-    host = request.url.hostname or "localhost"
+    try:
+        host = request.url.hostname or "localhost"
+    except ValueError:
+        raise HttpError("Host names nothing", hint="e.g. Host: squad.example") from None
     return Visit(
         address=http.address_of(request),
         agent=request.headers.get("user-agent", "")[:200],
@@ -167,7 +180,9 @@ async def signed_in(asked: Asked, csrf: str | None = None) -> Caller:
 def here(place: str) -> str:
     """Return where to go on afterwards: an address of this server, whatever
     was asked."""
-    parts = urlsplit(place)
+    parts = _split(place)
+    if parts is None:
+        return "/login"
     fine = place.startswith("/") and not place.startswith(("//", "/\\"))
     plain = not parts.scheme and not parts.netloc and "\\" not in place
     return place if fine and plain and place.isprintable() else "/login"

@@ -87,11 +87,11 @@ class Logins(Protocol):
 def checked_url(text: str) -> str:
     """Return a server's address in its one spelling; ServerAddressError where
     a token must not be sent."""
-    parts = urlsplit(text.strip())
     try:
+        parts = urlsplit(text.strip())
         host, port = parts.hostname, parts.port
     except ValueError:
-        host, port = None, None
+        parts, host, port = urlsplit(""), None, None
     if parts.scheme not in ("http", "https") or not host or parts.path not in ("", "/"):
         raise ServerAddressError(f"{text!r} is not the address of a server")
     if parts.username or parts.query or parts.fragment:

@@ -218,7 +218,8 @@ class _Writer:
                 stream = {"schema": {"type": "string"}}
                 responses["200"]["content"]["text/event-stream"] = stream
             return {**found, "parameters": parameters, "responses": responses}
-        for one in ("Prefer", "Key"):
+        once = ("Key",) if operation.effect not in NO_EFFECT else ()
+        for one in ("Prefer", *once):
             parameters.append({"$ref": f"#/components/parameters/{one}"})
         statuses = (reading.status, 202) if reading.location else (200,)
         return {

@@ -25,6 +25,7 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.insight.analytics.plugin import plugin as analytics
     from agentsquad.insight.drift.plugin import plugin as drift
     from agentsquad.integrations.connectors.ai.plugin import plugin as models
+    from agentsquad.integrations.connectors.tools.plugin import plugin as tools
     from agentsquad.integrations.formats.plugin import plugin as formats
     from agentsquad.integrations.proxy.plugin import plugin as proxy
     from agentsquad.operations.chaos.plugin import plugin as chaos
@@ -43,8 +44,8 @@ def plugins() -> tuple[Plugin, ...]:
     from agentsquad.solutions.purchase_to_pay.plugin import plugin as purchase_to_pay
     from agentsquad.surfaces.a2a.plugin import plugin as a2a
     from agentsquad.surfaces.gateway.plugin import plugin as gateway
-    from agentsquad.surfaces.rest.plugin import plugin as rest
     from agentsquad.surfaces.mcp.plugin import plugin as mcp
+    from agentsquad.surfaces.rest.plugin import plugin as rest
     from agentsquad.trust.access.plugin import plugin as access
     from agentsquad.trust.attestation.plugin import plugin as attestation
     from agentsquad.trust.identity.plugin import plugin as identity
@@ -72,6 +73,7 @@ def plugins() -> tuple[Plugin, ...]:
         drift,
         formats,
         models,
+        tools,
         proxy,
         chaos,
         consistency,

@@ -20,6 +20,7 @@ from agentsquad.workforce.agents.contract import (
     ModelCatalogue,
     ModelReply,
     ModelRequest,
+    Toolbox,
     ToolSpec,
 )
 from agentsquad.workforce.agents.turn import Briefing
@@ -40,7 +41,15 @@ async def brief(ctx: Context, value: BriefInput) -> Briefing:
     resource = await ctx.port(AgentCatalogue).agent(value.agent)  # type: ignore[type-abstract]
     spec = dict(resource["spec"])
     registry = ctx.port(Registry)
-    tools = tuple(tool_spec(registry, name) for name in spec.get("tools") or ())
+    named = spec.get("tools") or ()
+    tools = [tool_spec(registry, name) for name in named if "/" not in name]
+    elsewhere: dict[str, list[str]] = {}
+    for name in [name for name in named if "/" in name]:
+        box = ctx.port(Toolbox)  # type: ignore[type-abstract]
+        for one in await box.offered(ctx.port(EventStore), name):  # type: ignore[type-abstract]
+            if one.spec.name not in elsewhere:
+                tools.append(one.spec)
+                elsewhere[one.spec.name] = [one.action, one.digest]
     memory = spec.get("memory") or {}
     remembered: tuple[Any, ...] = ()
     if memory.get("kind") not in (None, "none") and ctx.run_id:
@@ -51,7 +60,12 @@ async def brief(ctx: Context, value: BriefInput) -> Briefing:
             int(memory.get("limit", 5)),
         )
     return Briefing(
-        name=value.agent, digest=hashing.digest(spec), spec=spec, tools=tools, memory=remembered
+        name=value.agent,
+        digest=hashing.digest(spec),
+        spec=spec,
+        tools=tuple(tools),
+        memory=remembered,
+        elsewhere=elsewhere,
     )
 
 

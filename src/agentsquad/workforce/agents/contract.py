@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from agentsquad.kernel.errors import InvalidError, LimitError, UnavailableError
+from agentsquad.kernel.ports import EventStore
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +149,24 @@ class AgentCatalogue(Protocol):
 
     async def agent(self, name: str) -> Mapping[str, Any]:
         """Return the Agent resource, or MissingError naming the nearest one."""
+        ...
+
+
+class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool of another system: how a model is shown it, the action that calls
+    it, and the digest it was pinned with."""
+
+    spec: ToolSpec
+    action: str
+    digest: str
+
+
+class Toolbox(Protocol):
+    """The tools of other systems, as they were pinned."""
+
+    async def offered(self, store: EventStore, name: str) -> Sequence[Elsewhere]:
+        """Return a tool by SERVER/TOOL, or all that were pinned of a server by
+        SERVER/*."""
         ...
 
 

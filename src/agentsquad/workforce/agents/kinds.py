@@ -25,6 +25,7 @@ from agentsquad.runtime.control.quantity import (
     version_range,
 )
 
+TOOL_NAME = rf"({ACTION_NAME})|(^[a-z0-9]([a-z0-9-]{{0,61}}[a-z0-9])?/[^\s]{{1,128}}$)"
 _TRAIT = {"type": "number", "minimum": 0, "maximum": 1, "examples": [0.7]}
 _VERSION = r"^v?(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){0,2}(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 
@@ -114,9 +115,13 @@ _BEYOND = {
     "role": text("Who it is, after “You are”.", "a clerk who matches invoices to orders"),
     "instructions": text("What it must know and obey.", "Compare line by line."),
     "tools": listing(
-        "Actions it may call.",
+        "Actions it may call, and tools of other systems: SERVER/TOOL, or SERVER/* for all.",
         text(
-            "An action.", "edi.check", pattern=ACTION_NAME, title="an action's name, subsystem.verb"
+            "An action, or a pinned tool.",
+            "edi.check",
+            "tracker/search",
+            pattern=TOOL_NAME,
+            title="an action's name, subsystem.verb, or SERVER/TOOL",
         ),
         uniqueItems=True,
     ),

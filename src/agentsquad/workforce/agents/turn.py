@@ -45,13 +45,18 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Briefing(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as it stood when the turn began; its digest pins the turn."""
+    """An agent as it stood when the turn began; its digest pins the turn.
+
+    `elsewhere` says of each tool of another system by which action it is
+    called, and the digest it was pinned with.
+    """
 
     name: str
     digest: str
     spec: dict[str, Any]
     tools: tuple[ToolSpec, ...] = ()
     memory: tuple[Any, ...] = ()
+    elsewhere: dict[str, list[str]] = {}
 
 
 @workflow("agent-turn", uses=(prompt,))
@@ -134,10 +139,12 @@ async def _tool(ctx: WorkflowContext, briefing: Briefing, call: ToolCall) -> Mes
     if call.name not in {tool.name for tool in briefing.tools}:
         content: Any = {"error": {"code": "tool.unknown", "message": f"no tool {call.name!r}"}}
     else:
+        action, value = call.name, dict(call.arguments)
+        if call.name in briefing.elsewhere:
+            action, digest = briefing.elsewhere[call.name]
+            value = {"tool": call.name, "arguments": value, "digest": digest}
         try:
-            content = await ctx.call(
-                call.name, dict(call.arguments), facts={"agent": briefing.name, "model": True}
-            )
+            content = await ctx.call(action, value, facts={"agent": briefing.name, "model": True})
         except SquadError as error:
             content = {"error": error.to_dict()}
     text = canonical.dumps(msgspec.to_builtins(content)).decode()

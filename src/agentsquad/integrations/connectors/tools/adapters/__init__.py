@@ -1,0 +1,1 @@
+"""How tool servers are reached: standard streams of a program, or HTTP."""

@@ -27,6 +27,7 @@ SECRET_SIZE = 32
 DAY_MS = 86_400_000
 LIFETIME_MAX_DAYS = 3_650
 
+EFFECTS = ("read", "write")  # scopes too: what changes nothing, and everything
 _SCOPE = re.compile(r"\*|[a-z][a-z0-9_-]*\.(?:\*|[a-z][a-z0-9_]*)")
 
 
@@ -129,10 +130,10 @@ def expiry(days: int | None, now_ms: int) -> int | None:
 def scopes_of(given: tuple[str, ...]) -> tuple[str, ...]:
     """Return scopes as they are kept; ScopeError where one is none."""
     for scope in given:
-        if not _SCOPE.fullmatch(scope):
+        if scope not in EFFECTS and not _SCOPE.fullmatch(scope):
             raise ScopeError(
                 f"{scope!r} is not a scope",
-                hint="an action or a family of them: runs.list, runs.*, or * for all",
+                hint="an action or a family of them: runs.list, runs.*; read, write, or * for all",
             )
     return tuple(sorted(set(given))) or ("*",)
 

@@ -51,7 +51,8 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Projection(msgspec.Struct, frozen=True):
-    """What to fold, from events of which types (None: all), into which tables.
+    """What to fold, from events of which types (None: all), into which tables;
+    what it does not `heed` changes nothing.
 
     Raise `version` whenever the fold or a table changes: what an older version
     left is then dropped and built again.
@@ -62,6 +63,7 @@ class Projection(msgspec.Struct, frozen=True):
     tables: tuple[Table, ...]
     fold: Fold
     types: tuple[str, ...] | None = None
+    heeds: Callable[[Event], bool] | None = None
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -134,8 +136,11 @@ class Tail:
     process wrote in between.
     """
 
-    def __init__(self, types: Sequence[str] | None) -> None:
+    def __init__(
+        self, types: Sequence[str] | None, heeds: Callable[[Event], bool] | None = None
+    ) -> None:
         self._types = None if types is None else frozenset(types)
+        self._heeds = heeds
         self._after = self._upto = 0
         self._events: list[Event] = []
 
@@ -147,9 +152,11 @@ class Tail:
         if events[0].seq != self._upto + 1 or len(self._events) > TAIL_MAX:
             self._after = events[0].seq - 1
             self._events.clear()
-        types = self._types
-        self._events += events if types is None else [e for e in events if e.type in types]
         self._upto = events[-1].seq
+        types, heeds = self._types, self._heeds
+        if types is not None:
+            events = [event for event in events if event.type in types]
+        self._events += events if heeds is None else filter(heeds, events)
 
     def take(self, start: int, until: int) -> list[Event] | None:
         """Return what is beyond `start` and forget it; None if that is not all
@@ -191,7 +198,8 @@ class Readings:
         if hear is None:
             return None
         if projection not in self._tails:
-            tail = self._tails[projection] = Tail(self._projections[projection].types)
+            told = self._projections[projection]
+            tail = self._tails[projection] = Tail(told.types, told.heeds)
             hear(tail.hear)
         return self._tails[projection]
 

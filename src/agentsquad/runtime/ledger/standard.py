@@ -43,12 +43,14 @@ def fold_run(tables: Tables, event: Event) -> None:
     """Keep how each run stands and what its own steps cost, by currency."""
     if not event.stream.startswith(RUN_PREFIX):
         return
-    body = event.payload or {}
-    if event.type == "step.completed" and not (body.get("usage") or "intervention" in body):
-        return  # it cost nothing, and only an intervention ends an incident
+    if not heeded(event):
+        return
+    body = event.payload
     identity = event.stream.removeprefix(RUN_PREFIX)
-    row = tables.get("runs", identity)
-    if event.type == "run.started":
+    row = None
+    if event.type != "run.started":
+        row = tables.get("runs", identity)
+    else:
         parent = body.get("parent")
         row = {
             "id": identity,
@@ -75,6 +77,15 @@ def fold_run(tables: Tables, event: Event) -> None:
         row["status"] = _standing(row)
     row["cost"] = _spent(dict(row["cost"]), body.get("usage"))
     tables.put("runs", row)
+
+
+def heeded(event: Event) -> bool:
+    """Whether an event may say something of how a run stands: not a step that
+    was done and cost nothing, unless a person intervened; most are such."""
+    if event.type != "step.completed":
+        return True
+    body = event.payload or {}
+    return bool(body.get("usage")) or "intervention" in body
 
 
 def _by_hand(row: dict[str, Any], kind: str, body: Mapping[str, Any]) -> None:
@@ -141,5 +152,6 @@ RUNS = Projection(
     fold_run,
     ("run.started", *ENDS, *WAITS, *RESUMES, "step.completed", "step.failed",
      "effect.confirmed", "effect.failed", INCIDENT, INTERVENTION, CANCEL),
+    heeded,
 )  # fmt: skip
 STANDARD = (RUNS, STREAMS)

@@ -65,7 +65,7 @@ class Desk:
     @cached_property
     def sign_in(self) -> SignIn:
         """Password, second factor, session."""
-        return SignIn(self.directory, self.factors, self.instruments.hasher)
+        return SignIn(self.directory, self.factors, self.administration, self.instruments.hasher)
 
     @cached_property
     def providers(self) -> Providers:

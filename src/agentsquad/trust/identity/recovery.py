@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 
 COUNT = 10
-SIZE = 10  # bytes: 80 bits, shown as four groups of four
+SIZE = 15  # bytes: 120 bits, shown as six groups of four
 
 
 def codes(chance: bytes) -> tuple[str, ...]:
@@ -14,7 +14,7 @@ def codes(chance: bytes) -> tuple[str, ...]:
     made = []
     for place in range(COUNT):
         text = base64.b32encode(chance[place * SIZE : (place + 1) * SIZE]).decode().lower()
-        made.append("-".join(text[i : i + 4] for i in range(0, 16, 4)))
+        made.append("-".join(text[i : i + 4] for i in range(0, len(text), 4)))
     return tuple(made)
 
 

@@ -31,7 +31,12 @@ from agentsquad.trust.identity import account as accounts
 from agentsquad.trust.identity import password as passwords
 from agentsquad.trust.identity import ticket as tickets
 from agentsquad.trust.identity.account import Account
-from agentsquad.trust.identity.administration import PASSWORD, end_bootstrap
+from agentsquad.trust.identity.administration import (
+    PASSWORD,
+    Administration,
+    end_bootstrap,
+    found,
+)
 from agentsquad.trust.identity.contract import (
     AccountNameError,
     External,
@@ -55,16 +60,22 @@ ABSOLUTE_MS = 12 * 3_600_000
 NAME_MAX = 200
 TYPED_MAX = 1_024
 AGENT_MAX = 200
+SESSIONS_MAX = 20  # of one account; the oldest ends when there is another
 
 
 class SignIn:
     """Signs people in; what surfaces call."""
 
     def __init__(
-        self, directory: Directory, factors: Factors, hasher: Callable[[], PasswordHasher]
+        self,
+        directory: Directory,
+        factors: Factors,
+        administration: Administration,
+        hasher: Callable[[], PasswordHasher],
     ) -> None:
         self._directory = directory
         self._factors = factors
+        self._administration = administration
         self._hasher = hasher
         self._pending: Counter[str] = Counter()
 
@@ -82,6 +93,26 @@ class SignIn:
         if kept is not None and self._hasher().outdated(kept):
             await self._keep_better(account, typed)
         return await self._proven(account.actor, ("password",), {}, visit)
+
+    async def again(self, actor: str, password: str, visit: Visit) -> None:
+        """Have somebody signed in show their password again, before what
+        concerns how they sign in; SignInFailedError or LockedError."""
+        account = found(await self._directory.follow(), actor)
+        kept = self._kept(account)
+        typed = passwords.normal(password[:TYPED_MAX])
+
+        async def check() -> bool:
+            return await self._hasher().check(typed, kept)
+
+        await self._tried(account.actor, account, check, visit)
+
+    async def change_password(
+        self, actor: str, current: str, password: str, visit: Visit
+    ) -> Account:
+        """Let somebody give themselves another password; all their sessions
+        and tokens end, so they sign in again."""
+        await self.again(actor, current, visit)
+        return await self._administration.set_password(actor, password, actor)
 
     async def vouched(self, external: External, visit: Visit, once: str = "") -> Progress:
         """Take somebody for whom another provider vouches; their account is
@@ -113,9 +144,17 @@ class SignIn:
     async def tried(self, name: str, check: Callable[[], Awaitable[bool]], visit: Visit) -> None:
         """Hold one attempt against another directory; a failure is told,
         counted and makes wait as one with a password of ours."""
+        await self._tried(self._who(None, name), None, check, visit)
+
+    async def _tried(
+        self,
+        who: str,
+        account: Account | None,
+        check: Callable[[], Awaitable[bool]],
+        visit: Visit,
+    ) -> None:
         state = await self._directory.follow()
-        who = self._who(None, name)
-        with self._attempt(state, who, None, visit):
+        with self._attempt(state, who, account, visit):
             if not await check():
                 raise await self._failure(who, visit, "password")
 
@@ -197,6 +236,7 @@ class SignIn:
             before = state.sessions_by_digest.get(digest(visit.previous or ""))
             if before is not None:
                 events.append(ended(before.id, account.actor, now_ms, "replaced"))
+            events += _crowded(state, account, now_ms)
             if account.administers and "password" in proven:
                 over = end_bootstrap(state, now_ms, account.actor, "an administrator signed in")
                 events, expect = [*events, *over.events], {**expect, **over.expect}
@@ -316,6 +356,14 @@ def ended(session: str, by: str, now_ms: int, reason: str) -> NewEvent:
     """Return the event that a session ended."""
     body = {"session": session, "at_ms": now_ms, "reason": reason}
     return NewEvent(stream=f"session/{session}", type="session.ended", payload=body, actor=by)
+
+
+def _crowded(state: State, account: Account, now_ms: int) -> list[NewEvent]:
+    """Return what ends the oldest sessions of an account that has many."""
+    held = [one for one in state.sessions.values() if one.owner == account.actor]
+    held.sort(key=lambda one: one.begun_ms)
+    over = len(held) + 1 - SESSIONS_MAX
+    return [ended(one.id, account.actor, now_ms, "too many") for one in held[: max(0, over)]]
 
 
 def _started(

@@ -128,3 +128,14 @@ async def test_the_value_of_a_session_is_not_in_the_log(bench):
     session = await bench.session()
     raw = b"".join(one.payload for one in await bench.ledger.store.read_records(limit=1000))
     assert session.value.encode() not in raw and session.csrf.encode() not in raw
+
+
+async def test_an_account_has_at_most_twenty_sessions_and_the_oldest_makes_room(bench):
+    await bench.ada()
+    sessions = []
+    for _ in range(21):
+        await bench.clock.advance(1_000)
+        sessions.append(await bench.session())
+    assert len(await bench.desk.sessions.listed("ada")) == 20
+    await refused(bench.desk, sessions[0])
+    await known(bench.desk, sessions[1])

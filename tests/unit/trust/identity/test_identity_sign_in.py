@@ -8,6 +8,7 @@ from agentsquad.trust.identity.contract import (
     CredentialError,
     External,
     LockedError,
+    PasswordWeakError,
     Shown,
     SignInFailedError,
     TicketError,
@@ -311,3 +312,30 @@ async def test_every_sign_in_and_failure_is_an_event(bench):
 
     kinds = [one.type for one in await bench.events()][-4:]
     assert kinds == ["login.failed", "session.started", "login.succeeded", "session.ended"]
+
+
+async def test_somebody_changes_their_password_by_showing_the_one_they_have(bench):
+    await bench.ada()
+    session = await bench.session()
+    fresh = "seven grey lamps & a kettle"
+    with pytest.raises(SignInFailedError):
+        await bench.desk.sign_in.change_password("person:ada", "wrong", fresh, HERE)
+    with pytest.raises(PasswordWeakError):
+        await bench.desk.sign_in.change_password("person:ada", GOOD, "Password1234!", HERE)
+    assert await bench.desk.recognition.recognise(Shown(session=session.value, csrf=session.csrf))
+
+    await bench.desk.sign_in.change_password("person:ada", GOOD, fresh, HERE)
+
+    with pytest.raises(CredentialError):
+        await bench.desk.recognition.recognise(Shown(session=session.value, csrf=session.csrf))
+    await wrong(bench, "ada", GOOD)
+    assert (await bench.desk.sign_in.begin("ada", fresh, HERE)).session
+
+
+async def test_who_guesses_the_password_of_somebody_signed_in_is_slowed_down(bench):
+    await bench.ada()
+    for _ in range(5):
+        with pytest.raises(SignInFailedError):
+            await bench.desk.sign_in.again("person:ada", "wrong", HERE)
+    with pytest.raises(LockedError):
+        await bench.desk.sign_in.again("person:ada", GOOD, HERE)

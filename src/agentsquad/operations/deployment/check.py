@@ -21,9 +21,10 @@ from agentsquad.operations.deployment.contract import Checked, Closed
 from agentsquad.operations.deployment.fit import Misfit, misfit
 from agentsquad.operations.deployment.remedy import remedies
 from agentsquad.operations.deployment.stored import short
+from agentsquad.runtime.engine.reading import Reading
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.versions import Pin, Version, Versions, pins
-from agentsquad.runtime.engine.waiting import NAME, WAITING
+from agentsquad.runtime.engine.waiting import DEFINITIONS, WAITING
 from agentsquad.runtime.ledger.contract import Ledger, Query
 
 PAGE = 500
@@ -76,10 +77,11 @@ class Check:
         self._versions = versions
         self._known = known
 
-    async def open_runs(self, target: Target) -> AsyncIterator[str]:
-        """Yield the open runs of these workflows, page by page."""
+    async def open_runs(self, target: Target, past: str | None = None) -> AsyncIterator[str]:
+        """Yield the open runs of these workflows, page by page, but for those
+        that are under the version `past` already."""
         for workflow in target.workflows:
-            async for run in open_of(self._ledger, workflow):
+            async for run in open_of(self._ledger, workflow, past):
                 yield run
 
     async def all_open(self, target: Target, tell: Tell) -> tuple[Counter[str], list[Checked]]:
@@ -237,20 +239,16 @@ class Check:
         )
 
 
-async def open_of(ledger: Ledger, workflow: str) -> AsyncIterator[str]:
-    """Yield the open runs of one workflow, page by page."""
-    ledger.readings.add(WAITING)
-    after = None
-    while True:
-        query = Query(
-            equal={"workflow": workflow}, order=("definition", "seq"), after=after, limit=PAGE
-        )
-        rows = await ledger.readings.select(NAME, query)
-        for row in rows:
-            yield str(row["run"])
-        if len(rows) < PAGE:
-            return
-        after = (rows[-1]["definition"], rows[-1]["seq"])
+async def open_of(ledger: Ledger, workflow: str, past: str | None = None) -> AsyncIterator[str]:
+    """Yield the open runs of one workflow, page by page; who moves them to the
+    version `past` meanwhile moves none twice."""
+    reading = Reading(WAITING, ledger.store, ledger.readings)
+    versions = [row async for row in reading.each(("definition",), DEFINITIONS, workflow=workflow)]
+    for row in versions:
+        if row["definition"] != past:
+            pinned = {"workflow": workflow, "definition": row["definition"]}
+            async for run in reading.each(("seq",), **pinned):
+                yield str(run["run"])
 
 
 def _name(started: Event) -> str:

@@ -145,8 +145,7 @@ class Deployer:
     async def _adopt(self, candidate: Candidate, order: Order) -> int:
         """Move the runs that the new version fits; return how many."""
         moved = 0
-        runs = [run async for run in self._check.open_runs(candidate.target)]
-        for run in runs:
+        async for run in self._check.open_runs(candidate.target, past=candidate.digest):
             if await self._move(run, candidate, order):
                 moved += 1
                 self._tell(f"moved {moved} runs")

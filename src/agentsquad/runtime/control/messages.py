@@ -34,6 +34,7 @@ from agentsquad.runtime.control.resource import listed
 from agentsquad.runtime.control.subscription import (
     KIND,
     MOVED,
+    PLACES,
     PUBLISHED,
     STREAM,
     TOPIC,
@@ -47,6 +48,7 @@ from agentsquad.runtime.control.subscription import (
 from agentsquad.runtime.engine.contract import Engine
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
+from agentsquad.runtime.engine.reading import Reading
 from agentsquad.runtime.engine.versions import versions_of
 
 PAGE = 200
@@ -127,7 +129,9 @@ class Desk:
         self._ctx = ctx
         self._store = ctx.port(EventStore)  # type: ignore[type-abstract]
         self._actor = str(ctx.actor)
-        self._versions = versions_of(ctx.port(World))
+        world = ctx.port(World)
+        self._versions = versions_of(world)
+        self._places = Reading.of(PLACES, self._store, world.ports)
 
     async def subscriptions(self) -> list[Subscription]:
         """Return who listens: workflows and applied resources."""
@@ -151,11 +155,15 @@ class Desk:
     async def place(self, one: Subscription) -> Place:
         """Return how far a subscription is; who is new hears what is said from
         now on."""
-        found = place_of(await self._store.read_stream(STREAM + one.name))
+        found = await place_of(self._places, one.name)
         if found.seq is not None:
             return found
         await self._move(one, {"seq": await self._store.size()}, 0)
-        return place_of(await self._store.read_stream(STREAM + one.name))
+        return await place_of(self._places, one.name)
+
+    async def stands(self, one: Subscription) -> Place:
+        """Return how far a subscription is, and begin nothing."""
+        return await place_of(self._places, one.name)
 
     async def _move(self, one: Subscription, body: dict[str, Any], version: int) -> bool:
         event = NewEvent(stream=STREAM + one.name, type=MOVED, payload=body, actor=self._actor)
@@ -330,10 +338,9 @@ async def redeliver(ctx: Context, value: AgainInput) -> Delivered:
 )
 async def subscriptions(ctx: Context, value: DeliverInput) -> SubscriptionLines:
     """List who listens to which messages."""
-    store = ctx.port(EventStore)  # type: ignore[type-abstract]
-    lines = []
-    for one in await Desk(ctx).subscriptions():
-        place = place_of(await store.read_stream(STREAM + one.name))
+    desk, lines = Desk(ctx), []
+    for one in await desk.subscriptions():
+        place = await desk.stands(one)
         lines.append(
             SubscriptionLine(
                 name=one.name,

@@ -10,7 +10,7 @@ and in how many processes it is looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -21,6 +21,9 @@ from agentsquad.kernel.resource import Kind
 from agentsquad.runtime.control.contract import Expressions
 from agentsquad.runtime.control.expression import condition
 from agentsquad.runtime.control.kinds import WORKFLOW_NAME, listing, record, text
+from agentsquad.runtime.engine.reading import Reading
+from agentsquad.runtime.ledger.contract import Query
+from agentsquad.runtime.ledger.projection import Projection, Table, Tables
 
 KIND = "Subscription"
 STREAM = "subscription/"
@@ -78,16 +81,31 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[tuple[int, str], ...] = ()
 
 
-def place_of(events: Iterable[Event]) -> Place:
-    """Return how a subscription stands after the events of its stream."""
-    seq, version, failed = None, 0, dict[int, str]()
-    for event in events:
-        body = event.payload or {}
-        seq, version = max(seq or 0, body["seq"]), event.stream_seq
-        for number in body.get("done", ()):
-            failed.pop(number, None)
-        failed |= {one["seq"]: one["error"] for one in body.get("failed", ())}
-    return Place(seq=seq, version=version, failed=tuple(failed.items()))
+def fold_place(tables: Tables, event: Event) -> None:
+    """Keep how each subscription stands."""
+    name, body = event.stream.removeprefix(STREAM), event.payload or {}
+    known = tables.get(NAME, name) or {"name": name, "seq": 0, "failed": []}
+    done = set(body.get("done", ())) | {one["seq"] for one in body.get("failed", ())}
+    failed = [one for one in known["failed"] if one[0] not in done]
+    failed += [[one["seq"], one["error"]] for one in body.get("failed", ())]
+    seq = max(known["seq"], body["seq"])
+    tables.put(NAME, {"name": name, "seq": seq, "version": event.stream_seq, "failed": failed})
+
+
+NAME = "subscriptions"
+PLACES = Projection(
+    NAME, 1, (Table(NAME, ("name",), ("seq", "version", "failed")),), fold_place, (MOVED,)
+)
+
+
+async def place_of(places: Reading, name: str) -> Place:
+    """Return how a subscription stands."""
+    rows = await places.select(Query(equal={"name": name}, order=("name",), limit=1))
+    if not rows:
+        return Place()
+    row = rows[0]
+    failed = tuple((seq, error) for seq, error in row["failed"])
+    return Place(seq=row["seq"], version=row["version"], failed=failed)
 
 
 def subscription_kind(expressions: Expressions) -> Kind:

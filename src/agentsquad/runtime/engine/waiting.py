@@ -23,6 +23,7 @@ from agentsquad.kernel.event import Event
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.decider import DEADLINE
 from agentsquad.runtime.engine.door import World
+from agentsquad.runtime.engine.reading import MemoryTables
 from agentsquad.runtime.engine.state import END_EVENTS
 from agentsquad.runtime.engine.timers import Due
 from agentsquad.runtime.engine.versions import Versions, versions_of
@@ -169,36 +170,6 @@ WAITING = Projection(
 )
 
 
-class _Memory:
-    """The tables in memory, for an engine without a place for readings."""
-
-    def __init__(self) -> None:
-        self._keys = {table.name: table.key for table in WAITING.tables}
-        self._rows: dict[str, dict[tuple[Any, ...], Row]] = {name: {} for name in self._keys}
-
-    def get(self, table: str, *key: Any) -> Row | None:
-        found = self._rows[table].get(key)
-        return None if found is None else dict(found)
-
-    def put(self, table: str, row: Mapping[str, Any]) -> None:
-        self._rows[table][tuple(row[name] for name in self._keys[table])] = dict(row)
-
-    def delete(self, table: str, *key: Any) -> None:
-        self._rows[table].pop(key, None)
-
-    def select(self, table: str, query: Query) -> list[Row]:
-        def place(row: Row) -> tuple[Any, ...]:
-            return tuple(row[name] for name in query.order)
-
-        found = [
-            row
-            for row in self._rows[table].values()
-            if all(row[name] == value for name, value in query.equal.items())
-            and (query.after is None or place(row) > query.after)
-        ]
-        return sorted(found, key=place)[: query.limit]
-
-
 class Waiting:
     """The open runs of a log."""
 
@@ -206,7 +177,7 @@ class Waiting:
         self._store: EventStore = world.store
         self._versions = versions or versions_of(world)
         self._readings: ReadingSet | None = None
-        self._memory = _Memory()
+        self._memory = MemoryTables(WAITING)
         self._after = 0
         self._behind: asyncio.Task[None] | None = None
         self._tails: dict[str, Sized | None] = {}

@@ -12,9 +12,10 @@ from agentsquad.kernel.context import Context
 from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.interceptors.effect import Reconcile, Reconciled
+from agentsquad.runtime.engine.reading import Reading
 from agentsquad.runtime.transactions.contract import Part, Participants
 from agentsquad.runtime.transactions.coordinator import Coordinator, Settled
-from agentsquad.runtime.transactions.standing import Standing
+from agentsquad.runtime.transactions.standing import OPEN, Standing
 
 TIMEOUT_MS = 30_000
 
@@ -83,7 +84,8 @@ def coordinator(ctx: Context) -> Coordinator:
     """Return what carries transactions out here."""
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     members = ctx.port(Participants)  # type: ignore[type-abstract]
-    return Coordinator(store, members, ctx.port(World).clock)
+    world = ctx.port(World)
+    return Coordinator(store, members, world.clock, Reading.of(OPEN, store, world.ports))
 
 
 @action("transactions.outcome", effect=Effect.READ, cli=())
@@ -162,7 +164,7 @@ async def list_transactions(ctx: Context, value: ListInput) -> Lines:
     What is undecided for longer than its time, or decided and not everywhere
     yet, holds locks in a database: `squad transactions recover` ends it.
     """
-    found = await coordinator(ctx).all()
+    found = [one async for one in coordinator(ctx).each(ended=value.all)]
     return Lines(
         items=tuple(
             Line(
@@ -174,7 +176,6 @@ async def list_transactions(ctx: Context, value: ListInput) -> Lines:
                 reason=one.reason,
             )
             for one in found
-            if value.all or not one.ended
         )
     )
 

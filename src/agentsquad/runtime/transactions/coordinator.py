@@ -9,7 +9,7 @@ whoever.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,23 +18,22 @@ import msgspec
 from agentsquad.kernel.errors import ConflictError, SquadError, UnavailableError
 from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.ports import Clock, EventStore
+from agentsquad.runtime.engine.reading import Reading
 from agentsquad.runtime.transactions.contract import (
     BEGUN,
     DECIDED,
     DONE,
     PREFIX,
     STREAM,
-    TYPES,
     Part,
     Participants,
     RefusedError,
     Result,
 )
-from agentsquad.runtime.transactions.standing import Branch, Standing, fold
+from agentsquad.runtime.transactions.standing import OPEN, Branch, Standing, fold
 
 TRIES = 6  # times a database is told, before the rest is left to a later recovery
 FIRST_MS, FACTOR = 50, 3.0
-PAGE = 1_000
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,22 +48,31 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 class Coordinator:
     """Carries transactions out and to their end."""
 
-    def __init__(self, store: EventStore, participants: Participants, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        participants: Participants,
+        clock: Clock,
+        begun: Reading | None = None,
+    ) -> None:
+        """`begun`: the reading `OPEN` of this log, where one is kept."""
         self._store = store
         self._participants = participants
         self._clock = clock
+        self._begun = begun or Reading(OPEN, store)
 
     async def standing(self, key: str) -> Standing | None:
         """Return how one transaction stands, None if it was never begun."""
         return fold(await self._store.read_stream(STREAM + key)).get(key)
 
-    async def all(self) -> list[Standing]:
-        """Return how every transaction stands, oldest first."""
-        events, after = [], 0
-        while page := await self._store.read(after=after, limit=PAGE, types=TYPES):
-            events += page
-            after = page[-1].seq
-        return list(fold(events).values())
+    async def each(self, *, ended: bool = False) -> AsyncIterator[Standing]:
+        """Yield how every transaction stands that has not ended everywhere, or
+        every one, oldest first."""
+        only: dict[str, Any] = {} if ended else {"ended": 0}
+        async for row in self._begun.each(("seq",), **only):
+            standing = await self.standing(row["key"])
+            if standing is not None:
+                yield standing
 
     # --- the two phases
 
@@ -180,12 +188,11 @@ class Coordinator:
         on its way when the connection broke.
         """
         now = self._clock.now_ms()
-        known = {one.key: one for one in await self.all()}
-        open_ = {
-            key: one
-            for key, one in known.items()
+        open_ = [
+            one.key
+            async for one in self.each()
             if not one.ended and (one.commit is not None or one.overdue(now))
-        }
+        ]
         strangers: list[str] = []
         for name in await self._participants.names():
             try:
@@ -195,13 +202,13 @@ class Coordinator:
                 continue  # it cannot be asked now; what is decided stays decided
             for gid in promised:
                 key = gid.removeprefix(PREFIX).rpartition("-")[0]
-                standing = known.get(key)
+                standing = await self.standing(key)
                 if standing is None:
                     strangers.append(f"{name}: {gid}")
                 elif standing.commit is not None or standing.overdue(now):
-                    open_[key] = standing
+                    open_.append(key)
         done = []
-        for key in open_:
+        for key in dict.fromkeys(open_):
             settled = await self.settle(key, actor)
             assert settled is not None
             left = () if settled.ended else tuple(b.database for b in settled.branches)

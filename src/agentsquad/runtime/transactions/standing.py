@@ -14,7 +14,27 @@ from typing import Any
 import msgspec
 
 from agentsquad.kernel.event import Event
-from agentsquad.runtime.transactions.contract import BEGUN, DECIDED, STREAM
+from agentsquad.runtime.ledger.projection import Projection, Table, Tables
+from agentsquad.runtime.transactions.contract import BEGUN, DECIDED, DONE, STREAM
+
+
+def fold_open(tables: Tables, event: Event) -> None:
+    """Keep which transactions have not ended everywhere."""
+    key = event.stream.removeprefix(STREAM)
+    if event.type == BEGUN:
+        tables.put(NAME, {"key": key, "seq": event.seq, "ended": 0})
+    elif (row := tables.get(NAME, key)) is not None:
+        tables.put(NAME, {**row, "ended": 1})
+
+
+NAME = "transactions"
+OPEN = Projection(
+    NAME,
+    1,
+    (Table(NAME, ("key",), ("seq", "ended"), (("ended", "seq"), ("seq",))),),
+    fold_open,
+    (BEGUN, DONE),
+)
 
 
 class Branch(msgspec.Struct, frozen=True):

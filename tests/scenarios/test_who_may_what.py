@@ -14,7 +14,7 @@ from agentsquad.assembly.catalogue import plugins
 from agentsquad.assembly.settings import read
 from agentsquad.assembly.squad import Squad
 from agentsquad.kernel.actor import Actor
-from agentsquad.kernel.errors import DeniedError, MissingError
+from agentsquad.kernel.errors import DeniedError, InvalidError, MissingError
 from agentsquad.kernel.policy import PolicyEngine
 from agentsquad.kernel.ports import Clock, Entropy
 from agentsquad.kernel.registry import Plugin, Registry
@@ -112,6 +112,16 @@ async def test_those_who_may_are_told_with_the_role_and_where_it_was_granted(squ
 
 async def test_what_concerns_the_installation_is_asked_in_system_alone(squad: Squad) -> None:
     assert await who(squad, "users.add") == [("system", "joe", "admin")]
+    with pytest.raises(InvalidError, match="concerns the installation"):
+        await who(squad, "users.add", where="acme")
+
+
+async def test_who_passes_roles_on_in_a_namespace_is_who_administers_it(squad: Squad) -> None:
+    await squad.invoke("grants.add", {"name": "eve", "role": "admin", "where": "acme"})
+    both = [("acme", "eve", "admin"), ("acme", "joe", "admin")]
+    assert await who(squad, "grants.add", where="acme") == both
+    assert await who(squad, "grants.add", where="default") == [("default", "joe", "admin")]
+    assert await who(squad, "grants.add") == [("system", "joe", "admin")]
 
 
 async def test_a_verb_and_a_kind_mean_an_action_on_such_a_resource(squad: Squad) -> None:

@@ -321,6 +321,10 @@ def _target(call: Call) -> str:
     value = call.value
     if isinstance(value.get("kind"), str) and isinstance(value.get("name"), str):
         return f"{value['kind']}/{value['name']}"
+    if isinstance(value.get("kind"), str):
+        return f"{value['kind']}/"
+    if isinstance(value.get("where"), str):
+        return f"namespace/{value['where']}"
     if isinstance(value.get("run"), str):
         return f"run/{value['run']}"
     return f"workflow/{value['workflow']}" if isinstance(value.get("workflow"), str) else ""

@@ -11,10 +11,11 @@ from msgspec import Meta
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.context import Context
-from agentsquad.kernel.errors import MissingError
+from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.policy import Decision, Question
 from agentsquad.kernel.registry import Registry
 from agentsquad.trust.access.contract import SYSTEM, Access, Namespaces
+from agentsquad.trust.access.decision import DELEGATED
 from agentsquad.trust.access.namespace import missing
 from agentsquad.trust.access.who import Meant, Permitted, meant, permitted, principals
 from agentsquad.trust.identity.contract import Principal
@@ -94,13 +95,21 @@ def _told(question: Meant, found: Sequence[Permitted]) -> WhoOutput:
 
 
 async def _namespaces(ctx: Context, question: Meant, where: str | None) -> tuple[str, ...]:
-    if question.system:
+    """Return the namespaces to ask about; whoever names one learns nothing of
+    any other."""
+    if question.system and where in (None, SYSTEM):
         return (SYSTEM,)
     names = await ctx.port(Namespaces).names()  # type: ignore[type-abstract]
     if where is None:
         return names
     if where not in names:
         raise missing(where, names)
+    if question.system and question.action not in DELEGATED:
+        raise InvalidError(
+            f"{question.action} concerns the installation, not the namespace {where!r}",
+            code="access.realm",
+            hint="leave --where out",
+        )
     return (where,)
 
 
@@ -194,7 +203,8 @@ async def check_access(ctx: Context, value: CheckInput) -> CheckOutput:
     """Say whether an account may do something from afar, and which rule says
     so. Exit code 4 when not."""
     question = meant(ctx.port(Registry), value.action, value.target)
-    [namespace] = await _namespaces(ctx, question, value.where)
+    where = SYSTEM if question.system and question.action not in DELEGATED else value.where
+    [namespace] = await _namespaces(ctx, question, where)
     access = ctx.port(Access)  # type: ignore[type-abstract]
     await access.follow()
     name = value.account if ":" in value.account else f"person:{value.account}"

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from agentsquad.kernel.errors import SquadError
 from agentsquad.kernel.policy import Decision, PolicyEngine
 from agentsquad.kernel.ports import Clock, EventStore
 from agentsquad.kernel.resource import Kind
 from agentsquad.trust.access.contract import (
+    SYSTEM,
     AccessDeniedError,
     Ask,
     NamespaceMissingError,
@@ -24,6 +27,10 @@ from agentsquad.trust.identity.contract import EVERY_NAMESPACE, Principal
 
 RULE = "data.access.roles.answer"
 KNOWN_MAX = 20_000
+NAMESPACE = "namespace"  # the kind of a target that is one: namespace/acme
+# Of the installation, but where they are about one namespace its own roles
+# allow them too: who administers it passes roles in it on.
+DELEGATED = frozenset(("grants.add", "grants.remove", "access.who_can", "access.check"))
 
 
 class RoleAccess:
@@ -52,6 +59,15 @@ class RoleAccess:
 
     def decide(self, principal: Principal, ask: Ask) -> Decision:
         """Answer one question, from the roles as they were followed last."""
+        decision = self._decided(principal, ask)
+        if not decision.allow and ask.verb in DELEGATED and ask.namespace == SYSTEM:
+            kind, _, there = ask.target.partition("/")
+            if kind == NAMESPACE:
+                own = msgspec.structs.replace(ask, namespace=there, target="")
+                return self._decided(principal, own)
+        return decision
+
+    def _decided(self, principal: Principal, ask: Ask) -> Decision:
         as_of = (self._policy.revision, self._book.version)
         if as_of != self._as_of:
             self._known.clear()

@@ -16,6 +16,7 @@ from agentsquad.kernel.policy import Decision
 from agentsquad.kernel.registry import Registry, nearest
 from agentsquad.kernel.resource import Kind
 from agentsquad.trust.access.contract import SYSTEM, Access, Ask
+from agentsquad.trust.access.decision import NAMESPACE
 from agentsquad.trust.identity.contract import EVERY_NAMESPACE, Principal
 
 ON_RESOURCES = {
@@ -54,7 +55,11 @@ class Meant(msgspec.Struct, frozen=True, kw_only=True):
     item: str = ""
 
     def ask(self, namespace: str) -> Ask:
-        """Return the question for one namespace."""
+        """Return the question for one namespace; of what concerns the
+        installation, as far as it is about that one."""
+        if self.system:
+            target = "" if namespace == SYSTEM else f"{NAMESPACE}/{namespace}"
+            return Ask(verb=self.action, effect=self.effect, namespace=SYSTEM, target=target)
         return Ask(verb=self.action, effect=self.effect, namespace=namespace, target=self.target)
 
 

@@ -150,6 +150,18 @@ def test_a_role_of_the_business_answers_the_inbox_and_nothing_else() -> None:
         assert not access.decide(who("controller"), ask(verb)).allow
 
 
+@pytest.mark.parametrize("verb", ["grants.add", "grants.remove", "access.who_can"])
+def test_who_administers_a_namespace_passes_roles_in_it_on_and_in_no_other(verb: str) -> None:
+    access = made()
+    assert access.decide(who("admin"), ask(verb, "system", "namespace/acme")).allow
+    for target in ("namespace/globex", "namespace/*", "namespace/system", "namespace/", "", "acme"):
+        assert not access.decide(who("admin"), ask(verb, "system", target)).allow
+    assert not access.decide(who("author"), ask("grants.add", "system", "namespace/acme")).allow
+    assert not access.decide(who("admin"), ask("users.add", "system", "namespace/acme")).allow
+    assert access.decide(who("admin", there="*"), ask(verb, "system", "namespace/*")).allow
+    assert access.decide(who("admin", there="system"), ask(verb, "system", "namespace/acme")).allow
+
+
 # --- roles that are resources
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +123,30 @@ def options() -> Options:
 
 
 @pytest.fixture
-async def desk(shop: Any, seeded: Path, tmp_path: Path, options: Options) -> AsyncIterator[Desk]:
+async def make_desk(
+    shop: Any, seeded: Path, options: Options
+) -> AsyncIterator[Callable[[Path], Awaitable[Desk]]]:
+    """Make servers, each on a copy of the seeded store and with the same
+    chance."""
+    made: list[Desk] = []
+
+    async def make(folder: Path) -> Desk:
+        home = folder / ".squad"
+        shutil.copytree(seeded, home)
+        shop.opened = 0
+        made.append(Desk(shop.open(str(home)), options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.close()
+
+
+@pytest.fixture
+async def desk(make_desk: Any, tmp_path: Path) -> Desk:
     """A server on a copy of the seeded store."""
-    home = tmp_path / ".squad"
-    shutil.copytree(seeded, home)
-    found = Desk(shop.open(str(home)), options)
-    yield found
-    await found.close()
+    found: Desk = await make_desk(tmp_path)
+    return found
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
-"""What Schemathesis does not know by itself: MessagePack, and that a watch
-never ends."""
+"""What Schemathesis does not know by itself: MessagePack."""
 
 from __future__ import annotations
 
@@ -27,8 +26,3 @@ def narrow(value: Any) -> Any:
 @schemathesis.deserializer("application/msgpack")
 def unpack(context: Any, response: Any) -> Any:
     return msgspec.msgpack.decode(response.content)
-
-
-@schemathesis.hook
-def filter_query(context: Any, query: Any) -> bool:
-    return not isinstance(query, dict) or "watch" not in query

@@ -16,6 +16,10 @@ KEY = {"$ref": "#/components/parameters/Key"}
 UNCHANGED = {"304": {"description": "It is as you know it (If-None-Match)."}}
 WRITES = (409, 412, 413, 415, 422)
 BYTES = {"schema": {"type": "string", "format": "binary"}}
+WATCH = (
+    "With `watch=1` the answer goes on: a line of JSON for each change from now on, or after the "
+    "number `after`; server-sent events where `Accept` asks for them."
+)
 MERGE = "application/merge-patch+json"
 
 
@@ -30,9 +34,9 @@ def resource_paths(
     pattern = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
     name = _path("name", {"type": "string", "pattern": pattern}, "Its name.")
     space = _path("ns", {"type": "string", "pattern": pattern}, "The namespace.")
-    listing = [_query("watch", {"type": "boolean"}, "Go on with what changes.")]
+    listing = []
     if "resources.list" in offered:
-        listing += parameters(gateway.operation("resources.list"), ["kind"])
+        listing = parameters(gateway.operation("resources.list"), ["kind"])
     found: dict[str, Any] = {}
     forms = ((("/v1/resources"), [NAMESPACE], ""), ("/v1/namespaces/{ns}", [space], "namespaced_"))
     for base, first, prefix in forms:
@@ -50,10 +54,6 @@ def resource_paths(
 
 def _path(name: str, schema: dict[str, Any], words: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "description": words, "schema": schema}
-
-
-def _query(name: str, schema: dict[str, Any], words: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": words, "schema": schema}
 
 
 def _condition(name: str, words: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class _Words:
         for media_type in ("application/x-ndjson", "text/event-stream"):
             responses["200"]["content"][media_type] = {"schema": {"type": "string"}}
         found = self._of("resource_list", "List the resources of a kind.", parameters)
-        return {**found, "responses": responses}
+        return {**found, "description": WATCH, "responses": responses}
 
     def got(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         """Return one resource."""

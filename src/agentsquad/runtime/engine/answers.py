@@ -18,7 +18,8 @@ from agentsquad.runtime.engine.door import World
 from agentsquad.runtime.engine.inbound.contract import UpdateAnswer
 from agentsquad.runtime.engine.intervening import Wish, allowed, asked
 from agentsquad.runtime.engine.outside import Outside, refuse_ended
-from agentsquad.runtime.engine.questions import Open, Questions, inbox_item
+from agentsquad.runtime.engine.questions import INBOX, Open, Questions, inbox_item
+from agentsquad.runtime.engine.reading import Reading
 from agentsquad.runtime.engine.resolving import Told
 from agentsquad.runtime.engine.state import WITHDRAWN
 from agentsquad.runtime.engine.telling import Telling
@@ -42,7 +43,8 @@ class Answers:
     async def inbox(self, run_id: str | None = None) -> list[InboxItem]:
         """Return the questions that wait, oldest first."""
         if self._questions is None:
-            self._questions = Questions(self.world.store)
+            store = self.world.store
+            self._questions = Questions(store, Reading.of(INBOX, store, self.world.ports))
         found = [inbox_item(one) for one in await self._questions.open()]
         if run_id is None:
             return found

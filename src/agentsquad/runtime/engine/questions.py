@@ -1,7 +1,8 @@
 """Questions: what waits for a person, as a reading of the log.
 
-Questions, signals that do not come, and steps that stand still. Followed from
-where it last read, so that a list costs what has happened since.
+Questions, signals that do not come, and steps that stand still. Kept beside the
+log, so that a list costs what has happened since the last one, and what it
+holds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import InboxItem
 from agentsquad.runtime.engine.flow import DEADLINE
 from agentsquad.runtime.engine.hands import HAND
+from agentsquad.runtime.engine.reading import Reading
 from agentsquad.runtime.engine.state import END_EVENTS, WITHDRAWN
+from agentsquad.runtime.ledger.projection import Projection, Row, Table, Tables
 
 TYPES = (
     "approval.requested",
@@ -41,73 +44,63 @@ class Open(msgspec.Struct, kw_only=True):
     rung: Event | None = None
 
 
-class Questions:
-    """The open questions of all runs, followed from where it last read."""
-
-    def __init__(self, store: EventStore) -> None:
-        self._store = store
-        self._after = 0
-        self._open: dict[str, dict[str, Open]] = {}
-
-    async def open(self) -> list[Open]:
-        """Return what waits for somebody, oldest first."""
-        while batch := await self._store.read(after=self._after, limit=5000, types=TYPES):
-            for event in batch:
-                self._fold(event)
-            self._after = batch[-1].seq
-        found = [one for run in self._open.values() for one in run.values()]
-        kept = [one for one in found if one.asked is not None or await self._awaited(one)]
-        return sorted(kept, key=_seq)
-
-    async def _awaited(self, one: Open) -> bool:
-        """Whether a signal that was escalated has not come since."""
-        rung = one.rung
-        assert rung is not None
-        for event in await self._store.read_stream(rung.stream, after=rung.stream_seq):
-            body = event.payload or {}
-            if event.type == "signal.received" and body["name"] == rung.payload["signal"]:
-                del self._open[rung.stream][rung.payload["position"]]
-                return False
-        return True
-
-    def _fold(self, event: Event) -> None:
-        body = event.payload or {}
-        kind = event.type
-        if kind in ("approval.requested", "incident.opened"):
-            self._at(event)[body["position"]] = Open(asked=event)
-        elif kind == "wait.escalated":
-            self._at(event).setdefault(body["position"], Open()).rung = event
-        elif event.stream not in self._open:
-            return
-        elif kind in END_EVENTS or kind == "run.cancel_requested" or _stops(kind, body):
-            del self._open[event.stream]
-            return
-        else:
-            self._ended(self._open[event.stream], kind, body)
-        if not self._open[event.stream]:
-            del self._open[event.stream]
-
-    def _at(self, event: Event) -> dict[str, Open]:
-        return self._open.setdefault(event.stream, {})
-
-    @staticmethod
-    def _ended(run: dict[str, Open], kind: str, body: Mapping[str, Any]) -> None:
-        """Forget what was answered, and what was asked about a step that does
-        not stand still any more."""
-        position = body.get("position")
-        run.pop(str(position), None)
-        if "means" in body or kind == WITHDRAWN:
-            for place, one in list(run.items()):
-                if one.asked is None or not place.startswith(HAND):
-                    continue
-                if one.asked.payload["input"]["position"] == position:
-                    del run[place]
+def fold(tables: Tables, event: Event) -> None:
+    """Keep what waits at each position, as far as one event says it."""
+    run, kind, body = event.stream, event.type, event.payload or {}
+    asking = tables.get(ASKING, run)
+    if kind in ("approval.requested", "incident.opened"):
+        _put(tables, asking, event, {"asked": event.seq, "rung": None, "about": _about(body)})
+    elif kind == "wait.escalated":
+        known = tables.get(NAME, run, body["position"]) or {"asked": None, "about": None}
+        _put(tables, asking, event, {**known, "rung": event.seq})
+    elif asking is None:
+        return
+    elif kind in END_EVENTS or kind == "run.cancel_requested" or _stops(kind, body):
+        _drop(tables, run, asking["positions"], asking["positions"])
+    else:
+        _drop(tables, run, asking["positions"], _ended(tables, run, asking, event))
 
 
-def _seq(one: Open) -> int:
-    event = one.asked or one.rung
-    assert event is not None
-    return event.seq
+def _put(tables: Tables, asking: Row | None, event: Event, row: Row) -> None:
+    run, position = event.stream, event.payload["position"]
+    place = {"run": run, "position": position, "seq": row["asked"] or row["rung"]}
+    tables.put(NAME, {**row, **place})
+    positions = asking["positions"] if asking else []
+    if position not in positions:
+        tables.put(ASKING, {"run": run, "positions": [*positions, position]})
+
+
+def _about(body: Mapping[str, Any]) -> str | None:
+    """Return the step that a question about something done by hand is about."""
+    if not body["position"].startswith(HAND):
+        return None
+    found = body["input"].get("position")
+    return None if found is None else str(found)
+
+
+def _ended(tables: Tables, run: str, asking: Row, event: Event) -> list[str]:
+    """Return where nothing waits any more: what was answered, and what was
+    asked about a step that does not stand still any more."""
+    body = event.payload or {}
+    position = str(body.get("position"))
+    gone = [position]
+    if "means" in body or event.type == WITHDRAWN:
+        for place in asking["positions"]:
+            row = tables.get(NAME, run, place) if place.startswith(HAND) else None
+            if row is not None and row["about"] == position:
+                gone.append(place)
+    return gone
+
+
+def _drop(tables: Tables, run: str, positions: list[str], gone: list[str]) -> None:
+    left = [one for one in positions if one not in gone]
+    for one in positions:
+        if one in gone:
+            tables.delete(NAME, run, one)
+    if not left:
+        tables.delete(ASKING, run)
+    elif len(left) < len(positions):
+        tables.put(ASKING, {"run": run, "positions": left})
 
 
 def _stops(kind: str, body: Mapping[str, Any]) -> bool:
@@ -116,6 +109,66 @@ def _stops(kind: str, body: Mapping[str, Any]) -> bool:
     if kind == "timer.fired":
         return body.get("position") == DEADLINE
     return kind == "intervention.made" and body["means"] == "compensate"
+
+
+NAME, ASKING = "inbox", "asking"
+INBOX = Projection(
+    NAME,
+    1,
+    (
+        Table(
+            NAME,
+            ("run", "position"),
+            ("seq", "asked", "rung", "about"),
+            (("seq", "run", "position"),),
+        ),
+        Table(ASKING, ("run",), ("positions",)),
+    ),
+    fold,
+    TYPES,
+)
+
+
+class Questions:
+    """The open questions of all runs."""
+
+    def __init__(self, store: EventStore, reading: Reading | None = None) -> None:
+        """`reading`: the reading `INBOX` of this log, where one is kept."""
+        self._store = store
+        self._reading = reading or Reading(INBOX, store)
+        self._events: dict[int, Event] = {}  # those shown at the last look
+        self._came: set[int] = set()  # rungs whose signal has come since
+
+    async def open(self) -> list[Open]:
+        """Return what waits for somebody, oldest first."""
+        found, shown = [], dict[int, Event]()
+        async for row in self._reading.each(("seq", "run", "position")):
+            asked = await self._event(row["asked"], shown)
+            one = Open(asked=asked, rung=await self._event(row["rung"], shown))
+            if one.asked is not None or await self._awaited(one):
+                found.append(one)
+        self._events = shown
+        return found
+
+    async def _event(self, seq: int | None, shown: dict[int, Event]) -> Event | None:
+        if seq is None:
+            return None
+        known = self._events.get(seq)
+        shown[seq] = found = known or (await self._store.read(after=seq - 1, limit=1))[0]
+        return found
+
+    async def _awaited(self, one: Open) -> bool:
+        """Whether a signal that was escalated has not come since."""
+        rung = one.rung
+        assert rung is not None
+        if rung.seq in self._came:
+            return False
+        for event in await self._store.read_stream(rung.stream, after=rung.stream_seq):
+            body = event.payload or {}
+            if event.type == "signal.received" and body["name"] == rung.payload["signal"]:
+                self._came.add(rung.seq)
+                return False
+        return True
 
 
 def inbox_item(one: Open) -> InboxItem:

@@ -101,6 +101,28 @@ class Places(Protocol):
         ...
 
 
+class Screened(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen in a text that a model is to read: an `attempt` where the
+    score of its rules reaches the threshold."""
+
+    rules: tuple[str, ...] = ()
+    score: int = 0
+    attempt: bool = False
+
+
+class Screen(Protocol):
+    """Looks at texts that a model is to read, before it does."""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether an attempt is refused, not only remembered."""
+        ...
+
+    def look(self, texts: Sequence[str]) -> Screened:
+        """Return what was seen in them, the worst of them."""
+        ...
+
+
 class Governed(Protocol):
     """A shield whose rules are resources of a log."""
 
@@ -155,3 +177,9 @@ class ExtraMissingError(UnsupportedError):
     """What this protection needs is not installed."""
 
     code = "shield.extra"
+
+
+class InjectionError(DeniedError):
+    """What the model was to read speaks to it, and not to a person."""
+
+    code = "shield.injection"

@@ -15,6 +15,7 @@ from agentsquad.trust.threats.contract import (
     Inspector,
     Places,
     ProtectionError,
+    Screen,
     Shield,
 )
 from agentsquad.trust.threats.protection import KIND as PROTECTION
@@ -76,6 +77,13 @@ def places(variables: Mapping[str, str]) -> Places | None:
     return GeoFile(Path(file))
 
 
+def open_screen(settings: Any) -> Screen:
+    """Return what looks at texts before a model reads them."""
+    from agentsquad.trust.threats.screening import RuleScreen
+
+    return RuleScreen(settings.environment.get("SQUAD_SCREENING") or "log")
+
+
 def surroundings(settings: Any) -> Surroundings:
     """Return what lies around an installation."""
     from agentsquad.trust.threats.adapters.surroundings import HomeSurroundings
@@ -87,6 +95,6 @@ plugin = Plugin(
     name="threats",
     kinds=(RATE_LIMIT, PROTECTION),
     actions=(check_protection,),
-    ports={Shield: open_shield, Surroundings: surroundings},
+    ports={Shield: open_shield, Surroundings: surroundings, Screen: open_screen},
     policies={"threats/owner.rego": _OWNER},
 )

@@ -12,9 +12,11 @@ from msgspec import Meta
 from agentsquad.kernel import hashing
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
+from agentsquad.kernel.errors import UnsupportedError
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.decider import plain
+from agentsquad.trust.threats.contract import InjectionError, Screen
 from agentsquad.workforce.agents.contract import (
     AgentCatalogue,
     ModelCatalogue,
@@ -107,8 +109,10 @@ async def recall(store: EventStore, run: str, agent: str, limit: int) -> tuple[A
 async def generate(ctx: Context, value: ModelRequest) -> ModelReply:
     """Ask a model once; what guards it repeats what may be repeated.
 
-    Tokens, cost and the request's hash are recorded with the answer.
+    Tokens, cost and the request's hash are recorded with the answer, and what
+    was seen in the texts it reads that speaks to the model.
     """
+    seen = _screened(ctx, value)
     model = ctx.port(ModelCatalogue).model(value.model)  # type: ignore[type-abstract]
     left = ctx.time_left_ms()
     hurry = {"deadline_ms": left} if left is not None and left < GENERATE_MS else {}
@@ -124,5 +128,25 @@ async def generate(ctx: Context, value: ModelRequest) -> ModelReply:
         cost_micros=reply.usage.cost_micros,
         currency=reply.usage.currency,
         price_date=reply.usage.price_date,
+        **seen,
     )
     return reply
+
+
+def _screened(ctx: Context, value: ModelRequest) -> dict[str, Any]:
+    """Return what to record of the texts that came since the last answer;
+    InjectionError where such texts are refused."""
+    try:
+        screen: Screen = ctx.port(Screen)  # type: ignore[type-abstract]
+    except UnsupportedError:  # nobody mounted one
+        return {}
+    fresh: list[str] = []
+    for message in reversed(value.messages):
+        if message.role == "assistant":
+            break
+        if message.role in ("user", "tool"):
+            fresh.append(message.content)
+    found = screen.look(fresh)
+    if found.attempt and screen.blocks:
+        raise InjectionError(details={"rules": list(found.rules), "score": found.score})
+    return {"screened": {"rules": list(found.rules), "score": found.score}} if found.attempt else {}

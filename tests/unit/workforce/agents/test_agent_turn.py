@@ -20,6 +20,7 @@ from agentsquad.runtime.determinism.replay import replay
 from agentsquad.runtime.engine.contract import workflow
 from agentsquad.testing import AllowAll, TestSquad
 from agentsquad.testing.clock import settle
+from agentsquad.trust.threats.contract import Screen, Screened
 from agentsquad.workforce.agents.contract import (
     AgentCatalogue,
     ModelCatalogue,
@@ -347,3 +348,38 @@ async def test_a_models_time_is_what_is_left_to_the_run_above_its_agent():
     assert (await s.engine.wait(run, timeout_ms=5_000)).output == {"total": 1}
     assert (await s.run("agent-turn", {"agent": "clerk", "input": {}})).status == "completed"
     assert told == [7_000, None]
+
+
+class Doubting:
+    """A screen that finds one word, and refuses it or not."""
+
+    def __init__(self, blocks: bool) -> None:
+        self.blocks = blocks
+        self.looked: list[tuple[str, ...]] = []
+
+    def look(self, texts: Any) -> Screened:
+        self.looked.append(tuple(texts))
+        seen = any("magpie" in text for text in texts)
+        return Screened(rules=("injection.bird",) if seen else (), score=5 * seen, attempt=seen)
+
+
+async def test_what_speaks_to_the_model_is_recorded_with_the_call():
+    two = ModelReply(model="m", text="", tool_calls=(tool("stock.count", "1", n=1),))
+    s, _ = squad([two, {"total": 1}], tools=["stock.count"])
+    screen = Doubting(blocks=False)
+    s.world.ports.put(Screen, screen)
+    outcome = await turn(s, {"note": "magpie"})
+    events = await s.ledger.store.read_stream(f"run/{outcome.run}")
+    usage = [u for e in events for u in e.payload.get("usage") or ()]
+    assert [u.get("screened") for u in usage] == [{"rules": ["injection.bird"], "score": 5}, None]
+    assert len(screen.looked[1]) == 1  # what was looked at before is not looked at again
+    assert (await replay(s.ledger.store, s.registry, outcome.run)).verdict == "identical"
+
+
+async def test_what_speaks_to_the_model_can_be_refused_before_it_is_read():
+    s, model = squad([{"total": 1}])
+    s.world.ports.put(Screen, Doubting(blocks=True))
+    outcome = await turn(s, {"note": "magpie"})
+    assert outcome.status == "failed"
+    assert outcome.error["code"] == "shield.injection"
+    assert model.requests == []

@@ -75,6 +75,7 @@ class ConfiguredModels:
         self._gates: dict[tuple[str, Limits], Gate] = {}
         self._read: dict[str, tuple[Mapping[str, Any], Provider]] = {}
         self._endpoints: dict[Provider, ProviderEndpoint] = {}
+        self._spoken: tuple[list[Provider], list[ProviderEndpoint]] | None = None
 
     def model(self, name: str) -> Model:
         """Return a model; ModelMissingError names the nearest one."""
@@ -132,6 +133,8 @@ class ConfiguredModels:
         """Return the providers whose bytes can be passed on, by name; those of
         the environment where none is configured."""
         configured = [one for one in self._providers().values() if one.protocol in SPOKEN]
+        if self._spoken is not None and self._spoken[0] == configured:
+            return self._spoken[1]
         environment = self._settings.environment
         every = [*configured, *from_environment(environment, configured)]
         for one in every:
@@ -144,7 +147,9 @@ class ConfiguredModels:
                     self._gate(one),
                     self._settings.clock,
                 )
-        return [self._endpoints[one] for one in sorted(every, key=lambda one: one.name)]
+        found = [self._endpoints[one] for one in sorted(every, key=lambda one: one.name)]
+        self._spoken = (configured, found)
+        return found
 
     def _providers(self) -> dict[str, Provider]:
         found = {"rules": RULES, "local": LOCAL}

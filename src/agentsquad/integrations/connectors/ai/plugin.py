@@ -28,6 +28,7 @@ class _Workshop:
     def __init__(self, settings: ProviderSettings) -> None:
         self._settings = settings
         self._transports: dict[bool, Transport] = {}
+        self._wire: Transport | None = None
         self._local: Model | None = None
         self._embedder: Embedder | None = None
 
@@ -79,6 +80,18 @@ class _Workshop:
             self._embedder = local.build_embedder(self._settings.environment)
         return self._embedder
 
+    def direct(self, endpoint: str) -> Transport:
+        """Return the connections that many requests at once are passed on
+        over."""
+        from agentsquad.integrations.connectors.ai.adapters.wire import WireTransport
+
+        environment = self._settings.environment
+        if proxy_for(endpoint, environment) is not None:
+            return self.transport(endpoint)
+        if self._wire is None:
+            self._wire = WireTransport(ca_file=environment.get("SSL_CERT_FILE"))
+        return self._wire
+
     def transport(self, endpoint: str) -> Transport:
         """Return the connections that an endpoint is asked over."""
         from agentsquad.integrations.connectors.ai.adapters.http import HttpxTransport
@@ -119,7 +132,7 @@ def build_models(settings: ProviderSettings) -> ConfiguredModels:
         offered=lambda: local.offered(environment),
         embedders=local.embedders,
         lacking=cache(lambda: local.lacking(environment)),
-        transport=workshop.transport,
+        transport=workshop.direct,
     )
     return ConfiguredModels(settings, builders)
 

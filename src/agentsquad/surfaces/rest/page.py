@@ -7,7 +7,8 @@ nothing that did not come with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +43,24 @@ SIGN_IN = {
 def asset_routes(gateway: Gateway, options: Options) -> list[BaseRoute]:
     """Return what the pages of signing in load."""
     return [
-        _route(gateway, options, path, _given((STATIC / name).read_bytes(), media_type))
+        _route(gateway, options, path, _file(name, media_type))
         for path, (name, media_type) in SIGN_IN.items()
     ]
 
 
-def page_routes(gateway: Gateway, options: Options, document: Mapping[str, Any]) -> list[BaseRoute]:
-    """Return the addresses of the description and of its page."""
-    data = encoded(document)
+def page_routes(
+    gateway: Gateway, options: Options, document: Callable[[], Mapping[str, Any]]
+) -> list[BaseRoute]:
+    """Return the addresses of the description and of its page; it is written
+    when it is first asked for."""
+    made = cache(document)
+    as_json, as_yaml = cache(lambda: encoded(made())), cache(lambda: YAML.write(made()))
     found: list[BaseRoute] = [
-        _route(gateway, options, "/openapi.json", _given(data, JSON.media_types[0])),
-        _route(
-            gateway, options, "/openapi.yaml", _given(YAML.write(document), YAML.media_types[0])
-        ),
+        _route(gateway, options, "/openapi.json", _given(as_json, JSON.media_types[0])),
+        _route(gateway, options, "/openapi.yaml", _given(as_yaml, YAML.media_types[0])),
     ]
     for path, (name, media_type) in FILES.items():
-        handler = _given((STATIC / name).read_bytes(), media_type)
-        found.append(_route(gateway, options, path, handler))
+        found.append(_route(gateway, options, path, _file(name, media_type)))
     return found
 
 
@@ -66,10 +68,15 @@ def _route(gateway: Gateway, options: Options, path: str, handler: Handler) -> R
     return Route(path, Endpoint(gateway, options, path, {"GET": handler}), include_in_schema=False)
 
 
-def _given(data: bytes, media_type: str) -> Handler:
+def _file(name: str, media_type: str) -> Handler:
+    data = (STATIC / name).read_bytes()
+    return _given(lambda: data, media_type)
+
+
+def _given(data: Callable[[], bytes], media_type: str) -> Handler:
     headers = {"Cache-Control": PUBLIC, "Content-Security-Policy": POLICY}
 
     async def give(asked: Asked) -> Reply:
-        return Reply(data=data, media_type=media_type, headers=dict(headers))
+        return Reply(data=data(), media_type=media_type, headers=dict(headers))
 
     return give

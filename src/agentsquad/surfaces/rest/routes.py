@@ -87,8 +87,7 @@ class Rest:
         for path, handlers in (("/{kind}", {"GET": resources.listed}), ("/{kind}/{name}", one)):
             endpoint = Endpoint(gateway, options, named + path, handlers)
             found.append(Route(named + path, endpoint, include_in_schema=False))
-        text = document(gateway, self._registry, options)
-        found += page_routes(gateway, options, text)
+        found += page_routes(gateway, options, lambda: document(gateway, self._registry, options))
         found.append(Route("/v1/{rest:path}", Elsewhere(gateway, options)))
         found.append(Route("/v1", Elsewhere(gateway, options)))
         return found

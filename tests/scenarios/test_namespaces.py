@@ -198,3 +198,22 @@ async def test_of_those_nobody_uses_only_so_many_stay_open(tmp_path: Path, polic
     assert "n2" in estate.opened  # its runs go on
     await first.close()
     assert estate.opened == ()
+
+
+async def test_what_another_process_deleted_is_closed_here_when_its_last_user_has_ended(
+    squad: Squad, policy: PolicyEngine, tmp_path: Path
+) -> None:
+    await squad.invoke("namespaces.create", {"name": "acme"})
+    other = opened(tmp_path / "home", policy)
+    async with squad.namespaces.lease("acme") as place:
+        await other.invoke("namespaces.delete", {"name": "acme", "yes": "acme"})
+        with pytest.raises(NamespaceMissingError):
+            async with squad.namespaces.lease("acme"):
+                pass
+        assert "acme" in squad.namespaces.opened
+        assert await place.world.store.size() == 0  # still usable to its end
+    assert "acme" not in squad.namespaces.opened
+    await other.invoke("namespaces.create", {"name": "globex"})
+    async with squad.namespaces.lease("globex") as place:  # known here at once
+        assert await place.world.store.size() == 0
+    await other.close()

@@ -6,7 +6,6 @@ it belongs to, and nothing that holds data.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -19,7 +18,13 @@ from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.contract import Engine
 from agentsquad.runtime.engine.door import Ports
 from agentsquad.trust.access.contract import RESERVED, SYSTEM, NamespaceMissingError, Place
-from agentsquad.trust.access.namespace import check_name, missing, recorded, there
+from agentsquad.trust.access.namespace import (
+    Namespace,
+    check_name,
+    missing,
+    recorded,
+    there,
+)
 
 IDLE_MAX = 16
 
@@ -68,7 +73,10 @@ class OpenNamespaces(Generic[S]):
         self._make = make
         self._idle_max = idle_max
         self._held: dict[str, _Held[S]] = {}
-        self._lock = asyncio.Lock()
+        self._gone: set[str] = set()
+        self._known: dict[str, Namespace] = {}
+        self._as_of = 0
+        self._names = _names_of({})
         first_held = self._held[first.settings.namespace] = _Held(first)
         first_held.pinned = True
 
@@ -78,10 +86,17 @@ class OpenNamespaces(Generic[S]):
         return tuple(self._held)
 
     async def names(self) -> tuple[str, ...]:
-        """Return the namespaces there are, in the order of their names."""
+        """Return the namespaces there are, in the order of their names,
+        whichever process created or deleted one."""
         system = self._taken(SYSTEM).squad
-        known = {} if system.unkept else await recorded(system.world.store)
-        return tuple(sorted(one.name for one in there(known)))
+        if not system.unkept:
+            store = system.world.store
+            size = await store.size()
+            if size != self._as_of:
+                self._known = await recorded(store, self._known, after=self._as_of)
+                self._as_of = size
+                self._names = _names_of(self._known)
+        return self._names
 
     async def require(self, namespace: str) -> None:
         """Raise NamespaceMissingError, naming the nearest, unless there is such
@@ -107,18 +122,22 @@ class OpenNamespaces(Generic[S]):
             yield held.squad
         finally:
             held.users -= 1
-            self._held[namespace] = self._held.pop(namespace, held)  # used last
-            await self._let_go()
+            if namespace in self._gone:
+                await self.retire(namespace)
+            elif self._held.get(namespace) is held:
+                self._held[namespace] = self._held.pop(namespace)  # used last
+                await self._let_go()
 
     async def _found(self, namespace: str) -> _Held[S]:
         """Return what is open of a namespace; where there is none, say nothing
         of those there are: whoever asks from afar must not learn their
         names."""
-        if namespace not in self._held:
-            try:
-                await self.require(namespace)
-            except NamespaceMissingError as error:
-                raise NamespaceMissingError from error
+        try:
+            await self.require(namespace)
+        except NamespaceMissingError as error:
+            if namespace in self._held:  # another process deleted it
+                await self.retire(namespace)
+            raise NamespaceMissingError from error
         return self._taken(namespace)
 
     def _taken(self, namespace: str) -> _Held[S]:
@@ -142,14 +161,16 @@ class OpenNamespaces(Generic[S]):
 
     async def _let_go(self) -> None:
         """Close those that nobody used for longest, beyond how many stay."""
-        async with self._lock:
-            idle = [
-                name
-                for name, held in self._held.items()
-                if not (held.users or held.pinned or held.squad.ports.made(Engine))
-            ]
-            for name in idle[: max(0, len(idle) - self._idle_max)]:
-                await self._held.pop(name).squad.close()
+        idle = [
+            name
+            for name, held in self._held.items()
+            if not (held.users or held.pinned or held.squad.ports.made(Engine))
+        ]
+        # All are taken out before the first is closed: nobody finds one that is
+        # about to be.
+        leaving = [self._held.pop(name) for name in idle[: max(0, len(idle) - self._idle_max)]]
+        for held in leaving:
+            await held.squad.close()
 
     async def make(self, namespace: str) -> None:
         """Make what a namespace that was created needs: its log and its key."""
@@ -161,10 +182,16 @@ class OpenNamespaces(Generic[S]):
             squad.world.ports.get(Notary).key()
 
     async def retire(self, namespace: str) -> None:
-        """Close what was deleted here."""
-        held = self._held.pop(namespace, None)
-        if held is not None and held.squad is not self._first:
-            await held.squad.close()
+        """Close what was deleted, when the last who uses it has ended."""
+        held = self._held.get(namespace)
+        if held is None or held.squad is self._first:
+            return
+        if held.users:
+            self._gone.add(namespace)
+            return
+        self._gone.discard(namespace)
+        del self._held[namespace]
+        await held.squad.close()
 
     async def close(self) -> None:
         """Close all but the first."""
@@ -173,3 +200,7 @@ class OpenNamespaces(Generic[S]):
                 with suppress(Exception):
                     await held.squad.close()
         self._held.clear()
+
+
+def _names_of(known: dict[str, Namespace]) -> tuple[str, ...]:
+    return tuple(sorted(one.name for one in there(known)))

@@ -7,7 +7,7 @@ and keys that name a namespace mean one log for ever.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -57,9 +57,12 @@ def deleted_event(name: str, actor: str) -> NewEvent:
     return NewEvent(stream=STREAM + name, type=DELETED, payload={"name": name}, actor=actor)
 
 
-def fold(events: Iterable[Event]) -> dict[str, Namespace]:
-    """Return every namespace that was ever created, by name."""
-    found: dict[str, Namespace] = {}
+def fold(
+    events: Iterable[Event], known: Mapping[str, Namespace] | None = None
+) -> dict[str, Namespace]:
+    """Return every namespace that was ever created, by name; `known` are those
+    of the events before."""
+    found = dict(known or {})
     for event in events:
         name = event.stream.removeprefix(STREAM)
         if event.type == CREATED:
@@ -76,14 +79,16 @@ def fold(events: Iterable[Event]) -> dict[str, Namespace]:
     return found
 
 
-async def recorded(store: EventStore) -> dict[str, Namespace]:
-    """Return what the system log says, deleted ones too."""
+async def recorded(
+    store: EventStore, known: Mapping[str, Namespace] | None = None, *, after: int = 0
+) -> dict[str, Namespace]:
+    """Return what the system log says, deleted ones too; with `known`, what it
+    says after that event besides."""
     events: list[Event] = []
-    after = 0
     while batch := await store.read(after=after, limit=1000, types=(CREATED, DELETED)):
         events += batch
         after = batch[-1].seq
-    return fold(events)
+    return fold(events, known)
 
 
 def there(known: dict[str, Namespace]) -> list[Namespace]:

@@ -14,7 +14,7 @@ from agentsquad import __version__
 from agentsquad.assembly.duties import Duties
 from agentsquad.assembly.settings import Settings
 from agentsquad.assembly.squad import Squad
-from agentsquad.kernel.errors import UnsupportedError
+from agentsquad.kernel.errors import SquadError, UnsupportedError
 from agentsquad.kernel.ids import new_id
 from agentsquad.kernel.ports import Clock
 from agentsquad.kernel.registry import Registry
@@ -40,11 +40,12 @@ from agentsquad.surfaces.websocket.routes import routes as websocket
 from agentsquad.trust.access.contract import DEFAULT, SYSTEM, Access
 from agentsquad.trust.identity.contract import Identity
 from agentsquad.trust.identity.office import Desk, Office
-from agentsquad.trust.threats.contract import Shield
+from agentsquad.trust.threats.contract import Governed, Shield
 
 Certificate = tuple[Path, Path]  # its chain and its key, PEM
 INTRODUCTION = "The first administrator's token, shown this once:"
 BOOTSTRAP_FILE = "bootstrap-token"
+GOVERN_MS = 1_000  # how soon limits that were applied hold
 TLS = "tls"  # folder of the installation's own authority
 OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -108,6 +109,7 @@ class Running:
         app = Front(application(routes), watching, guards[0], self._clock, self._number)
         told = asyncio.ensure_future(squad.ports.get(Stopping).told())
         await self._introduce(system)
+        governing = await self._governed(guards[0], system)
         self._duties.begin()
         watching.line("serving", url=listening.url)
         beside = await self._beside(gateway, tls)
@@ -125,6 +127,7 @@ class Running:
             await listening.serve(app, ended, options.drain_ms)
         finally:
             told.cancel()
+            governing.cancel()
             await self._duties.end()
         why = told.result() if told.done() and not told.cancelled() else "closed"
         return ServerEnded(why=why, address=listening.url, calls=watching.count, left=left)
@@ -146,6 +149,24 @@ class Running:
 
     def _number(self) -> str:
         return new_id(self._clock, self._squad.world.entropy)
+
+    async def _governed(self, shield: Shield, system: Squad) -> asyncio.Future[None]:
+        """Put limits and protections in force, and have them followed as they
+        are applied; what cannot be kept is told, and changes nothing."""
+        store = system.world.store
+        if isinstance(shield, Governed):
+            await shield.refresh(store)
+
+        async def follow() -> None:
+            while isinstance(shield, Governed):
+                await self._clock.sleep_ms(GOVERN_MS)
+                try:
+                    if await shield.refresh(store):
+                        self._watching.line("protection", changed=True)
+                except SquadError as error:
+                    self._watching.line("protection", error=error.code, message=error.message)
+
+        return asyncio.ensure_future(follow())
 
     def _guards(self, system: Squad) -> tuple[Shield, Identity, Access]:
         world = system.world

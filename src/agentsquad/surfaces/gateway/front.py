@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from agentsquad.kernel.ports import Clock
 from agentsquad.surfaces.gateway.contract import Call
 from agentsquad.surfaces.gateway.http import problem
-from agentsquad.trust.threats.contract import Hit, Shield
+from agentsquad.trust.threats.contract import STANDING, Hit, Shield
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -87,12 +87,16 @@ class Front:
             await self._app(scope, receive, send)
             return
         began, number, status = self._clock.monotonic_ms(), self._number(), 0
+        STANDING.set(None)
 
         async def careful(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _with_care(scope, message.get("headers", ()), number)
+                message["headers"] = [
+                    *_with_care(scope, message.get("headers", ()), number),
+                    *((k.lower().encode(), v.encode()) for k, v in (STANDING.get() or {}).items()),
+                ]
             await send(message)
 
         try:

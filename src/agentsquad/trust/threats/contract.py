@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -123,6 +123,7 @@ class Screen(Protocol):
         ...
 
 
+@runtime_checkable
 class Governed(Protocol):
     """A shield whose rules are resources of a log."""
 

@@ -115,11 +115,11 @@ class SquadShield:
         found = await listed(store, PROTECTION)
         protection = protection_of(found[0]["spec"]) if found else Protection()
         changed = limits != self._counters.limits or protection != self._protection
+        self._read = size  # what cannot be kept is said once
         if limits != self._counters.limits:
             self._counters.replace(limits)
         if protection != self._protection:
             self.put(protection)
-        self._read = size
         return changed
 
     # --- the port

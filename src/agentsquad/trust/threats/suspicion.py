@@ -18,7 +18,9 @@ from agentsquad.trust.threats.contract import Hit
 
 ADDRESSES_MAX = 100_000
 POINTS_MAX = 1_000
-ENDED = {401: 8, 403: 4, 404: 2, 429: 2}
+# Not 404 and 429: whoever waits for something to appear, or is told to wait,
+# does what clients do.
+ENDED = {401: 4, 403: 1}
 
 # What no client of ours asks for, and every scanner does.
 _DOORS = re.compile(

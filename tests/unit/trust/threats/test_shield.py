@@ -227,20 +227,29 @@ def test_who_tries_doors_must_work_and_then_may_go_on() -> None:
 
 def test_who_goes_on_and_on_is_refused_for_a_while() -> None:
     guard = shield()
-    for _ in range(40):
+    for _ in range(80):
         guard.ended(hit(), 401)
     verdict = guard.outer(hit())
     assert verdict.answer == "refuse"
     assert isinstance(refusal(verdict), LimitError)
 
 
+def test_a_client_that_waits_for_something_to_appear_is_not_suspected() -> None:
+    guard = shield()
+    for _ in range(500):
+        guard.ended(hit(), 404)
+        guard.ended(hit(), 429)
+        guard.ended(hit(), 200)
+    assert guard.outer(hit()).answer == "pass"
+
+
 def test_this_machine_is_not_suspected_unless_said_otherwise() -> None:
     guard = shield()
-    for _ in range(40):
+    for _ in range(80):
         guard.ended(hit(address="127.0.0.1"), 401)
     assert guard.outer(hit("/.env", address="127.0.0.1")).answer == "pass"
     strict = shield(trusted=())
-    for _ in range(40):
+    for _ in range(80):
         strict.ended(hit(address="127.0.0.1"), 401)
     assert strict.outer(hit(address="127.0.0.1")).answer == "refuse"
 

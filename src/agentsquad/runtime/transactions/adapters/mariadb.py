@@ -29,6 +29,7 @@ from agentsquad.runtime.transactions.contract import (
     RowsError,
     Statement,
     StatementError,
+    safe,
 )
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class MariadbParticipant:
 
     def _prepare(self, gid: str, statements: Sequence[Statement], timeout_ms: int) -> list[Result]:
         connection = self._connect(timeout_ms / 1000)
-        name = _safe(gid)
+        name = safe(gid)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(f"XA START '{name}'")
@@ -97,7 +98,7 @@ class MariadbParticipant:
         if connection is not None:
             try:
                 with connection.cursor() as cursor:
-                    cursor.execute(f"XA {word} '{_safe(gid)}'")
+                    cursor.execute(f"XA {word} '{safe(gid)}'")
                 return
             except _errors() as error:
                 if _number(error) == UNKNOWN_XID:
@@ -115,7 +116,7 @@ class MariadbParticipant:
             with connection.cursor() as cursor:
                 while gid in _listed(cursor):
                     try:
-                        cursor.execute(f"XA {word} '{_safe(gid)}'")
+                        cursor.execute(f"XA {word} '{safe(gid)}'")
                     except _errors() as error:
                         if _number(error) != UNKNOWN_XID:
                             raise
@@ -216,10 +217,3 @@ def _errors() -> type[Exception]:
 
 def _number(error: Exception) -> int:
     return error.args[0] if error.args and isinstance(error.args[0], int) else 0
-
-
-def _safe(gid: str) -> str:
-    """Return a branch's name for use inside quotes; only ours get here."""
-    if not gid.replace("-", "").replace(".", "").isalnum():
-        raise StatementError(f"{gid!r} is not the name of a branch")
-    return gid

@@ -24,6 +24,7 @@ from agentsquad.runtime.transactions.contract import (
     RowsError,
     Statement,
     StatementError,
+    safe,
 )
 
 MISSING = "42704"  # undefined_object: nobody promised this, or it is done already
@@ -48,7 +49,7 @@ class PostgresqlParticipant:
                 await connection.execute("BEGIN")
                 await connection.execute(f"SET LOCAL statement_timeout = {int(timeout_ms)}")
                 results = [await self._do(connection, one) for one in statements]
-                await connection.execute(f"PREPARE TRANSACTION '{_safe(gid)}'")
+                await connection.execute(f"PREPARE TRANSACTION '{safe(gid)}'")
                 return results
         except TimeoutError as error:
             raise DatabaseDeadlineError(
@@ -82,7 +83,7 @@ class PostgresqlParticipant:
         async with self._open() as connection:
             while True:
                 try:
-                    await connection.execute(f"{word} PREPARED '{_safe(gid)}'")
+                    await connection.execute(f"{word} PREPARED '{safe(gid)}'")
                 except psycopg.Error as error:
                     if error.sqlstate == MISSING:
                         return
@@ -156,10 +157,3 @@ class PostgresqlParticipant:
             f"database {self._name} cannot be reached: {type(error).__name__}",
             private=str(error),
         )
-
-
-def _safe(gid: str) -> str:
-    """Return a branch's name for use inside quotes; only ours get here."""
-    if not gid.replace("-", "").replace(".", "").isalnum():
-        raise StatementError(f"{gid!r} is not the name of a branch")
-    return gid

@@ -90,6 +90,8 @@ VARIABLES = {"SQUAD_USER": "root", "SQUAD_MODELS": "off"}
 class Open:
     """A shield that lets everything pass, and measures nothing."""
 
+    reads = False
+
     def outer(self, hit: Hit) -> Verdict:
         return Verdict()
 

@@ -34,6 +34,8 @@ from agentsquad.trust.threats.contract import Hit, Verdict
 class OpenShield:
     """Lets everything in."""
 
+    reads = False
+
     def outer(self, hit: Hit) -> Verdict:
         return Verdict()
 

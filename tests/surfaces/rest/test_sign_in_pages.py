@@ -33,6 +33,8 @@ ORIGIN = "https://squad.example"
 class Free:
     """Guards that are open but for who asks."""
 
+    reads = False
+
     def outer(self, hit: Hit) -> Verdict:
         return Verdict()
 

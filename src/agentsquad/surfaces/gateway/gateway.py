@@ -187,7 +187,8 @@ class ServingGateway:
         """Return the call as its caller stands now; raises what forbids it."""
         caller = await self._now(call.caller)
         spec = action.spec
-        _judged(self._shield.inner(_hit_of(caller, spec.name)))
+        brought = msgspec.json.encode(call.value) if self._shield.reads else b""
+        _judged(self._shield.inner(_hit_of(caller, spec.name, brought)))
         await self._access.require(
             caller.principal,
             Ask(
@@ -330,8 +331,9 @@ def _target(call: Call) -> str:
     return f"workflow/{value['workflow']}" if isinstance(value.get("workflow"), str) else ""
 
 
-def _hit_of(caller: Caller, verb: str) -> Hit:
+def _hit_of(caller: Caller, verb: str, brought: bytes = b"") -> Hit:
     return Hit(
+        body=brought,
         surface=caller.surface,
         method="CALL",
         path=verb,

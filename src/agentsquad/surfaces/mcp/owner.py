@@ -73,6 +73,8 @@ class _Here:
 
 
 class _Open:
+    reads = False
+
     def outer(self, hit: Hit) -> Verdict:
         return Verdict()
 

@@ -57,6 +57,11 @@ class Shield(Protocol):
     """Looks at requests before anything else does, and again when it is known
     who asks."""
 
+    @property
+    def reads(self) -> bool:
+        """Whether it looks at what calls bring along: their input, as JSON."""
+        ...
+
     def outer(self, hit: Hit) -> Verdict:
         """Judge what anybody may send: rate by address, size, attack rules."""
         ...

@@ -36,6 +36,7 @@ from agentsquad.trust.threats.suspicion import ENDED, RULE, Suspicions, looks
 
 PASS = Verdict()
 GRACE = 40  # points that a proof of the least work takes away
+INSPECTED_MAX = 128 * 1024  # bytes of a body; rules would take too long over more
 NEVER_MS = 3_600_000  # told where waiting alone does not help
 
 
@@ -124,6 +125,11 @@ class SquadShield:
 
     # --- the port
 
+    @property
+    def reads(self) -> bool:
+        """Whether it looks at what calls bring along."""
+        return self._inspector is not None and self._protection.mode != "off"
+
     def outer(self, hit: Hit) -> Verdict:
         """Judge what anybody may send."""
         protection = self._protection
@@ -146,12 +152,19 @@ class SquadShield:
         return counted if attacked.answer == "pass" else attacked
 
     def inner(self, hit: Hit) -> Verdict:
-        """Judge what a known actor sends."""
-        return self._rate(hit, later=True)
+        """Judge what a known actor sends: how often, and what it brings
+        along by whatever protocol."""
+        counted = self._rate(hit, later=True)
+        if counted.answer != "pass" or not hit.body:
+            return counted
+        attacked = self._inspect(hit, within(hit.address, self._protection.trusted))
+        return counted if attacked.answer == "pass" else attacked
 
     def ended(self, hit: Hit, status: int) -> None:
         """Hear how a request ended."""
-        points = ENDED.get(status)
+        points = ENDED.get(status, 0)
+        if status == 404:  # nobody was there to look at its path
+            points += sum(given for _, given in looks(hit))
         if points and not within(hit.address, self._protection.trusted):
             self._suspicions.add(hit.address, points, self._now())
 
@@ -198,7 +211,7 @@ class SquadShield:
 
     def _inspect(self, hit: Hit, trusted: bool) -> Verdict:
         protection = self._protection
-        if self._inspector is None or protection.mode == "off":
+        if self._inspector is None or protection.mode == "off" or len(hit.body) > INSPECTED_MAX:
             return PASS
         route = hit.route or hit.path
         found = [

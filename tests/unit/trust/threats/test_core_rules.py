@@ -46,6 +46,8 @@ def test_rules_are_found_in_paths_queries_headers_and_json(tmp_path: Path) -> No
     assert found(hit(query="a=mag%70ie")) == [("942001", 5)]
     assert found(hit(headers={"user-agent": "robin"})) == [("942002", 3)]
     assert found(hit(headers=kind, body=body)) == [("942001", 5)]
+    call = Hit(surface="grpc", method="CALL", path="shop.pay", body=body)
+    assert found(call) == [("942001", 5)]
     assert found(hit(headers={"authorization": "Bearer secret"})) == []
     assert found(hit()) == []
 

@@ -243,6 +243,13 @@ def test_a_client_that_waits_for_something_to_appear_is_not_suspected() -> None:
     assert guard.outer(hit()).answer == "pass"
 
 
+def test_doors_that_nobody_is_behind_are_counted_too() -> None:
+    guard = shield()
+    for _ in range(3):
+        guard.ended(hit("/.git/config"), 404)
+    assert guard.outer(hit()).answer == "challenge"
+
+
 def test_this_machine_is_not_suspected_unless_said_otherwise() -> None:
     guard = shield()
     for _ in range(80):
@@ -314,6 +321,16 @@ def test_attack_rules_are_off_remembered_or_refused() -> None:
     refused = shield(mode="block").outer(attack)
     assert (refused.answer, refused.rules) == ("refuse", ("crs.942100", "crs.932100"))
     assert shield(mode="block", threshold=11).outer(attack).answer == "pass"
+
+
+def test_what_calls_bring_along_is_looked_at_where_there_are_rules() -> None:
+    call = hit("edi.check", method="CALL", route="edi.check", query="942100", body=b"{}")
+    assert shield(mode="block").inner(call).answer == "refuse"
+    assert shield(mode="block").reads
+    assert shield(mode="off").inner(call).answer == "pass"
+    assert not shield(mode="off").reads
+    large = hit(method="CALL", query="942100", body=b" " * 200_000)
+    assert shield(mode="block").inner(large).answer == "pass"
 
 
 def test_rules_do_not_count_where_they_are_excluded() -> None:

@@ -7,7 +7,7 @@ to say, so that one rule set serves every mode.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,8 @@ FILES = (901, 911, 913, 920, 921, 930, 931, 932, 934, 941, 942, 943, 944, 949)
 SCORES = {0: 5, 1: 5, 2: 5, 3: 4, 4: 3, 5: 2}  # by severity, as the rule set counts
 SUMS = range(949_000, 950_000)  # they say how much it was, not what
 SERVER = "127.0.0.1"
+# What the rules expect of any request, for calls that came by another protocol.
+CALL = {"host": "localhost", "user-agent": "squad", "accept": "*/*"}
 
 _SETUP = r"""
 SecRuleEngine DetectionOnly
@@ -48,6 +50,7 @@ SecAction "id:3,phase:1,pass,nolog,t:none,\
 |application/xml| |text/xml| |text/plain| |application/msgpack| |application/octet-stream| \
 |application/x-www-form-urlencoded| |multipart/form-data| |application/graphql-response+json| \
 |application/edi-x12| |application/scim+json| |application/merge-patch+json|',\
+    ctl:ruleRemoveById=920350,\
     setvar:tx.max_num_args=10000"
 """
 
@@ -104,8 +107,9 @@ class CoreRules:
             one.process_connection(hit.address or SERVER, 1, SERVER, 80)
             query = f"?{hit.query}" if hit.query else ""
             method = "POST" if hit.method == "CALL" else hit.method
-            one.process_uri(quote(hit.path, safe="/:@!$&'()*+,;=~") + query, method, "1.1")
-            for name, value in hit.headers.items():
+            path = quote("/" + hit.path.lstrip("/"), safe="/:@!$&'()*+,;=~")
+            one.process_uri(path + query, method, "1.1")
+            for name, value in _headers(hit).items():
                 if name != "authorization":  # a credential is no input, and never logged
                     one.add_request_header(name, value)
             one.process_request_headers()
@@ -117,6 +121,12 @@ class CoreRules:
     def close(self) -> None:
         """Let go of the engine's callback."""
         self._engine.set_rule_message_callback(None)
+
+
+def _headers(hit: Hit) -> Mapping[str, str]:
+    if hit.method != "CALL":
+        return hit.headers
+    return {**CALL, "content-type": "application/json", "content-length": str(len(hit.body))}
 
 
 def _where(message: Any) -> str:

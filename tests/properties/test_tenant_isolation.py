@@ -92,6 +92,8 @@ class Open:
 
     reads = False
 
+    reads = False
+
     def outer(self, hit: Hit) -> Verdict:
         return Verdict()
 

@@ -17,6 +17,7 @@ from agentsquad.kernel.ports import Clock, Entropy
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.contract import Engine
 from agentsquad.runtime.engine.door import Ports
+from agentsquad.runtime.engine.interceptors.confine import Confinement
 from agentsquad.trust.access.contract import RESERVED, SYSTEM, NamespaceMissingError, Place
 from agentsquad.trust.access.namespace import (
     Namespace,
@@ -39,6 +40,10 @@ class Member(Place, Protocol):
     @property
     def unkept(self) -> bool:
         """Whether nothing was ever kept here."""
+        ...
+
+    def confine(self) -> None:
+        """Open files only where a server's actions may."""
         ...
 
     async def close(self) -> None:
@@ -156,6 +161,8 @@ class OpenNamespaces(Generic[S]):
             squad.ports.provide(role, partial(first.ports.get, role))
         if settings.policy == first.settings.policy:
             squad.ports.provide(PolicyEngine, partial(first.ports.get, PolicyEngine))
+        if first.ports.has(Confinement):
+            squad.confine()
         squad.world.progress = lambda text, done, total: first.world.progress(text, done, total)
         return squad
 
@@ -180,6 +187,12 @@ class OpenNamespaces(Generic[S]):
         await squad.world.store.size()
         if squad.settings.store != "memory:":
             squad.world.ports.get(Notary).key()
+
+    def confine(self) -> None:
+        """Confine those that are open besides the first."""
+        for held in self._held.values():
+            if held.squad is not self._first:
+                held.squad.confine()
 
     async def retire(self, namespace: str) -> None:
         """Close what was deleted, when the last who uses it has ended."""

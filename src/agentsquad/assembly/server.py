@@ -60,6 +60,7 @@ class Server:
     async def serve(self, options: UpInput) -> ServerEnded:
         """Serve until told to end."""
         squad = Squad(self._told(options), self._registry)
+        squad.confine()
         try:
             host, port = address_of(options.listen)
             tls, clock = _files(options), squad.world.clock

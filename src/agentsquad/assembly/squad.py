@@ -7,11 +7,13 @@ a store, and help never loads an engine.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,6 +45,7 @@ from agentsquad.runtime.engine.door import CallPath, Ports, Step, World
 from agentsquad.runtime.engine.gate import Gate
 from agentsquad.runtime.engine.inbound.contract import Pulses
 from agentsquad.runtime.engine.interceptors import STANDARD
+from agentsquad.runtime.engine.interceptors.confine import Confinement
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.runtime.resilience.admission import Admission, tuning_of
 from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
@@ -75,6 +78,8 @@ CHANGING = (
     "budget.release", "attest.prove", "drift.baseline",
 )  # fmt: skip
 CHECKING = "deployments.deploy"  # a mere check needs no store
+FILES = "files"  # in a home: where a server's actions may open files
+CALL_FILES = "squad-call-"  # how folders for the files of a call begin (gateway/adapters/scratch)
 READING: ContextVar[bool] = ContextVar("reading", default=False)
 
 
@@ -347,6 +352,16 @@ class Squad:
             return await aside.invoke(action, value, actor=actor)
         finally:
             await aside.close()
+
+    def confine(self) -> None:
+        """Open files only below `files` in the home of this namespace, and
+        those that came along with a call; also in all opened beside it."""
+        own = self.settings.home.absolute() / FILES
+        call = Path(gettempdir(), CALL_FILES)
+        roots = (os.path.realpath(own) + os.sep, os.path.realpath(call.parent) + os.sep + call.name)
+        self.ports.put(Confinement, Confinement(roots))
+        if self._first and self._estate is not None:
+            self._estate.confine()
 
     async def close(self) -> None:
         """Stop driving runs and close every file; the first one of a process

@@ -69,7 +69,7 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True):
     drafter: str = DRAFTER
 
 
-@action("p2p.scan", effect=Effect.READ, cli=())
+@action("p2p.scan", effect=Effect.READ, cli=(), files={"folder": "in"})
 async def scan(ctx: Context, value: ScanInput) -> Scanned:
     """Look into a folder and keep the bytes of every complete file."""
     source, blobs = ctx.port(FileSource), ctx.port(BlobStore)  # type: ignore[type-abstract]
@@ -142,7 +142,7 @@ class KeyInput(msgspec.Struct, frozen=True, kw_only=True):
     folder: Annotated[str, Meta(description="folder the files are in")]
 
 
-@action("p2p.key", effect=Effect.READ, cli=())
+@action("p2p.key", effect=Effect.READ, cli=(), files={"folder": "in"})
 def key(ctx: Context, value: KeyInput) -> str:
     """Name the run of a folder by its files, master data and lists."""
     source = ctx.port(FileSource)  # type: ignore[type-abstract]
@@ -230,7 +230,7 @@ class Screened(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
-@action("p2p.screen", effect=Effect.READ, cli=())
+@action("p2p.screen", effect=Effect.READ, cli=(), files={"folder": "in"})
 def screen(ctx: Context, value: ScreenInput) -> Screened:
     """Look for names on the sanctions list of a folder (OFAC's CSV layout)."""
     if value.folder is None:

@@ -6,6 +6,7 @@ from agentsquad.runtime.engine.door import Interceptor
 from agentsquad.runtime.engine.interceptors.admit import admit
 from agentsquad.runtime.engine.interceptors.attempt import attempt
 from agentsquad.runtime.engine.interceptors.authorize import authorize
+from agentsquad.runtime.engine.interceptors.confine import confine
 from agentsquad.runtime.engine.interceptors.effect import effect
 from agentsquad.runtime.engine.interceptors.execute import execute
 from agentsquad.runtime.engine.interceptors.guard import guard
@@ -15,6 +16,7 @@ from agentsquad.runtime.engine.interceptors.validate import validate
 
 STANDARD: tuple[Interceptor, ...] = (
     validate,
+    confine,
     authorize,
     place,
     guard,

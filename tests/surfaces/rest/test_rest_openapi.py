@@ -10,7 +10,6 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from agentsquad.surfaces.rest.endpoint import Endpoint
 from agentsquad.surfaces.rest.openapi import document, encoded
 
 pytestmark = pytest.mark.slow
@@ -83,11 +82,7 @@ def test_names_of_operations_are_their_own(described: dict[str, Any]) -> None:
 def test_every_address_described_is_served_and_the_other_way_round(
     described: dict[str, Any], desk: Any
 ) -> None:
-    served = {
-        route.path: route.endpoint.methods
-        for route in desk.rest.routes
-        if isinstance(route.endpoint, Endpoint)
-    }
+    served = {path: endpoint.methods for path, endpoint in desk.rest.addresses.items()}
     for path, method, _ in operations(described):
         place = "/v1/actions/{action}" if path.startswith("/v1/actions/") else path
         assert method.upper() in served[place], path

@@ -25,13 +25,15 @@ Key = tuple[Any, ...]
 
 
 class Kept:
-    """One answer: the value, and its bytes in the forms it was given in."""
+    """One answer: the value, its bytes in the forms it was given in, and what
+    names its state."""
 
-    __slots__ = ("forms", "until", "value")
+    __slots__ = ("forms", "revision", "until", "value")
 
     def __init__(self, value: Any) -> None:
         self.value = value
         self.forms: dict[str, bytes] = {}
+        self.revision: str | None = None
         self.until = 0.0
 
 

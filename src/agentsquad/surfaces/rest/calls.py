@@ -8,14 +8,14 @@ its content in `base64`.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agentsquad.surfaces.gateway.contract import Answer, Call
 from agentsquad.surfaces.gateway.operation import Operation
 from agentsquad.surfaces.rest.asked import Asked
 from agentsquad.surfaces.rest.cache import Cache, Kept, key_of
-from agentsquad.surfaces.rest.reply import Reply
+from agentsquad.surfaces.rest.reply import Reply, state_of
 
 NO_EFFECT = ("pure", "read")
 WAIT, ASYNC = "wait", "respond-async"
@@ -86,17 +86,24 @@ def shown(operation: Operation, answer: Answer) -> Any:
 
 
 async def looked_up(
-    asked: Asked, operation: Operation, value: Mapping[str, Any], cache: Cache
+    asked: Asked,
+    operation: Operation,
+    value: Mapping[str, Any],
+    cache: Cache,
+    revision_of: Callable[[Any], str] = state_of,
 ) -> Reply:
     """Answer a reading, from memory where nothing has happened since."""
     caller = await asked.caller()
     if operation.effect not in NO_EFFECT or operation.realm == "system" or not cache.on:
-        return replied(asked, operation, await carried(asked, operation, value))
+        reply = replied(asked, operation, await carried(asked, operation, value))
+        reply.revision = revision_of(reply.value)
+        return reply
     key = key_of(caller, operation.action, value)
     kept = cache.find(caller.namespace, key)
     if kept is None:
         mark = await cache.mark(caller)
         answer = await carried(asked, operation, value)
         kept = Kept(shown(operation, answer))
+        kept.revision = revision_of(kept.value)
         cache.keep(caller.namespace, key, kept, mark)
-    return Reply(value=kept.value, ready=kept.forms)
+    return Reply(value=kept.value, ready=kept.forms, revision=kept.revision)

@@ -59,6 +59,7 @@ class Endpoint:
     ) -> None:
         self._gateway = gateway
         self._options = options
+        self.path = template  # as routers call it, for measures and logs
         self._template = template
         self._handlers = dict(handlers)
         self._body_max = options.body_max if body_max is None else body_max

@@ -62,7 +62,11 @@ def response_of(reply: Reply, request: Request, form: Format) -> Response:
     body, media_type, name = _body(reply, form)
     coding = "" if reply.secret else coding_for(request.headers.get("accept-encoding"), len(body))
     if looked and reply.status == 200:
-        tag = tag_of(reply.revision or _state(reply, body, name), name, coding)
+        tag = tag_of(
+            reply.revision or (digest(body) if name == "raw" else state_of(reply.value)),
+            name,
+            coding,
+        )
         headers["ETag"] = tag
         if matches(request.headers.get("if-none-match", ""), tag):
             return Response(None, 304, headers)
@@ -82,9 +86,9 @@ def _body(reply: Reply, form: Format) -> tuple[bytes, str, str]:
     return reply.ready[form.name], form.media_types[0], form.name
 
 
-def _state(reply: Reply, body: bytes, name: str) -> str:
+def state_of(value: Any) -> str:
     """Return what names the state shown, the same in every format."""
-    return digest(body if name in ("raw", "json") else msgspec.json.encode(reply.value))
+    return digest(msgspec.json.encode(value))
 
 
 def digest(body: bytes) -> str:

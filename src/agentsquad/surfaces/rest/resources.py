@@ -70,9 +70,7 @@ class Resources:
             return await watched(asked, kind, name)
         operation = asked.gateway.operation(GET)
         value = asked.parameters(operation, {"kind": kind, "name": name})
-        reply = await looked_up(asked, operation, value, self._cache)
-        reply.revision = revision_of(reply.value)
-        return reply
+        return await looked_up(asked, operation, value, self._cache, revision_of)
 
     async def put(self, asked: Asked) -> Reply:
         """Make a resource what the body says."""

@@ -31,6 +31,7 @@ from agentsquad.surfaces.rest.proofs import prove
 from agentsquad.surfaces.rest.readings import Reading, readings
 from agentsquad.surfaces.rest.reply import Reply, digest, revision_in, tags_in
 from agentsquad.surfaces.rest.resources import Resources
+from agentsquad.surfaces.rest.tree import Tree
 from agentsquad.trust.identity.office import Desk
 
 PREFIXES = ("/v1/namespaces/{ns}", "/v1")
@@ -52,6 +53,7 @@ class Rest:
         self._registry = registry
         self._options = options or Options()
         self.cache = Cache(gateway, self._options)
+        self.addresses: dict[str, Endpoint] = {}
         self.routes: list[BaseRoute] = self._made()
 
     async def close(self) -> None:
@@ -77,20 +79,19 @@ class Rest:
             "/resources/{kind}": {"GET": resources.listed},
             "/resources/{kind}/{name}": one,
         }
-        found: list[BaseRoute] = []
+        named = PREFIXES[0]
         for path, handlers in addresses.items():
             limit = options.blob_max if path == "/blobs" else None
-            for prefix in reversed(PREFIXES):
+            for prefix in PREFIXES:
                 endpoint = Endpoint(gateway, options, prefix + path, handlers, body_max=limit)
-                found.append(Route(prefix + path, endpoint, include_in_schema=False))
-        named = PREFIXES[0]
+                self.addresses[prefix + path] = endpoint
         for path, handlers in (("/{kind}", {"GET": resources.listed}), ("/{kind}/{name}", one)):
-            endpoint = Endpoint(gateway, options, named + path, handlers)
-            found.append(Route(named + path, endpoint, include_in_schema=False))
-        found += page_routes(gateway, options, lambda: document(gateway, self._registry, options))
-        found.append(Route("/v1/{rest:path}", Elsewhere(gateway, options)))
-        found.append(Route("/v1", Elsewhere(gateway, options)))
-        return found
+            self.addresses[named + path] = Endpoint(gateway, options, named + path, handlers)
+        tree = Tree(self.addresses, Elsewhere(gateway, options))
+        described = page_routes(
+            gateway, options, lambda: document(gateway, self._registry, options)
+        )
+        return [Route("/v1", tree), Route("/v1/{rest:path}", tree), *described]
 
     def _readings(self) -> dict[str, dict[str, Handler]]:
         found: dict[str, dict[str, Handler]] = {}

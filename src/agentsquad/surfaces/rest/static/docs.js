@@ -152,6 +152,11 @@ async function send(path, method, rows, area, mediaType) {
   if (token) headers.Authorization = `Bearer ${token}`;
   if (namespace && !path.includes("{ns}")) headers["Squad-Namespace"] = namespace;
   if (area) headers["Content-Type"] = mediaType;
+  if (!token && method !== "get") {
+    /* Signed in by a session: what changes something shows its token. */
+    const session = await fetch("/auth/session", { cache: "no-store" });
+    if (session.ok) headers["Squad-Csrf"] = (await session.json()).csrf;
+  }
   const address = place + (query.size ? `?${query}` : "");
   const began = performance.now();
   const response = await fetch(address, {

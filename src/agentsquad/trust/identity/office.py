@@ -30,6 +30,8 @@ from agentsquad.trust.identity.sessions import Sessions
 from agentsquad.trust.identity.sign_in import SignIn
 from agentsquad.trust.identity.tokens import Tokens
 
+LOCAL = "http://127.0.0.1:8420"
+
 
 class Instruments(msgspec.Struct, frozen=True, kw_only=True):
     """How to make each adapter, on first use."""
@@ -40,7 +42,7 @@ class Instruments(msgspec.Struct, frozen=True, kw_only=True):
     keys: Callable[[], SecurityKeys]
     signer: Callable[[], TokenSigner]
     protocols: Protocols
-    issuer: str = "http://127.0.0.1:8420"
+    issuer: str = ""
 
 
 class Desk:
@@ -51,6 +53,11 @@ class Desk:
     ) -> None:
         self.instruments = instruments
         self.directory = Directory(store, clock, entropy, instruments.sealer)
+
+    def reached_at(self, url: str) -> None:
+        """Say where people and programs reach the server: what its tokens are
+        issued by, unless SQUAD_PUBLIC_URL says another address."""
+        self.tokens.issuer = self.instruments.issuer or url.rstrip("/")
 
     @cached_property
     def administration(self) -> Administration:
@@ -85,7 +92,8 @@ class Desk:
     @cached_property
     def tokens(self) -> Tokens:
         """Access and refresh tokens, and the keys that sign them."""
-        return Tokens(self.directory, self.instruments.signer, self.instruments.issuer)
+        issuer = self.instruments.issuer or LOCAL
+        return Tokens(self.directory, self.instruments.signer, issuer)
 
     @cached_property
     def oauth(self) -> OAuth:

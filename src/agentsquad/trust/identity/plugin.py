@@ -157,9 +157,7 @@ def office(settings: Any) -> Office:
                 ldap=once("ldap", ldap_login),
                 saml=once("saml", saml_login),
             ),
-            issuer=settings.environment.get("SQUAD_PUBLIC_URL", "http://127.0.0.1:8420").rstrip(
-                "/"
-            ),
+            issuer=settings.environment.get("SQUAD_PUBLIC_URL", "").rstrip("/"),
         )
     )
 

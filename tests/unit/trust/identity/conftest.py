@@ -35,6 +35,7 @@ class Bench:
         self.ledger = open_ledger("memory:", self.clock, self.entropy)
         self.hasher = QuickHasher()
         self.sealer = KeySealer(b"k" * 32, self.entropy)
+        self.issuer = "https://squad.example.com"
         self.protocols = Protocols(oidc=_none, ldap=_none, saml=_none)
         self.desk = self.other()
 
@@ -46,7 +47,7 @@ class Bench:
             codes=PyotpCodes,
             keys=WebauthnKeys,
             signer=Ed25519Tokens,
-            issuer="https://squad.example.com",
+            issuer=self.issuer,
             protocols=self.protocols,
         )
         return Desk(self.ledger.store, self.clock, self.entropy, instruments)

@@ -273,3 +273,15 @@ def test_only_the_port_of_the_loopback_is_free():
     ):
         assert not fits("http://127.0.0.1/cb", given)  # fmt: skip
     assert not fits("https://a.example.com/cb", "https://a.example.com:444/cb")
+
+
+async def test_tokens_are_issued_by_the_address_that_people_reach(bench):
+    told = bench.desk.oauth.metadata("https://squad.example.com")
+    assert told["issuer"] == "https://squad.example.com"
+    bench.desk.reached_at("http://127.0.0.1:9999/")  # but another was set
+    assert bench.desk.oauth.metadata("http://127.0.0.1:9999")["issuer"] == told["issuer"]
+
+    bench.issuer = ""
+    fresh = bench.other()
+    fresh.reached_at("http://127.0.0.1:9999/")
+    assert fresh.oauth.metadata("http://127.0.0.1:9999")["issuer"] == "http://127.0.0.1:9999"

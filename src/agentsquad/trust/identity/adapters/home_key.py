@@ -38,7 +38,7 @@ class KeySealer:
         """Return a box that only `unseal` with the same purpose opens."""
         nonce = os.urandom(_NONCE) if self._chance is None else self._chance.token(_NONCE)
         box = nonce + self._box.encrypt(nonce, data, purpose.encode())
-        return base64.urlsafe_b64encode(box).decode().rstrip("=")
+        return _text(box)
 
     def unseal(self, purpose: str, box: str) -> bytes | None:
         """Return what is in a box; None where it is none of ours for that
@@ -47,6 +47,8 @@ class KeySealer:
 
         try:
             raw = base64.b64decode(box + "=" * (-len(box) % 4), b"-_", validate=True)
+            if _text(raw) != box:  # one spelling only: a box may be what is counted once
+                return None
             return self._box.decrypt(raw[:_NONCE], raw[_NONCE:], purpose.encode())
         except (ValueError, InvalidTag):
             return None
@@ -55,6 +57,10 @@ class KeySealer:
         """Return a keyed digest."""
         whole = purpose.encode() + b"\0" + data
         return hmac.new(self._marks, whole, hashlib.sha256).hexdigest()
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 class HomeSealer:

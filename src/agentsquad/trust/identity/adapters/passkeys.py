@@ -82,7 +82,8 @@ class WebauthnKeys:
         self, party: Party, challenge: bytes, response: Mapping[str, Any], known: Sequence[Passkey]
     ) -> Passkey | None:
         """Return the key that was used, with its new counter."""
-        held = next((one for one in known if one.id == response.get("id")), None)
+        named = response.get("id") if isinstance(response, Mapping) else None
+        held = next((one for one in known if one.id == named), None)
         if held is None:
             return None
         try:

@@ -26,6 +26,16 @@ HOW = 'send {"name": "order.edi", "text": "…"}, or "base64", or {"$blob": "sha
 Fetch = Callable[[str], Awaitable[bytes]]
 
 
+class Inputs(Protocol):
+    """Where files are kept that runs read after the call that brought them; a
+    port of each namespace."""
+
+    def keep(self, files: Sequence[File], *, folder: bool) -> str:
+        """Keep files, the same ones once; return the path of the folder, or of
+        the only file."""
+        ...
+
+
 class Scratch(Protocol):
     """Where the files of one call are."""
 
@@ -55,13 +65,18 @@ class Scratch(Protocol):
 
 
 async def bring(
-    value: Mapping[str, Any], marked: Mapping[str, str], scratch: Scratch, fetch: Fetch
+    value: Mapping[str, Any],
+    marked: Mapping[str, str],
+    scratch: Scratch,
+    fetch: Fetch,
+    inputs: Callable[[], Inputs],
 ) -> dict[str, Any]:
     """Return an input with paths in the place of content.
 
     A list of files becomes a list of paths; `{"folder": [file, …]}` one folder.
     For a field marked `json` any other value is JSON itself, and `{"json": …}`
-    is one that looks like a file.
+    is one that looks like a file; files that it takes are kept, since runs read
+    them later.
     """
     found = dict(value)
     for field, way in marked.items():
@@ -73,6 +88,9 @@ async def bring(
             found[field] = scratch.room(field, safe_name(field, given))
         elif way == "json" and not _content(given):
             found[field] = _json(field, given)
+        elif way == "json":
+            files, folder = await _files(field, given, fetch)
+            found[field] = inputs().keep(files, folder=folder)
         else:
             found[field] = await _brought(field, given, scratch, fetch)
     return found
@@ -82,12 +100,18 @@ async def _brought(field: str, given: Any, scratch: Scratch, fetch: Fetch) -> An
     if isinstance(given, list):
         files = [await _file(field, one, fetch) for one in given]
         return [scratch.bring(field, n, one) for n, one in enumerate(files)]
-    if isinstance(given, dict) and FOLDER in given:
-        inside = given[FOLDER] if isinstance(given[FOLDER], list) else []
-        files = [await _file(field, one, fetch, deep=True) for one in inside]
-        _refuse_clashes(field, [one.name for one in files])
-        return scratch.gather(field, files)
-    return scratch.bring(field, 0, await _file(field, given, fetch))
+    files, folder = await _files(field, given, fetch)
+    return scratch.gather(field, files) if folder else scratch.bring(field, 0, files[0])
+
+
+async def _files(field: str, given: Any, fetch: Fetch) -> tuple[list[File], bool]:
+    """Return the files of a value, and whether they are a folder."""
+    if not isinstance(given, dict) or FOLDER not in given:
+        return [await _file(field, given, fetch)], False
+    inside = given[FOLDER] if isinstance(given[FOLDER], list) else []
+    files = [await _file(field, one, fetch, deep=True) for one in inside]
+    _refuse_clashes(field, [one.name for one in files])
+    return files, True
 
 
 def _content(given: Any) -> bool:

@@ -39,7 +39,7 @@ from agentsquad.surfaces.gateway.contract import (
     File,
     Following,
 )
-from agentsquad.surfaces.gateway.files import Scratch, bring, unplaced
+from agentsquad.surfaces.gateway.files import Inputs, Scratch, bring, unplaced
 from agentsquad.surfaces.gateway.hub import Hub
 from agentsquad.surfaces.gateway.installation import Opened
 from agentsquad.surfaces.gateway.keys import Keys
@@ -241,7 +241,10 @@ class ServingGateway:
             return Answer(value=plain(value))
         scratch = self._scratch()
         try:
-            taken = await bring(call.value, marked, scratch, opened.world.blobs.get)
+            world = opened.world
+            taken = await bring(
+                call.value, marked, scratch, world.blobs.get, lambda: world.ports.get(Inputs)
+            )
             value = await opened.invoke(call.action, taken, actor=actor, facts=facts)
             outward = [field for field, way in marked.items() if way == "out"]
             made = [file for field in outward for file in scratch.made(field)]

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from agentsquad.kernel.ports import Clock
 from agentsquad.kernel.registry import Plugin
 from agentsquad.surfaces.gateway.actions import up
+from agentsquad.surfaces.gateway.files import Inputs
 
 if TYPE_CHECKING:
     from agentsquad.surfaces.gateway.adapters.measures import ServerMeasures
     from agentsquad.surfaces.gateway.files import Scratch
 
+INPUTS = "inputs"
 _OPERATORS = """package gateway.operators
 
 actions := {"server.up"}
@@ -22,7 +24,21 @@ local if not input.facts.surface
 allow contains {"clause": "gateway.operators.local", "reason": "who starts it, owns it"} if local
 """
 
-plugin = Plugin(name="gateway", actions=(up,), policies={"gateway/operators.rego": _OPERATORS})
+
+def kept_inputs(settings: Any) -> Inputs:
+    """Return where files are kept that runs read, beside the namespace's
+    log."""
+    from agentsquad.surfaces.gateway.adapters.inputs import InputFolder
+
+    return InputFolder(settings.home / INPUTS)
+
+
+plugin = Plugin(
+    name="gateway",
+    ports={Inputs: kept_inputs},
+    actions=(up,),
+    policies={"gateway/operators.rego": _OPERATORS},
+)
 
 
 def web(host: str, port: int, tls: tuple[Path, Path] | None) -> Any:

@@ -50,7 +50,7 @@ def test_what_cannot_be_called_from_afar_says_why() -> None:
 
 
 def test_what_is_typed_and_what_is_read_have_the_same_names() -> None:
-    for operation in operations(REGISTRY):
-        shape = schema_of(REGISTRY.action(operation.action)).input
-        names = {one.name for one in operation.fields}
-        assert names == set(shape.get("properties", {})), operation.action
+    for offered in operations(REGISTRY):
+        shape = schema_of(REGISTRY.action(offered.action)).input
+        names = {one.name for one in offered.fields}
+        assert names == set(shape.get("properties", {})), offered.action

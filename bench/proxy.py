@@ -1,6 +1,6 @@
 """What a recording proxy adds to a model call, beside LiteLLM's proxy.
 
-    python bench/proxy.py install      LiteLLM into an environment of its own
+    python bench/proxy.py install      the peer, into an environment of its own
     python bench/proxy.py [--calls N] [--rounds N] [-o json]
 
 A stub provider in another process answers each call after a drawn time and says
@@ -32,7 +32,10 @@ from typing import Any
 
 PEERS = Path(__file__).parents[1] / "build" / "bench"
 HOME = Path(os.environ.get("BENCH_PEERS", PEERS)) / "litellm"
-PACKAGE = "litellm[proxy]==1.106.2"
+PACKAGES = {  # the peer, and an agent of LangGraph that tests record
+    HOME: "litellm[proxy]==1.106.2",
+    HOME.with_name("langgraph-agent"): "langgraph==1.2.22 langchain-openai==1.7.3",
+}
 KEY = "sk-" + "b" * 64
 TICKS = os.sysconf("SC_CLK_TCK")
 CELLS = {"1 in flight": (1, 0.02, 0.02), "50 in flight": (50, 0.2, 0.8)}
@@ -286,15 +289,16 @@ def figures(servers: list[Served]) -> dict[str, Any]:
 
 
 def install() -> None:
-    """Make LiteLLM's environment if it is not there."""
-    done = HOME / "installed.txt"
-    if done.exists() and done.read_text() == PACKAGE:
-        return
-    print(f"installing {PACKAGE} …", flush=True)
-    venv.create(HOME, with_pip=True, clear=True)
-    pip = [str(HOME / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "--disable-pip-version-check", PACKAGE], check=True)
-    done.write_text(PACKAGE)
+    """Make the environments that are not there."""
+    for folder, packages in PACKAGES.items():
+        done = folder / "installed.txt"
+        if done.exists() and done.read_text() == packages:
+            continue
+        print(f"installing {packages} …", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, "--disable-pip-version-check", *packages.split()], check=True)
+        done.write_text(packages)
 
 
 def show(found: dict[str, Any], rounds: int) -> None:

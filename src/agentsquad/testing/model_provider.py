@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+MODEL = {"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "stub"}
 USAGE = {"prompt_tokens": 12, "completion_tokens": 7, "total_tokens": 19}
 Fault = Callable[[int, str, Any], tuple[int, dict[str, str], Any] | None]
 
@@ -196,8 +197,7 @@ def provider() -> Iterator[Provider]:
 
         def do_GET(self) -> None:
             state.note(self.path, {k.lower(): v for k, v in self.headers.items()}, None)
-            models = [{"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "stub"}]
-            self._whole(200, {"object": "list", "data": models})
+            self._whole(200, {"object": "list", "data": [MODEL]})
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from agentsquad.integrations.proxy.contract import (
+    ProxyInterruptedError,
     ProxyPathError,
     ProxyRequestError,
     ProxySizeError,
+    ReplayMissError,
 )
 from agentsquad.kernel import canonical
 from agentsquad.kernel.errors import TABLE, InvalidError, SquadError, surface_of
@@ -171,7 +173,7 @@ def last(api: Api, name: str, text: str) -> bool:
     if api.vendor == ANTHROPIC:
         return name == "message_stop"
     if api is RESPONSES:
-        return name in ("response.completed", "response.incomplete", "response.failed")
+        return name.partition(".")[2] in ("completed", "incomplete", "failed")
     return text == "[DONE]"
 
 
@@ -246,7 +248,7 @@ def status_of(error: Mapping[str, Any]) -> int:
     """
     if error.get("code") == "proxy.size":
         return 413
-    if error.get("code") in ("proxy.replay_miss", "proxy.interrupted"):
+    if error.get("code") in (ReplayMissError.code, ProxyInterruptedError.code):
         return 400  # a client that tried again would only ask for another miss
     for cls, row in TABLE.items():
         if cls.__name__ == error.get("class"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from agentsquad.assembly.settings import Settings
+from agentsquad.assembly.settings import Settings, variable
 from agentsquad.integrations.connectors.ai.contract import Environment
 from agentsquad.integrations.proxy.contract import Forward
 from agentsquad.kernel.errors import MissingError
@@ -22,13 +22,13 @@ class Variables:
     """The environment as the model providers see it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._variables = dict(settings.environment)
-        if settings.local_model:
-            self._variables["SQUAD_LOCAL_MODEL"] = settings.local_model
+        self._settings = settings
 
     def get(self, name: str) -> str | None:
-        """Return one variable."""
-        return self._variables.get(name)
+        """Return one variable, if resources of this namespace may name it."""
+        if name == "SQUAD_LOCAL_MODEL" and self._settings.local_model:
+            return self._settings.local_model
+        return variable(self._settings, name)
 
 
 class Shelf:
@@ -125,9 +125,9 @@ class Databases:
     """The databases that were applied and where they are
     (`DatabaseSource`)."""
 
-    def __init__(self, store: EventStore, environment: Mapping[str, str]) -> None:
+    def __init__(self, store: EventStore, settings: Settings) -> None:
         self._store = store
-        self._environment = environment
+        self._settings = settings
 
     async def databases(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the spec of every Database, by name."""
@@ -135,5 +135,6 @@ class Databases:
         return {one["metadata"]["name"]: one["spec"] for one in found}
 
     def variable(self, name: str) -> str | None:
-        """Return a variable of the environment."""
-        return self._environment.get(name)
+        """Return a variable of the environment, if resources of this namespace
+        may name it."""
+        return variable(self._settings, name)

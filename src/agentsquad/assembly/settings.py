@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,13 @@ from agentsquad.assembly.places import EMBEDDED, engine_of, folder_of, store_of
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import InvalidError
 from agentsquad.trust.access.contract import DEFAULT
+
+# What says how to run and reach models, and is nobody's secret.
+SHARED = frozenset(
+    ("SQUAD_MODELS", "SQUAD_MODEL", "SSL_CERT_FILE", "HTTPS_PROXY", "https_proxy", "NO_PROXY",
+     "no_proxy")
+)  # fmt: skip
+_OWN = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +99,22 @@ def within(settings: Settings, namespace: str) -> Settings:
         namespace=namespace,
         root=root,
     )
+
+
+def variable(settings: Settings, name: str) -> str | None:
+    """Return a variable of the environment as resources of a namespace may name
+    it.
+
+    Those of the process are of `default`; another namespace has
+    SQUAD_IN_name_VARIABLE only, so that nobody who applies a resource there can
+    send off a secret of somebody else's.
+    """
+    environment = settings.environment
+    if settings.namespace == DEFAULT or name in SHARED or name.startswith("SQUAD_LOCAL_"):
+        return environment.get(name)
+    if not _OWN.fullmatch(name):  # else the name of another namespace could end in it
+        return None
+    return environment.get(f"SQUAD_IN_{settings.namespace.replace('-', '_')}_{name}")
 
 
 def _template(root: Settings) -> str:

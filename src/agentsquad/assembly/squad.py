@@ -243,7 +243,7 @@ class Squad:
         from agentsquad.assembly.resources import Databases
         from agentsquad.runtime.transactions.plugin import Declared
 
-        return Declared(Databases(self.world.store, self.settings.environment))
+        return Declared(Databases(self.world.store, self.settings))
 
     def _admission(self) -> Admission:
         world = self.world

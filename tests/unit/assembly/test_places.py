@@ -17,7 +17,7 @@ from agentsquad.assembly.places import (
     schema_of,
     store_of,
 )
-from agentsquad.assembly.settings import read, within
+from agentsquad.assembly.settings import read, variable, within
 from agentsquad.runtime.ledger.adapters.postgres.target import parse
 from agentsquad.trust.access.contract import NamespaceNameError
 
@@ -97,3 +97,36 @@ def test_an_engine_chosen_later_goes_before_the_variable() -> None:
     variables = {"SQUAD_USER": "a", "SQUAD_ENGINE": "temporal://localhost/squad-{namespace}"}
     chosen = msgspec.structs.replace(read(variables), engine="embedded")
     assert within(chosen, "acme").engine == "embedded"
+
+
+def test_resources_of_a_namespace_name_no_variable_of_the_process_but_its_own() -> None:
+    variables = {
+        "SQUAD_USER": "a",
+        "OPENAI_API_KEY": "of the process",
+        "SQUAD_TEMPORAL_API_KEY": "of the process",
+        "SQUAD_MODELS": "off",
+        "SQUAD_IN_acme_OPENAI_API_KEY": "of acme",
+        "SQUAD_IN_acme_west_OPENAI_API_KEY": "of acme-west",
+    }
+    base = read(variables)
+    acme, west, globex = (within(base, name) for name in ("acme", "acme-west", "globex"))
+    assert variable(base, "OPENAI_API_KEY") == "of the process"
+    assert variable(acme, "OPENAI_API_KEY") == "of acme"
+    assert variable(west, "OPENAI_API_KEY") == "of acme-west"
+    assert variable(globex, "OPENAI_API_KEY") is None
+    assert variable(acme, "SQUAD_MODELS") == "off"  # no secret
+    for name in ("SQUAD_TEMPORAL_API_KEY", "west_OPENAI_API_KEY", "SQUAD_USER", "PATH", ""):
+        assert variable(acme, name) is None
+
+
+@given(names, names, st.from_regex(r"[A-Z][A-Z0-9_]*", fullmatch=True), st.text(max_size=30))
+def test_no_name_reaches_the_variable_of_another_namespace(
+    one: str, other: str, own: str, asked: str
+) -> None:
+    placed = f"SQUAD_IN_{other.replace('-', '_')}_{own}"
+    settings = within(read({"SQUAD_USER": "a", placed: "secret"}), one)
+    suffix = placed.removeprefix(f"SQUAD_IN_{one.replace('-', '_')}_")
+    if one not in (other, "default"):
+        assert variable(settings, asked) is None
+        assert variable(settings, suffix) is None
+        assert variable(settings, own) is None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agentsquad.surfaces.gateway.adapters.measures import ServerMeasures
     from agentsquad.surfaces.gateway.files import Scratch
 
-INPUTS = "inputs"
+INPUTS = "files/received"  # below what calls from afar may open
 _OPERATORS = """package gateway.operators
 
 actions := {"server.up"}

@@ -281,7 +281,7 @@ PLANTED: dict[str, tuple[Plant, str, range]] = {
         (name_of_a_blob_not_synced, "store", 20),
         (witness_not_consulted, "store", 60),
         (checksums_ignored, "store", 160),
-        (indexes_not_counted, "store", 20),
+        (indexes_not_counted, "store", range(40, 60)),
         (poisoned_log_goes_on, "store", 20),
         (timer_tried_at_once, "squad", range(170, 330)),
         (plan_skipped, "squad", 20),

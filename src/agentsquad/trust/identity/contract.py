@@ -163,6 +163,13 @@ class InsideRunError(DeniedError):
     code = "identity.inside_run"
 
 
+class FactorNeededError(DeniedError):
+    """This installation asks everybody for a second factor, and none is set up
+    for this account."""
+
+    code = "identity.factor_needed"
+
+
 class FactorError(InvalidError):
     """That second factor cannot be set up or used so."""
 

@@ -43,6 +43,7 @@ class Instruments(msgspec.Struct, frozen=True, kw_only=True):
     signer: Callable[[], TokenSigner]
     protocols: Protocols
     issuer: str = ""
+    strict: bool = False  # nobody signs in without a second factor
 
 
 class Desk:
@@ -72,7 +73,10 @@ class Desk:
     @cached_property
     def sign_in(self) -> SignIn:
         """Password, second factor, session."""
-        return SignIn(self.directory, self.factors, self.administration, self.instruments.hasher)
+        made = self.instruments
+        return SignIn(
+            self.directory, self.factors, self.administration, made.hasher, strict=made.strict
+        )
 
     @cached_property
     def providers(self) -> Providers:

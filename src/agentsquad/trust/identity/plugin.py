@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agentsquad.kernel.errors import UnsupportedError
+from agentsquad.kernel.errors import InvalidError, UnsupportedError
 from agentsquad.kernel.registry import Plugin
 from agentsquad.trust.identity import actions, actions_sign_in, actions_tokens
 from agentsquad.trust.identity.contract import (
@@ -44,6 +44,15 @@ deny contains {"clause": "identity.access.agents", "reason": "agents keep no acc
 	not who in {"person", "service"}
 }
 """
+
+
+def demanded(text: str) -> bool:
+    """Whether nobody signs in without a second factor."""
+    if text not in ("offered", "required"):
+        raise InvalidError(
+            f"SQUAD_SECOND_FACTOR is {text!r}", code="settings.choice", hint="offered or required"
+        )
+    return text == "required"
 
 
 def sealer(settings: Any) -> Sealer:
@@ -157,6 +166,7 @@ def office(settings: Any) -> Office:
                 ldap=once("ldap", ldap_login),
                 saml=once("saml", saml_login),
             ),
+            strict=demanded(settings.environment.get("SQUAD_SECOND_FACTOR", "offered")),
             issuer=settings.environment.get("SQUAD_PUBLIC_URL", "").rstrip("/"),
         )
     )

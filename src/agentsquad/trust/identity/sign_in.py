@@ -41,6 +41,7 @@ from agentsquad.trust.identity.contract import (
     AccountNameError,
     External,
     FactorError,
+    FactorNeededError,
     LockedError,
     NewSession,
     PasswordHasher,
@@ -72,11 +73,14 @@ class SignIn:
         factors: Factors,
         administration: Administration,
         hasher: Callable[[], PasswordHasher],
+        *,
+        strict: bool = False,
     ) -> None:
         self._directory = directory
         self._factors = factors
         self._administration = administration
         self._hasher = hasher
+        self._strict = strict
         self._pending: Counter[str] = Counter()
 
     async def begin(self, name: str, password: str, visit: Visit) -> Progress:
@@ -206,6 +210,10 @@ class SignIn:
             grants=grants,
         )
         wants = wanted(account, proven)
+        if not wants and self._strict and "strong" not in proven:
+            raise FactorNeededError(
+                hint=f"squad factors add-app {actor.partition(':')[2]}, then squad factors confirm"
+            )
         if not wants:
             return await self._start(ticket, proven, visit, None)
         return Progress(wants=wants, ticket=tickets.sealed(ticket, self._directory.sealer))

@@ -36,6 +36,7 @@ class Bench:
         self.hasher = QuickHasher()
         self.sealer = KeySealer(b"k" * 32, self.entropy)
         self.issuer = "https://squad.example.com"
+        self.strict = False
         self.protocols = Protocols(oidc=_none, ldap=_none, saml=_none)
         self.desk = self.other()
 
@@ -48,6 +49,7 @@ class Bench:
             keys=WebauthnKeys,
             signer=Ed25519Tokens,
             issuer=self.issuer,
+            strict=self.strict,
             protocols=self.protocols,
         )
         return Desk(self.ledger.store, self.clock, self.entropy, instruments)

@@ -209,3 +209,11 @@ def test_without_the_extra_it_is_said_what_to_install(monkeypatch):
                  made.ldap_login, made.saml_login):  # fmt: skip
         with pytest.raises(UnsupportedError, match="agentsquad\\["):
             make(None)
+
+
+def test_what_a_setting_cannot_be_is_told():
+    from agentsquad.trust.identity.plugin import demanded
+
+    assert (demanded("offered"), demanded("required")) == (False, True)
+    with pytest.raises(InvalidError, match="SQUAD_SECOND_FACTOR"):
+        demanded("maybe")

@@ -7,6 +7,7 @@ import pytest
 from agentsquad.trust.identity.contract import (
     CredentialError,
     External,
+    FactorNeededError,
     LockedError,
     PasswordWeakError,
     Shown,
@@ -339,3 +340,26 @@ async def test_who_guesses_the_password_of_somebody_signed_in_is_slowed_down(ben
             await bench.desk.sign_in.again("person:ada", "wrong", HERE)
     with pytest.raises(LockedError):
         await bench.desk.sign_in.again("person:ada", GOOD, HERE)
+
+
+async def test_where_a_second_factor_is_demanded_a_password_alone_lets_nobody_in(bench):
+    bench.strict = True
+    strict = bench.other()
+    await bench.ada()
+    with pytest.raises(FactorNeededError):
+        await strict.sign_in.begin("ada", GOOD, HERE)
+    await wrong(bench, desk=strict)  # and who does not know it learns nothing of that
+
+    secret, _ = await bench.app()
+    await bench.clock.advance(30_000)
+    half = await strict.sign_in.begin("ada", GOOD, HERE)
+    assert (await strict.sign_in.verify(half.ticket, "totp", bench.code(secret), HERE)).session
+
+
+async def test_where_a_second_factor_is_demanded_one_at_the_provider_will_do(bench):
+    bench.strict = True
+    strict = bench.other()
+    grace = {"provider": "corp", "method": "oidc", "subject": "s-1", "name": "grace"}
+    with pytest.raises(FactorNeededError):
+        await strict.sign_in.vouched(External(**grace), HERE)
+    assert (await strict.sign_in.vouched(External(**grace, strong=True), HERE)).session

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import datetime
 import json
 import os
 import secrets
@@ -112,22 +113,24 @@ def openid() -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def directory() -> Iterator[dict[str, str]]:
-    """Run slapd with a few people and groups: `url`, `base`, `bind_dn` and the
-    one `password` of everybody."""
+    """Run slapd with a few people and groups: `url` and `tls_url`, `base`,
+    `bind_dn`, the one `password` of everybody, and the certificate it is known
+    by (`ca_file`)."""
     install()
     folder = Path(tempfile.mkdtemp(prefix="squad-slapd-"))
     password = secrets.token_hex(8)
     process: subprocess.Popen[bytes] | None = None
     try:
         (folder / "data").mkdir()
+        _certificate(folder)
         (folder / "slapd.conf").write_text(_configuration(folder, password))
         (folder / "people.ldif").write_text(_people(password))
         load = ["slapadd", "-f", str(folder / "slapd.conf"), "-l", str(folder / "people.ldif")]
         _run([_program("slapadd") or "slapadd", *load[1:]], folder, "apt-get install slapd")
-        port = _free_port()
-        url = f"ldap://127.0.0.1:{port}"
+        port, secure = _free_port(), _free_port()
+        urls = f"ldap://127.0.0.1:{port} ldaps://127.0.0.1:{secure}"
         process = subprocess.Popen(
-            [_program("slapd") or "slapd", "-f", str(folder / "slapd.conf"), "-h", url, "-d", "0"],
+            [_program("slapd") or "slapd", "-f", str(folder / "slapd.conf"), "-h", urls, "-d", "0"],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -135,7 +138,14 @@ def directory() -> Iterator[dict[str, str]]:
             preexec_fn=_end_with_parent,
         )
         _wait(process, port)
-        yield {"url": url, "base": BASE, "bind_dn": f"cn=squad,{BASE}", "password": password}
+        yield {
+            "url": f"ldap://localhost:{port}",
+            "tls_url": f"ldaps://localhost:{secure}",
+            "base": BASE,
+            "bind_dn": f"cn=squad,{BASE}",
+            "password": password,
+            "ca_file": str(folder / "cert.pem"),
+        }
     finally:
         if process is not None:
             _stop(process)
@@ -153,6 +163,9 @@ def _configuration(folder: Path, password: str) -> str:
             "moduleload back_mdb",
             "moduleload memberof",
             f"pidfile {folder}/slapd.pid",
+            f"TLSCACertificateFile {folder}/cert.pem",
+            f"TLSCertificateFile {folder}/cert.pem",
+            f"TLSCertificateKeyFile {folder}/key.pem",
             "database mdb",
             f'suffix "{BASE}"',
             f'rootdn "cn=squad,{BASE}"',
@@ -163,6 +176,39 @@ def _configuration(folder: Path, password: str) -> str:
             "access to attrs=userPassword by anonymous auth by * none",
             "access to * by dn.exact=cn=squad," + BASE + " read by * none",
             "",
+        )
+    )
+
+
+def _certificate(folder: Path) -> None:
+    """Write a certificate for localhost that vouches for itself, and its
+    key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
     )
 

@@ -306,6 +306,23 @@ async def test_groups_are_found_by_the_entry_itself_where_the_directory_keeps_th
     assert (await bench.who(found)).grants == {"acme": ("operator",)}
 
 
+@pytest.mark.parametrize("way", ["StartTLS", "ldaps"])
+async def test_a_directory_is_asked_over_tls_and_by_nobody_but_the_one_it_is_known_by(
+    bench, slapd, way
+):
+    url = slapd["url"] if way == "StartTLS" else slapd["tls_url"]
+    secure = {"url": url, "startTls": True, "caFile": slapd["ca_file"]}
+    await ldap(bench, slapd, **secure)
+    found = await bench.desk.providers.password("corp", "grace", slapd["password"], HERE)
+    assert found.session is not None
+
+    elsewhere = url.replace("localhost", "127.0.0.1")  # which the certificate does not name
+    for changes in ({"caFile": ""}, {"url": elsewhere}):
+        await ldap(bench, slapd, **{**secure, **changes})
+        with pytest.raises(ProviderError):
+            await bench.desk.providers.password("corp", "grace", slapd["password"], HERE)
+
+
 @pytest.mark.parametrize(
     ("name", "password"),
     [

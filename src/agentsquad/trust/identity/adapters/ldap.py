@@ -34,6 +34,20 @@ NAME_MAX = 200
 SUBJECTS = ("entryUUID", "objectGUID")  # what stays when somebody is renamed
 
 
+class CheckedTls(Tls):  # type: ignore[misc]
+    """TLS whose names Python checks during the handshake; ldap3 does so itself
+    after it, by a function that newer Pythons have no more."""
+
+    def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
+        """Turn TLS on for a connection."""
+        context = ssl.create_default_context(cafile=self.ca_certs_file)
+        connection.socket = context.wrap_socket(
+            connection.socket,
+            server_hostname=connection.server.host,
+            do_handshake_on_connect=do_handshake,
+        )
+
+
 class Ldap3Login:
     """Speaks LDAP in threads."""
 
@@ -73,7 +87,7 @@ class Ldap3Login:
 
 
 def _server(ldap: Ldap) -> Server:
-    tls = Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=ldap.ca_file or None)
+    tls = CheckedTls(validate=ssl.CERT_REQUIRED, ca_certs_file=ldap.ca_file or None)
     return Server(ldap.url, get_info=NONE, connect_timeout=TIMEOUT_S, tls=tls)
 
 

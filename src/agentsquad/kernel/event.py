@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact on its way to the log.
 
     `payload` is a JSON object. `personal` maps the JSON Pointer (RFC 6901) of
@@ -32,7 +32,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     personal: Mapping[str, str] | None = None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact as the log holds it.
 
     `seq` is global and gap-free from 1, `stream_seq` the same within the

@@ -462,6 +462,16 @@ class Instance(Hands):
         self._scheduler.close()
         self.sagas.clear()
 
+    def forget(self) -> None:
+        """Let go of a run that only waits: it is made anew from its journal.
+
+        The circle of the context, its branches and their code is broken here,
+        so that the collector need not look for it.
+        """
+        self._scheduler.forget()
+        self.sagas.clear()
+        self.limits.clear()
+
     @property
     def ending(self) -> bool:
         """Whether the workflow's own code has ended or is being stopped."""

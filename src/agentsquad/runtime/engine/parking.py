@@ -35,6 +35,7 @@ class Parking:
             )
         ):
             del drives[run]
+            instance.forget()
             above = drives.get(run.rpartition("/")[0])
             if above is not None and not above.tasks:
                 self.park(above)

@@ -509,10 +509,20 @@ class Scheduler:
         """Forget every task without running it."""
         for task in self.tasks.values():
             task.coro.close()
-        self.tasks.clear()
+        self.forget()
+
+    def forget(self) -> None:
+        """Hold on to nothing, so that what is not used any more goes at
+        once."""
+        gone, self.tasks = self.tasks, {}
+        self.roots.clear()
         self.waiting.clear()
         self._ready.clear()
         self._on_end = _nobody
+        self._keeper = _NOBODY  # so that it and this are no circle
+        for task in gone.values():
+            task.waiting = task.group = task.out = None
+            del task.coro  # its frame holds what holds the task
 
 
 def _coroutine(branch: Any) -> Any:
@@ -531,6 +541,22 @@ def _waits_at(task: Task, number: int) -> bool:
 
 def _nobody(value: Any, error: BaseException | None) -> None:
     """Hear of an end that is of no interest any more."""
+
+
+class _Nobody:
+    """The keeper of a run that has ended."""
+
+    def keeps(self, position: str) -> bool:
+        return False
+
+    def asks(self, position: str) -> bool:
+        return False
+
+    def halted(self, position: str, signal: CancelSignal, *, kept: bool) -> None:
+        """Nothing is under way any more."""
+
+
+_NOBODY = _Nobody()
 
 
 def order(position: str) -> tuple[int, ...]:

@@ -24,7 +24,10 @@ import msgspec
 import agentsquad
 from agentsquad.kernel import errors
 from agentsquad.kernel.action import Action
-from agentsquad.kernel.registry import Plugin
+from agentsquad.kernel.registry import Plugin, Registry
+from agentsquad.surfaces.gateway.operation import Operation, operations
+from agentsquad.surfaces.rest.contract import Options
+from agentsquad.surfaces.rest.openapi import document
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
@@ -312,6 +315,63 @@ def described(
     return f"# {title}\n\n{HEAD}\n{intro}\n\n" + table(["name", "meaning", "room"], rows), faults
 
 
+class _Offered:
+    """What a gateway offers of some plugins, for the description of REST."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._found = {one.action: one for one in operations(registry) if not one.local}
+
+    def operations(self) -> list[Operation]:
+        """Return what may be called from afar."""
+        return [self._found[name] for name in sorted(self._found)]
+
+    def operation(self, action: str) -> Operation:
+        """Return one of them."""
+        return self._found[action]
+
+    def kinds(self) -> Mapping[str, Any]:
+        """Return the kinds of resources."""
+        return self._registry.kinds
+
+
+def rest_page(mounted: Iterable[Plugin]) -> str:
+    """Return the page of REST: its addresses, and what its answers mean."""
+    registry = Registry(mounted)
+    found = document(_Offered(registry), registry, Options())  # type: ignore[arg-type]
+    rows, count = [], 0
+    for path, item in found["paths"].items():
+        for method, told in item.items():
+            if path.startswith("/v1/actions/"):
+                count += method == "post"
+                continue
+            given = [
+                one.get("name") for one in told.get("parameters", ()) if one.get("in") == "query"
+            ]
+            words = told["summary"] + (f" Parameters: `{'`, `'.join(given)}`." if given else "")
+            rows.append((f"`{method.upper()} {path}`", words))
+    statuses = [
+        (name[1:], one["description"]) for name, one in found["components"]["responses"].items()
+    ]
+    xml = '<map xmlns="http://www.w3.org/2005/xpath-functions"><string key="a">x</string></map>'
+    return (
+        f"{HEAD}# REST\n\nThe whole, with schemas and examples, is at `/openapi.json` of a server"
+        " (OpenAPI 3.1), and at `/docs` to read and try.\n\n"
+        + found["info"]["description"]
+        + f'\nIn XML `{{"a": "x"}}` is `{xml}`. An integer longer than'
+        " 64 bits is text in MessagePack. A document type, an entity, a key given twice, more than"
+        " 64 levels or 8 MiB (blobs: 64 MiB) are refused.\n\n## Addresses\n\n"
+        f"`POST /v1/actions/NAME` calls and `GET` describes each of {count}"
+        " [actions](actions.md). Besides:\n\n"
+        + table(("Address", "What"), rows)
+        + "\nEach begins with `/v1/namespaces/NAMESPACE` as well. `/login`, `/logout` and"
+        " `/auth/…` are told in [signing in](../howto/sign-in.md).\n\n## Answers\n\n"
+        + table(("Status", "When"), statuses)
+        + "\nA problem has the `code` and `hint` of [errors](errors.md), and `class`, which says"
+        " what to do next.\n"
+    )
+
+
 def pages() -> tuple[dict[str, str], list[str]]:
     """Return every generated page by file name, and what keeps it
     incomplete.
@@ -347,6 +407,7 @@ def pages() -> tuple[dict[str, str], list[str]]:
         "errors.md": errors_page(trees),
         "events.md": events_text,
         "settings.md": settings_text,
+        "rest.md": rest_page(mounted),
     }, faults + more
 
 

@@ -202,3 +202,8 @@ def test_every_json_value_has_one_xml_document_and_back() -> None:
     for value in values:
         assert xml.loads(xml.dumps(value)) == value
         assert msgspec.json.decode(msgspec.json.encode(value)) == value
+
+
+def test_an_integer_that_messagepack_cannot_say_is_text() -> None:
+    form = formats.MESSAGEPACK
+    assert form.read(form.write({"a": [10**30, 2**64 - 1]}), 9) == {"a": [str(10**30), 2**64 - 1]}

@@ -69,6 +69,24 @@ def _read_msgpack(data: bytes, depth_max: int) -> Any:
     return value
 
 
+def _write_msgpack(value: Any) -> bytes:
+    try:
+        return msgspec.msgpack.encode(value)
+    except OverflowError:
+        return msgspec.msgpack.encode(_narrow(value))
+
+
+def _narrow(value: Any) -> Any:
+    """Return a value whose integers longer than 64 bits are text: MessagePack
+    has none."""
+    if isinstance(value, dict):
+        return {name: _narrow(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_narrow(inner) for inner in value]
+    wide = isinstance(value, int) and not -(2**63) <= value < 2**64
+    return str(value) if wide else value
+
+
 JSON = Format(
     name="json",
     media_types=("application/json", "text/json"),
@@ -85,7 +103,7 @@ MESSAGEPACK = Format(
     name="msgpack",
     media_types=("application/msgpack", "application/vnd.msgpack", "application/x-msgpack"),
     read=_read_msgpack,
-    write=msgspec.msgpack.encode,
+    write=_write_msgpack,
 )
 XML = Format(
     name="xml",

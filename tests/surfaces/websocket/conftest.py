@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import MissingError
 from agentsquad.kernel.event import Event, NewEvent
+from agentsquad.kernel.ports import Clock
 from agentsquad.runtime.ledger.adapters.memory import MemoryKeyRing, MemoryVolume
 from agentsquad.runtime.ledger.log import EventLog
 from agentsquad.surfaces.gateway.contract import Answer, Call, Caller, File, Following
@@ -177,10 +178,11 @@ class Client:
 class Service:
     """The routes and what they stand on."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, clock: Clock | None = None, **limits: int) -> None:
         self.gateway = LogGateway()
         self.clock = self.gateway.clock
-        self.app = Starlette(routes=routes(self.gateway, clock=self.clock, limits=Limits(**limits)))
+        served = routes(self.gateway, clock=clock or self.clock, limits=Limits(**limits))
+        self.app = Starlette(routes=served)
 
     async def connect(
         self,

@@ -43,6 +43,7 @@ from agentsquad.trust.identity.contract import Shown
 from agentsquad.trust.identity.office import Office
 from agentsquad.trust.threats.contract import Hit, Verdict
 
+pytestmark = pytest.mark.slow
 REQUESTS = int(os.environ.get("ISOLATION_REQUESTS", "1500"))
 OWN, OTHERS = "acme", ("globex", "initech")
 ROLES = ("viewer", "operator", "approver", "author", "admin", "keeper")

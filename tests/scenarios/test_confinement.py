@@ -29,6 +29,7 @@ async def opening(ctx: Any, value: dict[str, str]) -> Any:
 
 
 REGISTRY = Registry((*plugins(), Plugin(name="opening", workflows=(opening,))))
+pytestmark = pytest.mark.slow
 VARIABLES = {"SQUAD_USER": "ada", "SQUAD_MODELS": "off"}
 
 

@@ -48,6 +48,7 @@ async def hold(ctx: Any, value: Note) -> Note:
 
 
 REGISTRY = Registry((*plugins(), Plugin(name="notes", workflows=(note, hold))))
+pytestmark = pytest.mark.slow
 VARIABLES = {"SQUAD_USER": "ada", "SQUAD_MODELS": "off"}
 
 

@@ -55,6 +55,7 @@ async def opening(ctx: Any, value: Door) -> Door:
 
 VAULT = Plugin(name="vault", workflows=(opening,), policies={"vault/vault.rego": RULES})
 REGISTRY = Registry((*plugins(), VAULT))
+pytestmark = pytest.mark.slow
 VARIABLES = {"SQUAD_USER": "root", "SQUAD_MODELS": "off"}
 AFAR = {"surface": "rest"}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -43,6 +43,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str] = {}
     namespace: str = DEFAULT
     root: Settings | None = None
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """The variables that resources of this namespace may name."""
+        return Named(self)
 
     @property
     def actor(self) -> Actor:
@@ -115,6 +120,31 @@ def variable(settings: Settings, name: str) -> str | None:
     if not _OWN.fullmatch(name):  # else the name of another namespace could end in it
         return None
     return environment.get(f"SQUAD_IN_{settings.namespace.replace('-', '_')}_{name}")
+
+
+class Named(Mapping[str, str]):
+    """The variables that resources of a namespace may name, by those names."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __getitem__(self, name: str) -> str:
+        """Return one; KeyError where there is none of that name."""
+        found = variable(self._settings, name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        """Return their names."""
+        settings = self._settings
+        own = f"SQUAD_IN_{settings.namespace.replace('-', '_')}_"
+        names = {name.removeprefix(own) for name in settings.environment}
+        return iter(sorted(name for name in names if variable(settings, name) is not None))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(list(iter(self)))
 
 
 def _template(root: Settings) -> str:

@@ -115,6 +115,9 @@ def test_resources_of_a_namespace_name_no_variable_of_the_process_but_its_own() 
     assert variable(west, "OPENAI_API_KEY") == "of acme-west"
     assert variable(globex, "OPENAI_API_KEY") is None
     assert variable(acme, "SQUAD_MODELS") == "off"  # no secret
+    assert dict(acme.named) == {"OPENAI_API_KEY": "of acme", "SQUAD_MODELS": "off"}
+    assert "OPENAI_API_KEY" not in globex.named
+    assert dict(base.named) == variables
     for name in ("SQUAD_TEMPORAL_API_KEY", "west_OPENAI_API_KEY", "SQUAD_USER", "PATH", ""):
         assert variable(acme, name) is None
 

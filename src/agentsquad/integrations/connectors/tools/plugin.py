@@ -72,7 +72,7 @@ async def _begun(peer: Any) -> None:
 
 def peers(settings: Any) -> Reach:
     """Return the connections of an installation; none is open yet."""
-    return Reach(settings.environment, _program, _web)
+    return Reach(settings.environment, _program, _web, settings.named)
 
 
 def toolbox(settings: Any) -> PinnedTools:

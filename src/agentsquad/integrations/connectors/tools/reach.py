@@ -22,8 +22,17 @@ Open = Callable[[Server, Mapping[str, str]], Awaitable[Peer]]
 class Reach:
     """Peers by name (`Peers`)."""
 
-    def __init__(self, environment: Mapping[str, str], program: Open, web: Open) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        program: Open,
+        web: Open,
+        named: Mapping[str, str] | None = None,
+    ) -> None:
+        """`named` are the variables that resources may name, where those are
+        not all."""
         self._environment = environment
+        self._named = environment if named is None else named
         self._program = program
         self._web = web
         self._held: dict[str, tuple[Server, Peer]] = {}
@@ -39,10 +48,10 @@ class Reach:
         if server.command:
             allow_command(server.command[0], self._environment.get(ALLOWED, ""))
             variables = {k: self._environment[k] for k in PASSED if k in self._environment}
-            told = {**variables, **filled(server.environment, self._environment)}
+            told = {**variables, **filled(server.environment, self._named)}
             peer = await self._program(server, told)
         else:
-            peer = await self._web(server, filled(server.headers, self._environment))
+            peer = await self._web(server, filled(server.headers, self._named))
         self._held[name] = (server, peer)
         return peer
 

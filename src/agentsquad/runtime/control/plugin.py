@@ -7,11 +7,16 @@ from typing import Any
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.control import actions, collection, guards, happened, messages, pools
 from agentsquad.runtime.control.adapters.cel import CelExpressions
-from agentsquad.runtime.control.adapters.files import FileSource
+from agentsquad.runtime.control.adapters.files import FileSource, LocalFiles
 from agentsquad.runtime.control.contract import Expressions, Location, Shipped, TextSource
 from agentsquad.runtime.control.interpret import manifest_workflow
 from agentsquad.runtime.control.kinds import agent_workflow
 from agentsquad.runtime.control.manifests import find_workflow
+from agentsquad.runtime.control.net.contract import (
+    NetFile,
+    NetMissingError,
+    NetUnreadableError,
+)
 from agentsquad.runtime.control.resource import NothingShipped
 from agentsquad.runtime.control.schedules import (
     backfill,
@@ -21,6 +26,8 @@ from agentsquad.runtime.control.schedules import (
     run_schedules,
 )
 from agentsquad.runtime.control.subscription import subscription_kind
+
+NET_MAX = 256 * 2**20  # bytes of a file with a net
 
 _OPERATORS = """package control.operators
 
@@ -39,6 +46,11 @@ allow contains {"clause": "control.operators.person", "reason": "a person sets w
 def file_source(settings: Any) -> FileSource:
     """Return the reader of manifest files."""
     return FileSource()
+
+
+def net_files(settings: Any) -> NetFile:
+    """Return the reader and writer of files with nets."""
+    return LocalFiles(NET_MAX, NetMissingError, NetUnreadableError)
 
 
 def nothing_shipped(settings: Any) -> Shipped:
@@ -89,6 +101,7 @@ plugin = Plugin(
     policies={"control/operators.rego": _OPERATORS},
     ports={
         TextSource: file_source,
+        NetFile: net_files,
         Expressions: cel_expressions,
         Shipped: nothing_shipped,
         Location: default_namespace,

@@ -135,12 +135,12 @@ def bench(tmp_path: Path, pair: Path) -> Iterator[Bench]:
 
 
 async def oidc(bench: Bench, openid: dict[str, str], **changes: Any) -> None:
-    bench.secrets["CORP"] = openid["secret"]
+    bench.secrets["LOGIN_CORP"] = openid["secret"]
     await bench.apply(
         oidc={
             "issuer": openid["issuer"],
             "clientId": openid["client_id"],
-            "clientSecretFrom": "CORP",
+            "clientSecretFrom": "LOGIN_CORP",
             **changes,
         }
     )
@@ -246,7 +246,7 @@ async def test_somebody_who_says_no_at_the_provider_is_not_signed_in(bench, open
 
 async def test_a_wrong_secret_or_a_provider_that_is_gone_is_told(bench, openid):
     await oidc(bench, openid)
-    bench.secrets["CORP"] = "wrong"
+    bench.secrets["LOGIN_CORP"] = "wrong"
     leaving = await bench.desk.providers.leave("corp", CALLBACK)
     back = await browse(leaving.location)
     with pytest.raises(SignInFailedError) as caught:
@@ -269,14 +269,14 @@ async def test_a_provider_nobody_applied_is_missing(bench):
 
 
 async def ldap(bench: Bench, slapd: dict[str, str], mapping: Any = MAPPING, **changes: Any) -> None:
-    bench.secrets["CORP"] = slapd["password"]
+    bench.secrets["LOGIN_CORP"] = slapd["password"]
     await bench.apply(
         mapping=mapping,
         ldap={
             "url": slapd["url"],
             "baseDn": f"ou=people,{slapd['base']}",
             "bindDn": slapd["bind_dn"],
-            "bindPasswordFrom": "CORP",
+            "bindPasswordFrom": "LOGIN_CORP",
             "groupBaseDn": f"ou=groups,{slapd['base']}",
             "startTls": False,
             **changes,
@@ -366,11 +366,11 @@ async def test_guesses_against_a_directory_are_slowed_down_like_others(bench, sl
 async def test_a_directory_that_is_gone_or_does_not_know_us_is_told(bench, slapd):
     for changes in (
         {"url": "ldap://127.0.0.1:9"},
-        {"bindPasswordFrom": "OTHER"},
+        {"bindPasswordFrom": "LOGIN_OTHER"},
         {"startTls": True},
     ):
         await ldap(bench, slapd, **changes)
-        bench.secrets["OTHER"] = "wrong"
+        bench.secrets["LOGIN_OTHER"] = "wrong"
         with pytest.raises(ProviderError):
             await bench.desk.providers.password("corp", "grace", slapd["password"], HERE)
 

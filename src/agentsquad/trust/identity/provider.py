@@ -144,7 +144,8 @@ def _check(spec: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 _SECRET = "The environment variable that holds"
-_VARIABLE = {"pattern": "^[A-Z][A-Z0-9_]*$"}
+# Whoever may apply a provider must not have any secret of the process sent off.
+_VARIABLE = {"pattern": "^LOGIN_[A-Z0-9_]+$", "title": "a variable that begins with LOGIN_"}
 
 IDENTITY_PROVIDER = Kind(
     name=KIND,
@@ -189,7 +190,7 @@ IDENTITY_PROVIDER = Kind(
                     "issuer": text("Its address.", "https://login.example.com"),
                     "clientId": text("What it knows us by.", "squad"),
                     "clientSecretFrom": text(
-                        f"{_SECRET} our secret there, if it gave one.", "CORP_OIDC", **_VARIABLE
+                        f"{_SECRET} our secret there, if it gave one.", "LOGIN_CORP", **_VARIABLE
                     ),
                     "scopes": listing("What is asked for.", text("A scope.", "openid")),
                     "caFile": text("Certificates it is known by, PEM.", "/etc/ssl/corp.pem"),
@@ -218,7 +219,7 @@ IDENTITY_PROVIDER = Kind(
                     "baseDn": text("Where people are.", "ou=people,dc=example,dc=com"),
                     "bindDn": text("Who looks people up.", "cn=squad,dc=example,dc=com"),
                     "bindPasswordFrom": text(
-                        f"{_SECRET} the password of bindDn.", "CORP_LDAP", **_VARIABLE
+                        f"{_SECRET} the password of bindDn.", "LOGIN_DIRECTORY", **_VARIABLE
                     ),
                     "userFilter": text(
                         "How a person is found by {name}.", "(sAMAccountName={name})"

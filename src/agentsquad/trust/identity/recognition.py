@@ -38,6 +38,7 @@ from agentsquad.trust.identity.state import State
 KNOWN_MAX = 20_000
 REFUSAL_MS = 60_000  # of one address refusals are written down this often at most
 REFUSERS_MAX = 10_000
+REFUSALS_MAX = 60  # written down in REFUSAL_MS, of whatever addresses
 BEARER_MAX = 8_192
 
 
@@ -63,6 +64,7 @@ class Recognition:
         self._confirmed: dict[str, tuple[int, Principal]] = {}
         self._as_of = -1
         self._refused: dict[str, int] = {}
+        self._refusing = (0, 0)  # until when, and how many were written down
 
     async def recognise(self, shown: Shown) -> Principal:
         """Return who that is; CredentialError otherwise."""
@@ -150,13 +152,17 @@ class Recognition:
         return found
 
     async def _refuse(self, shown: Shown, now_ms: int) -> None:
-        """Write a refusal down, of each address once a minute at most."""
+        """Write a refusal down: of each address once a minute at most, and so
+        many of all of them, so that nobody fills the log from many."""
         address = shown.address
-        if now_ms < self._refused.get(address, 0):
+        if now_ms >= self._refusing[0]:
+            self._refusing = (now_ms + REFUSAL_MS, 0)
+        if now_ms < self._refused.get(address, 0) or self._refusing[1] >= REFUSALS_MAX:
             return
         if len(self._refused) >= REFUSERS_MAX:
             self._refused.clear()
         self._refused[address] = now_ms + REFUSAL_MS
+        self._refusing = (self._refusing[0], self._refusing[1] + 1)
         what = "bearer" if shown.bearer is not None else "session"
         body = {"at_ms": now_ms, "address": address, "credential": what}
         await self._directory.store.append(

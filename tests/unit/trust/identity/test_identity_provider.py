@@ -89,6 +89,11 @@ def test_a_provider_is_what_its_manifest_says():
         ("{ldap: {url: 'ldap://a.example.com', baseDn: c, startTls: false}}", "in the clear"),
         ("{ldap: {url: 'ldaps://a', baseDn: c, userFilter: '(uid=x)'}}", "{name}"),
         (
+            "{oidc: {issuer: 'https://evil', clientId: b, clientSecretFrom: ANTHROPIC_API_KEY}}",
+            "LOGIN_",
+        ),
+        ("{ldap: {url: 'ldaps://evil', baseDn: c, bindPasswordFrom: SQUAD_TOKEN}}", "LOGIN_"),
+        (
             "{ldap: {url: 'ldaps://a', baseDn: c}, mapping: [{group: a, role: 'No role'}]}",
             "not a role",
         ),

@@ -129,6 +129,15 @@ async def test_refusals_are_written_down_but_a_flood_of_them_is_not(bench):
     assert [one.payload["address"] for one in found] == ["10.0.0.9", "10.0.0.8", "10.0.0.9"]
 
 
+async def test_refusals_from_many_addresses_do_not_fill_the_log(bench):
+    for place in range(300):
+        await refused(bench.desk, bearer="sqk_nonsense", address=f"10.0.{place // 250}.{place}")
+    assert len(await bench.events("credential.refused")) == 60
+    await bench.clock.advance(60_000)
+    await refused(bench.desk, bearer="sqk_nonsense", address="10.9.9.9")
+    assert len(await bench.events("credential.refused")) == 61
+
+
 async def test_the_bootstrap_token_is_told_once_and_administers_everything(bench):
     token = await bench.desk.administration.bootstrap()
     assert token is not None

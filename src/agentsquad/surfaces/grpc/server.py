@@ -38,7 +38,7 @@ class GrpcServer:
             ],
             compression=grpc.Compression.Gzip,
         )
-        service = Service(gateway, registry, self.described, limits)
+        service = Service(gateway, self.described, limits)
         self._server.add_generic_rpc_handlers(service.handlers())
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -12,7 +12,6 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from agentsquad.kernel.errors import InvalidError, LimitError, SquadError, surface_of
-from agentsquad.kernel.registry import Registry
 from agentsquad.surfaces.gateway.contract import (
     DEFAULT_NAMESPACE,
     Call,
@@ -34,11 +33,8 @@ ERROR_TRAILER = "squad-error-bin"  # the error as JSON, beside its status
 class Service:
     """Every method of this surface over one gateway."""
 
-    def __init__(
-        self, gateway: Gateway, registry: Registry, described: Description, limits: Limits
-    ) -> None:
+    def __init__(self, gateway: Gateway, described: Description, limits: Limits) -> None:
         self._gateway = gateway
-        self._registry = registry
         self._described = described
         self._limits = limits
 
@@ -109,7 +105,7 @@ class Service:
     # --- actions
 
     def _unary(self, method: Method) -> Any:
-        files = self._registry.action(method.action).spec.files
+        fields = self._gateway.operation(method.action).fields
         answered = self._described.kind(method.answered)
 
         async def call(request: Any, context: Any) -> Any:
@@ -119,7 +115,7 @@ class Service:
                 answer = await self._gateway.call(
                     Call(
                         action=method.action,
-                        value=wanted(plain(request), files),
+                        value=wanted(plain(request), fields),
                         caller=caller,
                         key=metadata.get(KEY_HEADER),
                         timeout_ms=_left_ms(context),

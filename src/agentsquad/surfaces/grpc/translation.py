@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from agentsquad.kernel.event import Event
 from agentsquad.surfaces.gateway.contract import File
+from agentsquad.surfaces.gateway.operation import Field
 
 EXACT = 2.0**53  # beyond it a double no longer tells whole numbers apart
 
@@ -37,22 +38,22 @@ def fill(message: Any, value: Any) -> Any:
     return json_format.ParseDict(value, message, ignore_unknown_fields=True)
 
 
-def wanted(found: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+def wanted(found: Mapping[str, Any], fields: Iterable[Field]) -> dict[str, Any]:
     """Return an input as the gateway takes it: content in its own form."""
     value = dict(found)
-    for name, way in files.items():
-        given = value.get(name)
-        if way in ("in", "json") and isinstance(given, dict):
-            value[name] = _content(given, way)
+    for field in fields:
+        given = value.get(field.name)
+        if field.file in ("in", "json") and isinstance(given, dict):
+            value[field.name] = _content(given, field.file, many=field.kind == "list")
     return value
 
 
-def _content(given: Mapping[str, Any], way: str) -> Any:
+def _content(given: Mapping[str, Any], way: str, *, many: bool) -> Any:
     if "folder" in given:
         return {"folder": [_file(one) for one in given["folder"]]}
     if "files" in given:
         files = [_file(one) for one in given["files"]]
-        return files[0] if len(files) == 1 else files
+        return files if many or len(files) != 1 else files[0]
     if way == "json":
         return {"json": given.get("json")}
     return given.get("json")

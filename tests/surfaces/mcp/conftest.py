@@ -289,7 +289,7 @@ async def ask(
     async def send(message: Any) -> None:
         came.append(message)
 
-    await asyncio.wait_for(app(scope, receive, send), 10)
+    await asyncio.wait_for(app(scope, receive, send), 90)
     start = came[0]
     return Reply(
         start["status"],

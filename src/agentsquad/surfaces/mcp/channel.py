@@ -29,6 +29,7 @@ from agentsquad.surfaces.mcp.session import Session
 from agentsquad.surfaces.mcp.watching import notifications, wanted
 
 UNDER_WAY_MAX = 64
+CONCLUDE_S = 10.0  # how long answers may take once nothing more is asked
 
 
 class Channel:
@@ -40,6 +41,7 @@ class Channel:
         self._write = write
         self._session: Session | None = None
         self._tasks: dict[Id, asyncio.Task[None]] = {}
+        self._listening: set[Id] = set()
 
     @property
     def under_way(self) -> list[asyncio.Task[None]]:
@@ -55,9 +57,16 @@ class Channel:
                 if line.strip():
                     came += 1
                     await self.take(line)
+            await self._concluded()
         finally:
             await self.close()
         return came
+
+    async def _concluded(self) -> None:
+        """Let what was asked be answered; who listens would do so for ever."""
+        asked = [task for id, task in self._tasks.items() if id not in self._listening]
+        if asked:
+            await asyncio.wait(asked, timeout=CONCLUDE_S)
 
     async def close(self) -> None:
         """Let go of everything under way."""
@@ -113,7 +122,11 @@ class Channel:
             return await self._session.result(message, self._caller, self._write)
         asked = asked_now(message, self._caller, self._notify)
         if message.method == "subscriptions/listen":
-            return await self._listen(asked)
+            self._listening.add(asked.id)
+            try:
+                return await self._listen(asked)
+            finally:
+                self._listening.discard(asked.id)
         return await self._server.answer(asked)
 
     async def _initialize(self, message: Request) -> dict[str, Any]:

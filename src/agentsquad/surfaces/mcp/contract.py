@@ -15,6 +15,7 @@ from agentsquad.surfaces.gateway.contract import Caller
 CURRENT = "2026-07-28"
 BEFORE = ("2025-11-25", "2025-06-18")  # with sessions; the newest first
 VERSIONS = (CURRENT, *BEFORE)
+ASSUMED = "2025-03-26"  # of a client in a session that names it, or names none
 SURFACE = "mcp"
 
 # What the current revision keeps in `_meta` of every request and result.

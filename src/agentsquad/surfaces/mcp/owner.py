@@ -103,6 +103,9 @@ class _Allowed:
     async def require(self, principal: Principal, ask: Ask) -> Decision:
         return self.decide(principal, ask)
 
+    async def follow(self) -> None:
+        """There are no roles."""
+
     async def close(self) -> None:
         """Nothing was denied."""
 

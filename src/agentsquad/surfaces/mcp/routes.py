@@ -26,6 +26,7 @@ from agentsquad.kernel.registry import Registry
 from agentsquad.surfaces.gateway.contract import Caller, Gateway
 from agentsquad.surfaces.gateway.http import enter
 from agentsquad.surfaces.mcp.contract import (
+    ASSUMED,
     BEFORE,
     CAPABILITY_MISSING,
     CURRENT,
@@ -161,7 +162,7 @@ class Endpoint:
         if isinstance(message, Request) and message.method == "initialize":
             return self._initialized(caller, message)
         if "mcp-session-id" in request.headers and said != CURRENT:
-            if said is not None and said not in BEFORE:
+            if said is not None and said not in (*BEFORE, ASSUMED):
                 raise VersionError(said[:40])
             return await self._in_session(request, caller, message)
         if isinstance(message, Notification):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -28,6 +29,10 @@ class StandardStreams:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Return the lines that come until the other side ends."""
+        if stat.S_ISREG(os.fstat(0).st_mode):
+            while line := await asyncio.to_thread(sys.stdin.buffer.readline, LINE_MAX):
+                yield line
+            return
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=LINE_MAX)
         transport, _ = await loop.connect_read_pipe(

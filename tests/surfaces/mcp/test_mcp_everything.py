@@ -1,0 +1,128 @@
+"""Every action there is, as a tool: the same outcome as by the gateway itself,
+in both revisions."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from tests.surfaces.mcp.conftest import House, ask, modern, stamped
+
+from agentsquad.kernel.errors import restore
+from agentsquad.surfaces.gateway.contract import Caller
+from agentsquad.trust.identity.contract import Shown
+
+pytestmark = pytest.mark.slow
+YES = {"confirm": {"action": "accept", "content": {"confirm": True}}}
+
+
+def every_surface() -> ModuleType:
+    """The walk that all surfaces share, loaded by its path."""
+    name = "squad_every_surface"
+    if name not in sys.modules:
+        path = Path(__file__).parents[1] / "every_surface.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec
+        assert spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def outcome(result: Mapping[str, Any]) -> Any:
+    """Return what a tool's result holds, or raise the error it tells."""
+    import json
+
+    if result["isError"]:
+        raise restore(result["_meta"]["agentsquad.dev/error"])
+    text = json.loads(result["content"][0]["text"])
+    assert result.get("structuredContent", text) == text
+    return text
+
+
+class ToolWay:
+    """Over streamable HTTP, in the current revision."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def call(self, action: str, value: Mapping[str, Any], key: str | None) -> Any:
+        params = {"name": action, "arguments": value, "inputResponses": YES}
+        meta = {"_meta": {"agentsquad.dev/key": key}} if key else {}
+        message = modern("tools/call", {**params, **meta})
+        reply = await ask(self._app, message, stamped(message))
+        return outcome(reply.json()["result"])
+
+
+class SessionWay:
+    """Over streamable HTTP, in the revision before: a session and streams."""
+
+    def __init__(self, app: Any, session: dict[str, str]) -> None:
+        self._app = app
+        self._session = session
+        self._asked = 1
+
+    async def call(self, action: str, value: Mapping[str, Any], key: str | None) -> Any:
+        from agentsquad.surfaces.mcp.tools import is_answer
+
+        self._asked += 1
+        params: dict[str, Any] = {"name": action, "arguments": value}
+        if key:
+            params["_meta"] = {"agentsquad.dev/key": key}
+        if is_answer(action):  # asking a person both ways is tried elsewhere
+            return await ToolWay(self._app).call(action, value, key)
+        body = {"jsonrpc": "2.0", "id": self._asked, "method": "tools/call", "params": params}
+        reply = await ask(self._app, body, self._session)
+        return outcome(reply.said()[-1]["result"])
+
+
+def made(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
+
+
+async def begun(folder: Path) -> tuple[House, dict[str, str]]:
+    """Return an installation with a run that ended and one that asks."""
+    house = House(folder)
+    runs = {}
+    for name, workflow in (("paid", "adding"), ("asks", "asking")):
+        value = {"workflow": workflow, "input": '{"a": 4}', "wait_for_people": False, "key": name}
+        found = await house.squad.invoke("runs.start", value)
+        runs[name] = found.run
+    return house, runs
+
+
+async def walked(way: Any, house: House, runs: dict[str, str]) -> list[Any]:
+    return await every_surface().walk(way, house.gateway.operations(), runs)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("era", ["current", "before"])
+async def test_every_action_is_a_tool_with_the_outcome_it_has(tmp_path: Path, era: str) -> None:
+    walk = every_surface()
+    one, runs = await begun(made(tmp_path, "one"))
+    principal = await one.identity.recognise(Shown(bearer="person:ada"))
+    direct = walk.Direct(one.gateway, Caller(principal=principal, surface="mcp"))
+    wanted = await walked(direct, one, runs)
+    other, runs = await begun(made(tmp_path, "other"))
+    app = other.app()
+    way: Any = ToolWay(app)
+    if era == "before":
+        hello = {"protocolVersion": "2025-11-25", "capabilities": {}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+        name = (await ask(app, body)).headers["mcp-session-id"]
+        session = {"mcp-session-id": name, "mcp-protocol-version": "2025-11-25"}
+        way = SessionWay(app, session)
+    found = await walked(way, other, runs)
+    events = [
+        [(e.type, e.actor) for e in await house.squad.world.store.read(limit=5000)]
+        for house in (one, other)
+    ]
+    await one.close()
+    await other.close()
+    assert walk.differences(found, wanted) == []
+    assert events[0] == events[1]

@@ -86,19 +86,6 @@ in_scope("read") if input.effect in reads
 
 in_scope(scope) if glob.match(scope, null, input.verb)
 
-# For policies of namespaces: whether any of some roles permits an action called from afar. Roles
-# that are not built in were judged before, where they are known.
-permits(roles, verb, effect) if {
-	some role in roles
-	some rule in builtin[role]
-	fits(rule, verb, effect)
-}
-
-permits(roles, _, _) if {
-	some role in roles
-	not builtin[role]
-}
-
 answer := {
 	"allow": false,
 	"clauses": ["access.roles.none"],

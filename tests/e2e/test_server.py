@@ -10,6 +10,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -222,3 +223,51 @@ def test_a_thousand_copies_of_one_write_are_one(server: Server) -> None:
     events = server.get(f"/v1/events?after={before}&limit=1000").json()["items"]
     assert [one["type"] for one in events].count("run.started") == 1
     assert [one["type"] for one in events].count("request.accepted") == 1
+
+
+def test_a_restart_under_load_loses_nothing_that_was_accepted(server: Server) -> None:
+    server.apply(HELLO)
+    answered: dict[str, str] = {}
+    refused: set[int] = set()
+    keys = iter(f"k-{number}" for number in range(100_000))
+    ending = threading.Event()
+
+    def client(url: str) -> None:
+        headers = server.headers("")
+        with httpx.Client(headers=headers, timeout=30) as session:
+            while not ending.is_set():
+                key = next(keys)
+                try:
+                    said = session.post(
+                        f"{url}/v1/actions/runs.start",
+                        json={"workflow": "hello"},
+                        headers={"Idempotency-Key": key},
+                    )
+                except httpx.TransportError:
+                    sent.append(key)
+                    return
+                sent.append(key)
+                if said.status_code == 200:
+                    answered[key] = said.json()["run"]
+                else:
+                    refused.add(said.status_code)
+                    return
+
+    sent: list[str] = []
+    threads = [threading.Thread(target=client, args=(server.url,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    server.until(lambda: len(answered) > 100)
+    assert server.stop() == 0
+    ending.set()
+    for thread in threads:
+        thread.join()
+    assert refused <= {503}
+    server.start()
+    runs = {}
+    for key in sent:
+        said = server.call("runs.start", {"workflow": "hello"}, key=key)
+        assert said.status_code == 200, said.text
+        runs[key] = said.json()["run"]
+    assert {key: runs[key] for key in answered} == answered
+    assert len(set(runs.values())) == len(sent)

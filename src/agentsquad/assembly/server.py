@@ -227,7 +227,6 @@ def surfaces(gateway: ServingGateway, squad: Squad, base: str) -> list[Any]:
         *websocket(gateway, clock=world.clock),
         *mcp(gateway, registry, world.entropy, base=base, version=__version__),
         *a2a(gateway, base=base, version=__version__),
-        *a2a(gateway, base=base, version=__version__),
     ]
 
 

@@ -121,6 +121,8 @@ class Asked:
     def preferences(self) -> dict[str, str]:
         """What is preferred (RFC 7240): names and values in small letters."""
         found: dict[str, str] = {}
+        if "prefer" not in self.request.headers:
+            return found
         for header in self.request.headers.getlist("prefer"):
             for part in header.split(","):
                 name, _, value = part.partition(";")[0].partition("=")
@@ -135,9 +137,14 @@ class Asked:
             return None
         return min(max(1, int(wait[:6])), WAIT_MAX_S) * 1000
 
+    @property
+    def _asks(self) -> bool:
+        """Whether the address has parameters at all."""
+        return bool(self.request.scope.get("query_string"))
+
     def flag(self, name: str) -> bool:
         """Return a parameter of the address that is on or off."""
-        given = self.request.query_params.get(name)
+        given = self.request.query_params.get(name) if self._asks else None
         return given is not None and _flag(name, given)
 
     def parameters(self, operation: Operation, held: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +152,8 @@ class Asked:
         parameters."""
         fields = {one.name: one for one in operation.fields}
         found: dict[str, Any] = {}
-        for name, text in self.request.query_params.multi_items():
+        given = self.request.query_params.multi_items() if self._asks else ()
+        for name, text in given:
             if name in RESERVED:
                 continue
             field = fields.get(name) or fields.get(f"{name}_")

@@ -16,12 +16,14 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from agentsquad.kernel import canonical
+import msgspec
+
 from agentsquad.kernel.errors import SquadError
 from agentsquad.surfaces.gateway.contract import Caller, Following, Gateway
 from agentsquad.surfaces.rest.contract import Options
 
 Key = tuple[Any, ...]
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Kept:
@@ -54,7 +56,7 @@ def key_of(caller: Caller, action: str, value: Mapping[str, Any]) -> Key:
     """Return what two readings must share to have one answer."""
     principal = caller.principal
     roles = principal.roles(caller.namespace)
-    return (str(principal.actor), roles, principal.scopes, action, canonical.dumps(dict(value)))
+    return (str(principal.actor), roles, principal.scopes, action, _encode(value))
 
 
 class Cache:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
@@ -68,7 +69,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = Request(scope, receive)
+        request = Asking(scope, receive)
         try:
             response = await self._answer(request)
         except ClientDisconnect:
@@ -112,8 +113,9 @@ class Endpoint:
 
     def _harden(self, request: Request, response: Response) -> None:
         headers = response.headers
-        for name, value in STRICT.items():
-            headers.setdefault(name, value)
+        if "referrer-policy" not in headers:  # not made from a Reply
+            for name, value in STRICT.items():
+                headers.setdefault(name, value)
         if request.scope.get("scheme") == "https":
             headers["Strict-Transport-Security"] = HSTS
         if self._options.cors_origins:
@@ -146,6 +148,35 @@ def _bodiless(send: Send) -> Send:
         await send(message)
 
     return sent
+
+
+class QuickHeaders(Headers):
+    """Headers of a request, found by name without a look at each of them; of
+    those that are there twice the first counts."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(raw=scope["headers"])
+        self._first: dict[str, str] = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in reversed(scope["headers"])
+        }
+
+    def __getitem__(self, key: str) -> str:
+        return self._first[key.lower()]
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in self._first
+
+
+class Asking(Request):
+    """A request whose headers are read often."""
+
+    @property
+    def headers(self) -> Headers:
+        """Its headers."""
+        if not hasattr(self, "_headers"):
+            self._headers = QuickHeaders(self.scope)
+        return self._headers
 
 
 async def nothing_here(asked: Asked) -> Reply:

@@ -56,7 +56,8 @@ class Reply(msgspec.Struct, kw_only=True):
 def response_of(reply: Reply, request: Request, form: Format) -> Response:
     """Return a reply as a response to a request."""
     looked = request.method in ("GET", "HEAD")
-    headers = {"Cache-Control": READ if looked else NOT_KEPT, "Vary": VARY, **reply.headers}
+    kept = READ if looked else NOT_KEPT
+    headers = {**STRICT, "Cache-Control": kept, "Vary": VARY, **reply.headers}
     if reply.status == 204:
         return Response(None, 204, headers)
     body, media_type, name = _body(reply, form)

@@ -16,6 +16,7 @@ from agentsquad.integrations.proxy.answering import LiveAnswerer
 from agentsquad.integrations.proxy.contract import Listener
 from agentsquad.integrations.proxy.serving import Sessions, context_of
 from agentsquad.runtime.engine.contract import Engine as Engine
+from agentsquad.runtime.ledger.blob import resolve
 
 KEY = "sqp_test"
 REAL = {"OPENAI_API_KEY": "real-openai-key", "ANTHROPIC_API_KEY": "real-anthropic-key"}
@@ -70,6 +71,11 @@ async def until(reached: Callable[[], bool]) -> None:
     """Let others go on until something is reached."""
     while not reached():  # noqa: ASYNC110 - what is reached has no bell of its own
         await asyncio.sleep(0)
+
+
+async def whole(squad: Squad, value: Any) -> Any:
+    """Return a value with its blobs put back."""
+    return await resolve(value, squad.world.blobs)
 
 
 def _written(home: Path, number: int, manifest: str) -> Path:

@@ -288,3 +288,61 @@ async def test_a_session_whose_process_ended_is_completed_by_who_resumes_it(
             assert letter.id == f"{run}#1"
             assert (await later.invoke("runs.replay", {"run": run})).verdict == "identical"
     assert len(there.asked) == 1
+
+
+async def test_an_agent_that_goes_away_is_no_longer_answered_and_leaves_no_letter(
+    tmp_path: Path,
+) -> None:
+    went_on: list[int] = []
+
+    def endless(n: int, body: Any) -> Any:
+        for number in range(100_000):
+            went_on.append(number)
+            delta = {"role": "assistant", "content": f"word {number} " + "x" * 2000}
+            yield "", {"id": "c", "choices": [{"index": 0, "delta": delta}]}
+
+    with provider() as there:
+        there.streamed = {"/v1/chat/completions": endless}
+        async with installed(tmp_path, there.url) as squad, door(squad) as open_:
+            async with httpx.AsyncClient(timeout=20) as client:
+                asking = {**ASKED, "stream": True}
+                url = f"{open_.address}/v1/chat/completions"
+                async with client.stream("POST", url, json=asking, headers=HEAD) as answer:
+                    await anext(answer.aiter_bytes())
+            (run,) = await open_.end()
+            events = await open_.events(run)
+            (step,) = [e for e in events if e.payload.get("action") == "proxy.forward"]
+            output = await world.whole(squad, step.payload["output"])
+            assert (output["cut"], output["left"]) == (True, True)
+            assert events[-1].type == "run.completed"
+            assert (await squad.invoke("proxy.dead", {})).items == []
+    assert len(went_on) < 100_000
+
+
+async def test_a_long_answer_lies_in_a_blob_and_comes_back_whole(tmp_path: Path) -> None:
+    long = "All of the boxes. " * 2000
+    asked = {**ASKED, "messages": [{"role": "user", "content": long}]}
+    with provider() as there:
+        async with installed(tmp_path, there.url) as squad, door(squad) as open_:
+            live = (await post(open_.address, asked)).json()
+            (run,) = await open_.end()
+            assert max(len(repr(e.payload)) for e in await open_.events(run)) < 4000
+            assert await squad.world.blobs.digests()
+            async with replayed(squad, run) as (address, _):
+                assert (await post(address, asked)).json() == live
+
+
+async def test_a_session_that_a_person_cancels_answers_nothing_more(tmp_path: Path) -> None:
+    with provider() as there:
+        there.gate.clear()
+        async with installed(tmp_path, there.url) as squad, door(squad) as open_:
+            asking = asyncio.ensure_future(post(open_.address, ASKED))
+            await asyncio.to_thread(there.came.wait, 10)
+            (run,) = open_.sessions.runs
+            await squad.invoke("runs.cancel", {"run": run, "reason": "enough"})
+            assert (await asking).status_code == 503
+            assert (await post(open_.address, ASKED)).status_code == 503
+            there.gate.set()
+            (outcome,) = await open_.sessions.close()
+            assert outcome.status == "cancelled"
+    assert len(there.asked) == 1

@@ -8,7 +8,7 @@ nor authorizes nor limits by itself, and it knows no action by name.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -19,12 +19,81 @@ from agentsquad.kernel.resource import Kind
 from agentsquad.trust.identity.contract import Principal, Shown
 from agentsquad.trust.threats.contract import Hit
 
-if TYPE_CHECKING:
-    from agentsquad.surfaces.gateway.operation import Operation
-
 DEFAULT_NAMESPACE = "default"
 SYSTEM_NAMESPACE = "system"  # whose log keeps who may sign in; never a tenant's
 KEY_LENGTH_MAX = 255
+
+
+# What a field without an example is shown with, by its name.
+SAMPLES = {
+    "run": "kooa4lnr33",
+    "item": "bad24e567ea9",
+    "position": "8",
+    "reason": "checked with the vendor",
+    "name": "go",
+}
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One input field: `kind` is text, integer, number, flag, choice, list or
+    json.
+
+    `file` is `in` for the path of a file (or folder) that is read, `out` for
+    one that is written, empty for everything else.
+    """
+
+    name: str
+    kind: str
+    required: bool
+    default: Any = None
+    description: str = ""
+    examples: tuple[Any, ...] = ()
+    choices: tuple[str, ...] = ()
+    positional: bool = False
+    file: Literal["", "in", "out", "json"] = ""
+
+    @property
+    def flag(self) -> str:
+        """The option's spelling on a command line."""
+        return "--" + self.name.rstrip("_").replace("_", "-")
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One action as offered: its path of words, its fields and its words for
+    people.
+
+    `realm` is `system` for what concerns the whole installation; `local` is why
+    it cannot be called from afar, empty where it can.
+    """
+
+    action: str
+    path: tuple[str, ...]
+    summary: str
+    effect: str
+    description: str = ""
+    fields: tuple[Field, ...] = ()
+    examples: tuple[str, ...] = ()
+    realm: Literal["namespace", "system"] = "namespace"
+    local: str = ""
+
+    @property
+    def example(self) -> str:
+        """One line that a person can type."""
+        if self.examples:
+            return self.examples[0]
+        words = ["squad", *self.path]
+        for field in self.fields:
+            if not field.required:
+                continue
+            shown = _sample(field)
+            words += shown if field.positional else [field.flag, *shown]
+        return " ".join(words)
+
+
+def _sample(field: Field) -> list[str]:
+    value: Any = field.examples[0] if field.examples else SAMPLES.get(field.name, "…")
+    texts = [str(one) for one in value] if isinstance(value, list) else [str(value)]
+    return [f"'{text}'" if set(text) & set(' ;&|<>()$`\\"*?') else text for text in texts]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentsquad.surfaces.gateway.operation import SAMPLES, Field, Operation
+from agentsquad.surfaces.gateway.contract import SAMPLES, Field, Operation
 
 CONTENT = "what is in the file"
 

@@ -30,7 +30,7 @@ from agentsquad.runtime.ledger.contract import (
 from agentsquad.runtime.ledger.merkle import TileNodes, root_at
 
 BATCH = 500
-FEW, FIRST = 64, 32  # so few in each of the first turns: what begins again waits for others
+FEW, FIRST = 64, 128  # so few in each of the first turns: what begins again waits for others
 TAIL_MAX = 4096
 
 Row = dict[str, Any]

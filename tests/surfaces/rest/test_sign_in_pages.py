@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from starlette.applications import Starlette
 
+from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.policy import Decision
 from agentsquad.surfaces.gateway.adapters.scratch import ScratchFolder
 from agentsquad.surfaces.gateway.gateway import ServingGateway
@@ -21,8 +23,9 @@ from agentsquad.surfaces.rest.auth import here
 from agentsquad.surfaces.rest.routes import Rest, auth_routes
 from agentsquad.testing import ManualClock
 from agentsquad.trust.access.contract import SYSTEM, Ask
-from agentsquad.trust.identity.contract import Principal
+from agentsquad.trust.identity.contract import Principal, Vouched
 from agentsquad.trust.identity.office import Office
+from agentsquad.trust.identity.providers import Protocols
 from agentsquad.trust.threats.contract import Hit, Verdict
 
 pytestmark = pytest.mark.slow
@@ -290,3 +293,84 @@ async def test_on_loopback_without_tls_the_cookie_has_no_prefix(house: House) ->
     async with house.browser("http://127.0.0.1:8420") as browser:
         cookie = (await signed_in(browser)).headers["set-cookie"]
     assert cookie.startswith("squad=") and "Secure" not in cookie and "HttpOnly" in cookie
+
+
+class Abroad:
+    """Providers that are scripted: the protocols have tests against real
+    ones; here it is about redirects, cookies and forms."""
+
+    async def location(self, oidc: Any, request: Any) -> str:
+        self.request = dict(request)
+        return f"https://id.example/authorize?state={request['state']}"
+
+    async def claims(self, oidc: Any, redemption: Any) -> Vouched:
+        assert redemption["code"] == "c1"
+        return Vouched(subject="s-1", facts={"preferred_username": "bea"})
+
+    async def vouch(self, ldap: Any, name: str, password: str) -> Vouched | None:
+        return Vouched(subject="u1", facts={"uid": name}) if password == PASSWORD else None
+
+
+@pytest.fixture
+async def abroad(house: House) -> Abroad:
+    found = Abroad()
+    house.desk.instruments = msgspec.structs.replace(
+        house.desk.instruments,
+        protocols=Protocols(oidc=lambda: found, ldap=lambda: found, saml=lambda: found),
+    )
+    system = await house.squad.namespaces.use(SYSTEM)
+    for name, spec in {
+        "corp": {"label": "Corp", "oidc": {"issuer": "https://id.example", "clientId": "squad"}},
+        "people": {"ldap": {"url": "ldaps://d.example", "baseDn": "dc=example"}},
+    }.items():
+        value = {"kind": "identityprovider", "name": name, "resource": {"spec": spec}}
+        await system.invoke("resources.put", value, actor=Actor("person", "root"))
+    return found
+
+
+async def test_a_provider_sends_the_browser_back_signed_in(house: House, abroad: Abroad) -> None:
+    async with house.browser() as browser:
+        form = await browser.get("/login?next=/docs")
+        listed = (await browser.get("/auth/providers")).json()["items"]
+        away = await browser.get("/auth/providers/corp?next=/docs")
+        cookie = away.headers["set-cookie"]
+        state = away.headers["location"].partition("state=")[2]
+        back = {"code": "c1", "state": state}
+        forged = await browser.get(
+            "/auth/providers/corp/callback", params={**back, "state": "other"}
+        )
+        home = await browser.get("/auth/providers/corp/callback", params=back)
+        inside = await browser.get("/login")
+        again = await browser.get("/auth/providers/corp/callback", params=back)
+    assert 'href="/auth/providers/corp?next=/docs">Corp' in form.text
+    assert [(one["name"], one["protocol"]) for one in listed] == [
+        ("corp", "oidc"), ("people", "ldap")
+    ]  # fmt: skip
+    assert abroad.request["redirect_uri"] == ORIGIN + "/auth/providers/corp/callback"
+    assert cookie.startswith("__Host-squad-leaving=") and "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert forged.status_code == 401
+    assert (home.status_code, home.headers["location"]) == (303, "/docs")
+    assert "person:bea" in inside.text
+    assert again.status_code == 401, "the way back is gone with the cookie"
+
+
+async def test_a_directory_is_asked_by_name_and_password(house: House, abroad: Abroad) -> None:
+    async with house.browser() as browser:
+        form = await browser.get("/auth/providers/people")
+        wrong = await browser.post(
+            "/auth/providers/people", data={"name": "carl", "password": "no"}
+        )
+        evil = await browser.post(
+            "/auth/providers/people",
+            data={"name": "carl", "password": PASSWORD},
+            headers={"Origin": "https://evil.example"},
+        )
+        good = await browser.post(
+            "/auth/providers/people", data={"name": "carl", "password": PASSWORD}
+        )
+        missing = await browser.get("/auth/providers/nobody")
+    assert 'action="/auth/providers/people"' in form.text
+    assert (wrong.status_code, evil.status_code, good.status_code) == (401, 403, 303)
+    assert "__Host-squad=" in good.headers["set-cookie"]
+    assert missing.status_code == 404

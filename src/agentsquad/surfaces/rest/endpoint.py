@@ -40,6 +40,7 @@ UNNEGOTIATED = (
     "application/x-ndjson",
     "application/octet-stream",
     "application/zip",
+    "application/samlmetadata+xml",
     "text/html",
     "text/css",
 )

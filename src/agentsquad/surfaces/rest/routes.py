@@ -210,11 +210,17 @@ def auth_routes(
     """Return the pages and endpoints of signing in; `desk` is identity's over
     the log of the installation."""
     from agentsquad.surfaces.rest.auth import BODY_MAX
+    from agentsquad.surfaces.rest.elsewhere import SigningInElsewhere
     from agentsquad.surfaces.rest.oauth import OAuthEndpoints
     from agentsquad.surfaces.rest.sign_in import SigningIn
 
     used = options or Options()
-    addresses = {**SigningIn(desk).addresses(), **OAuthEndpoints(desk).addresses()}
+    signing_in = SigningIn(desk)
+    addresses = {
+        **signing_in.addresses(),
+        **SigningInElsewhere(desk, signing_in.gone_on).addresses(),
+        **OAuthEndpoints(desk).addresses(),
+    }
     found: list[BaseRoute] = [
         Route(path, Endpoint(gateway, used, path, handlers, body_max=BODY_MAX))
         for path, handlers in addresses.items()

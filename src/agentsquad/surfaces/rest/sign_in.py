@@ -66,7 +66,12 @@ class SigningIn:
                 pass
             else:
                 return shown_page(pages.done_page(str(caller.principal.actor), csrf_of(value)))
-        return shown_page(pages.password_form(place, ""))
+        return shown_page(await self._form(place, ""))
+
+    async def _form(self, place: str, message: str) -> str:
+        known = await self._desk().providers.listed()
+        providers = [(one.name, one.label or one.name) for one in known]
+        return pages.password_form(place, message, providers)
 
     async def begun(self, asked: Asked) -> Response:
         """Take name and password."""
@@ -79,8 +84,8 @@ class SigningIn:
                 form.get("name", ""), form.get("password", ""), visit_of(asked.request)
             )
         except (UnauthenticatedError, LimitError) as error:
-            return self._refused(asked, error, pages.password_form(place, _words(error)))
-        return self._gone_on(asked, progress, place)
+            return self._refused(asked, error, await self._form(place, _words(error)))
+        return await self.gone_on(asked, progress, place)
 
     async def verified(self, asked: Asked) -> Response:
         """Take the second factor."""
@@ -99,10 +104,10 @@ class SigningIn:
             text = (
                 pages.factor_form(ticket, (method,), place, _words(error))
                 if again
-                else pages.password_form(place, _words(error))
+                else await self._form(place, _words(error))
             )
             return self._refused(asked, error, text)
-        return self._gone_on(asked, progress, place)
+        return await self.gone_on(asked, progress, place)
 
     async def options(self, asked: Asked) -> Response:
         """Return what a browser needs to use a security key."""
@@ -136,7 +141,7 @@ class SigningIn:
             }
         )
 
-    def _gone_on(self, asked: Asked, progress: Progress, place: str) -> Response:
+    async def gone_on(self, asked: Asked, progress: Progress, place: str) -> Response:
         """Answer with a session, or with the next step."""
         session, json = progress.session, as_json(asked.request)
         if session is None:

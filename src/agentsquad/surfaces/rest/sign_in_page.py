@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from urllib.parse import quote
 
 METHODS = {
     "totp": ("Code from your app", "one-time-code", "numeric"),
@@ -41,16 +42,24 @@ def hidden(fields: Mapping[str, str]) -> str:
     )
 
 
-def password_form(place: str, message: str, providers: Sequence[tuple[str, str]] = ()) -> str:
-    """Return the first step: name and password."""
+def password_form(
+    place: str,
+    message: str,
+    providers: Sequence[tuple[str, str]] = (),
+    *,
+    action: str = "/login",
+) -> str:
+    """Return the first step: name and password; `providers` are names and what
+    people call them."""
     links = "".join(
-        f'<li><a href="/auth/providers/{escape(name)}">{escape(label)}</a></li>'
+        f'<li><a href="/auth/providers/{escape(name)}?next={quote(place)}">{escape(label)}</a></li>'
         for name, label in providers
     )
     elsewhere = f"<h2>Or sign in with</h2><ul>{links}</ul>" if links else ""
     return page(
         "Sign in",
-        f'{told(message)}<form method="post" action="/login">{hidden({"next": place})}'
+        f'{told(message)}<form method="post" action="{escape(action)}">'
+        f"{hidden({'next': place})}"
         '<label for="name">Name</label>'
         '<input id="name" name="name" autocomplete="username" autocapitalize="none" '
         'spellcheck="false" required autofocus>'

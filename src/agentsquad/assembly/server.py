@@ -106,7 +106,9 @@ class Running:
         watching.watch("squad_calls_under_way", "Writing calls now.", lambda: gateway.under_way)
         self._duties.heard = watching.line
         routes = [*self._health(gateway, watching), *surfaces(gateway, squad, listening.url)]
-        routes += auth_routes(gateway, lambda: _desk(system))
+        desk = _desk(system)
+        desk.reached_at(listening.url)
+        routes += auth_routes(gateway, lambda: desk)
         app = Front(application(routes), watching, guards[0], self._clock, self._number)
         told = asyncio.ensure_future(squad.ports.get(Stopping).told())
         await self._introduce(system)

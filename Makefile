@@ -48,9 +48,11 @@ $(STAMPS)/dev: requirements/dev.txt | $(STAMPS)/install
 	@$(PIP) -r requirements/dev.txt
 	@touch $@
 
-# PostgreSQL and MariaDB for tests; the tests start and stop them themselves.
-$(STAMPS)/services: tools/services.py requirements/services.txt | $(STAMPS)/install
+# Servers and judges for tests, from Debian and npm; the tests start and stop them themselves.
+$(STAMPS)/services: tools/services.py tools/peers.py requirements/services.txt \
+		$(wildcard tests/peers/*/package-lock.json) | $(STAMPS)/install
 	@$(BIN)/python tools/services.py install
+	@$(BIN)/python tools/peers.py install
 	@touch $@
 
 $(STAMPS)/docs: requirements/docs.txt | $(STAMPS)/install

@@ -1,7 +1,7 @@
 """Identity providers for tests: other people's programs on this machine.
 
-`python tools/peers.py install` gets what is missing: `oidc-provider` from npm
-into tests/peers/oidc, OpenLDAP's `slapd` and `xmlsec1` from Debian when run as
+`python tools/peers.py install` gets what is missing: packages from npm into
+tests/peers, OpenLDAP's `slapd` and `xmlsec1` from Debian when run as
 root. `openid()` and `directory()` start one on 127.0.0.1 in a folder of its
 own and stop it when the block ends.
 """
@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-OIDC = ROOT / "tests" / "peers" / "oidc"
+PEERS = ROOT / "tests" / "peers"
+OIDC = PEERS / "oidc"
 START_S = 30.0
 PR_SET_PDEATHSIG = 1
 BASE = "dc=example,dc=com"
@@ -40,12 +41,13 @@ class PeerError(Exception):
 
 def install() -> None:
     """Install what is missing; PeerError says what to do by hand."""
-    if not (OIDC / "node_modules" / "oidc-provider").exists():
-        _run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--silent"],
-            OIDC,
-            "install Node.js 20 or newer",
-        )
+    for folder in sorted(one.parent for one in PEERS.glob("*/package-lock.json")):
+        if not (folder / "node_modules" / ".package-lock.json").exists():
+            _run(
+                ["npm", "ci", "--no-audit", "--no-fund", "--silent"],
+                folder,
+                "install Node.js 20 or newer",
+            )
     absent = [name for name in ("slapd", "xmlsec1") if _program(name) is None]
     if absent and os.getuid() == 0 and shutil.which("apt-get"):
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}

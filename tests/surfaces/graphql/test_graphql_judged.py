@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,8 @@ PEERS = Path(__file__).parents[2] / "peers" / "graphql"
 @pytest.fixture(scope="session")
 def peers() -> Path:
     if not (PEERS / "node_modules" / "graphql-http").exists():
-        subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--silent"],
-            cwd=PEERS, check=True, timeout=300, capture_output=True,
-        )  # fmt: skip
+        tool = Path(__file__).parents[3] / "tools" / "peers.py"
+        subprocess.run([sys.executable, str(tool), "install"], check=True, timeout=600)
     return PEERS
 
 

@@ -56,14 +56,14 @@ class Served(msgspec.Struct, kw_only=True):
     "mcp.serve",
     effect=Effect.WRITE,
     cli=("mcp",),
-    examples=("squad mcp", "squad mcp --actor person:ada"),
+    examples=("squad mcp", "squad mcp --as ada"),
     local="it speaks over the standard streams of the process that starts it",
 )
 async def serve(ctx: Context, value: ServeInput) -> Served:
     """Serve this installation to an MCP client over standard input and output.
 
     Tools are actions, resources are runs, events, kinds and blobs. Everything
-    is done in the name of whoever started it (--actor), under the same policy.
+    is done in the name of whoever started it (--as), under the same policy.
     Ends when the client does.
     """
     world, terminals = ctx.port(World), ctx.port(Terminals)  # type: ignore[type-abstract]

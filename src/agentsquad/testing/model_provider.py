@@ -8,9 +8,9 @@ a program against one.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -263,7 +263,12 @@ def main(command: list[str]) -> int:
         found = {"OPENAI_BASE_URL": f"{state.url}/v1", "ANTHROPIC_BASE_URL": state.url}
         keys = {"OPENAI_API_KEY": "of-no-worth", "ANTHROPIC_API_KEY": "of-no-worth"}
         own = {**os.environ, **keys, **found}  # noqa: TID251 - a program of its own
-        return subprocess.run(command, env=own, check=False).returncode
+
+        async def run() -> int:
+            child = await asyncio.create_subprocess_exec(*command, env=own)
+            return await child.wait()
+
+        return asyncio.run(run())
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class SessionOutput(msgspec.Struct, frozen=True, kw_only=True):
 class Take(msgspec.Struct, frozen=True, kw_only=True):
     """Whose requests are taken."""
 
-    session: str
+    session: Annotated[str, Meta(description="the session's own random name")]
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):

@@ -148,7 +148,7 @@ def _limited(shield: SquadShield) -> list[Check]:
     known = {"address": "requests of an address are limited", "actor": "calls of an actor too"}
     found = []
     for by, name in known.items():
-        limits = [one for one in shield.limits if by in one.by]
+        limits = [one for one in shield.limits if by in one.by and not one.period]
         held = [one for one in limits if _holds(one)]
         found.append(
             _verdict(

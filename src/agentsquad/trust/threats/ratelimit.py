@@ -26,6 +26,7 @@ KEYS_MAX = 100_000  # counted apart by one rule; beyond it the oldest is forgott
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 KNOWN_LATER = ("actor", "namespace", "action")
 BY = ("address", "surface", "route", *KNOWN_LATER)
+PERIODS = {"day": 86_400_000, "month": 30 * 86_400_000}  # as long as headers say
 _PATTERNS = {
     "type": "array",
     "items": {"type": "string", "minLength": 1, "maxLength": 200},
@@ -52,8 +53,9 @@ SCHEMA: dict[str, Any] = {
         },
         "per": {
             "type": "string",
-            "description": "In this time, such as 1s, 10m or 1h.",
-            "examples": ["1m"],
+            "description": "In this time, such as 1s, 10m or 1h; or in a `day` or a `month` of the "
+            "calendar (UTC), kept in the log.",
+            "examples": ["1m", "day"],
         },
         "algorithm": {
             "enum": ["token-bucket", "leaky-bucket", "sliding-window"],
@@ -108,8 +110,13 @@ SCHEMA: dict[str, Any] = {
 
 
 def _check(spec: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    found = findings(spec, {"/per": duration_ms})
-    if not found and duration_ms(spec["per"]) < 1:
+    quota = spec["per"] in PERIODS
+    found = [] if quota else findings(spec, {"/per": duration_ms})
+    if quota and "address" in spec.get("by", ()):
+        found.append(("/by", "no addresses: the log would keep them", "e.g. [actor]"))
+    if quota and spec.keys() & {"algorithm", "burst"}:
+        found.append(("/per", "a time such as 1m for buckets and windows", "leave them out"))
+    if not quota and not found and duration_ms(spec["per"]) < 1:
         found.append(("/per", "longer than nothing", "e.g. 1m"))
     lists = [("/except", spec.get("except", ()))]
     lists.append(("/match/addresses", spec.get("match", {}).get("addresses", ())))
@@ -166,6 +173,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     match: Matching = Matching()
     exempt: tuple[str, ...] = ()
     costs: tuple[tuple[str, int], ...] = ()
+    period: str = ""
 
     @property
     def later(self) -> bool:
@@ -212,7 +220,7 @@ def limit_of(name: str, spec: Mapping[str, Any]) -> Limit:
         name=name,
         rule=Rule(
             limit=spec["limit"],
-            window_ms=duration_ms(spec["per"]),
+            window_ms=PERIODS.get(spec["per"]) or duration_ms(spec["per"]),
             algorithm=algorithm,
             burst=spec.get("burst", 0),
         ),
@@ -220,6 +228,7 @@ def limit_of(name: str, spec: Mapping[str, Any]) -> Limit:
         match=Matching(**match),
         exempt=tuple(spec.get("except", ())),
         costs=tuple(spec.get("costs", {}).items()),
+        period=spec["per"] if spec["per"] in PERIODS else "",
     )
 
 
@@ -258,7 +267,7 @@ class Counters:
         """
         found: list[Counted] = []
         for limit in self._limits:
-            if limit.later is not later or not limit.match.fits(hit):
+            if limit.period or limit.later is not later or not limit.match.fits(hit):
                 continue
             if limit.exempt and within(hit.address, limit.exempt):
                 continue

@@ -22,6 +22,7 @@ from agentsquad.trust.threats.contract import (
 )
 from agentsquad.trust.threats.protection import NAME as PROTECTION
 from agentsquad.trust.threats.protection import Protection, protection_of
+from agentsquad.trust.threats.quota import USED, Quotas
 from agentsquad.trust.threats.ratelimit import (
     DEFAULTS,
     Counters,
@@ -58,6 +59,7 @@ class SquadShield:
         self._challenges = Challenges(clock, entropy)
         self._counters = Counters(DEFAULTS)
         self._suspicions = Suspicions()
+        self._quotas = Quotas(entropy.token(6).hex())
         self._protection = Protection()
         self._read = -1
         self.told: Counter[str] = Counter()
@@ -103,7 +105,9 @@ class SquadShield:
         self._protection = protection
 
     async def refresh(self, store: EventStore) -> bool:
-        """Read limits and protection anew where the log has grown."""
+        """Read limits and protection anew where the log has grown, and keep
+        what was used of quotas there."""
+        await self._keep_quotas(store)
         size = await store.size()
         if size == self._read:
             return False
@@ -122,6 +126,18 @@ class SquadShield:
         if protection != self._protection:
             self.put(protection)
         return changed
+
+    async def _keep_quotas(self, store: EventStore) -> None:
+        quotas, size = self._quotas, await store.size()
+        if size > quotas.place:
+            after = max(0, quotas.place)
+            events = await store.read(after=after, limit=size + 1, types=(USED,))
+            quotas.hear(events, max(size, events[-1].seq if events else 0))
+        quotas.forget(self._clock.now_ms())
+        used = quotas.unsaved()
+        if used:
+            await store.append(used)
+            quotas.saved(used)
 
     # --- the port
 
@@ -175,6 +191,9 @@ class SquadShield:
 
     def _rate(self, hit: Hit, *, later: bool) -> Verdict:
         found = self._counters.count(hit, self._now(), later=later)
+        if not found or found[-1].outcome.passes:
+            limits = self._counters.limits
+            found += self._quotas.count(limits, hit, self._clock.now_ms(), later=later)
         if not found:
             return PASS
         headers = headers_of(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.surfaces.mcp.conftest import ask
 
+from agentsquad.kernel import canonical
+from agentsquad.kernel.errors import InvalidError
+from agentsquad.surfaces.a2a import generations, plain_then
+from agentsquad.surfaces.a2a.service import _checked
+from agentsquad.surfaces.a2a.workflow import said
+
 CASES = int(os.environ.get("FUZZ_CASES", "10000"))
+EXCHANGES = max(CASES // 20, 50)  # with the whole server behind them
 
 
 def rpc(method: str, params: Any = None, id: Any = 1) -> dict[str, Any]:
@@ -125,8 +133,49 @@ PATHS = st.sampled_from(
 )  # fmt: skip
 
 
+SEEDS = [
+    json.dumps(one).encode()
+    for one in (
+        message(),
+        {"request": {"message_id": "m", "role": "ROLE_USER", "content": [{"text": "x"}]}},
+        {
+            "message": {
+                "kind": "message", "messageId": "m", "role": "user",
+                "parts": [{"kind": "data", "data": {"a": 1}}, {"kind": "text", "text": "x"}],
+            },
+            "configuration": {"blocking": False, "historyLength": 3},
+        },
+    )
+]  # fmt: skip
+PIECES = [
+    b"null", b"[]", b"{}", b"1", b'"x"', b"true", b'"parts":', b'"role":"user"', b'"kind":"file"',
+    b'"file":[]', b'"data":{"data":1}', b'"content":7', b'"messageId":""', b",", b":", b"}",
+]  # fmt: skip
+
+
+def test_the_reader_of_parameters_gives_a_message_or_its_own_error() -> None:
+    chance = random.Random(20261123)
+    taken = 0
+    for _ in range(CASES):
+        data = bytearray(chance.choice(SEEDS))
+        for _ in range(chance.randrange(1, 4)):
+            place, length = chance.randrange(len(data) + 1), chance.randrange(12)
+            data[place : place + length] = chance.choice(PIECES)
+        try:
+            params = canonical.loads(bytes(data))
+            if not isinstance(params, dict):
+                continue
+            for now in (generations.params_now, plain_then.params_now):
+                found = now("SendMessage", params)
+                said(_checked(found.get("message")))
+                taken += 1
+        except InvalidError:
+            pass
+    assert taken > CASES // 100  # some are messages still
+
+
 @settings(
-    max_examples=max(CASES // 20, 50),
+    max_examples=EXCHANGES,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -143,7 +192,7 @@ def test_json_rpc_always_has_an_answer(
 
 
 @settings(
-    max_examples=max(CASES // 20, 50),
+    max_examples=EXCHANGES,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

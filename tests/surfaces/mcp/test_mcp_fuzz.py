@@ -5,19 +5,23 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.surfaces.mcp.conftest import ask, modern, stamped
 
-from agentsquad.kernel.errors import BugError
-from agentsquad.kernel.jsonrpc import INTERNAL, RpcError, encode, failure, read
+from agentsquad.kernel.actor import Actor
+from agentsquad.kernel.jsonrpc import INTERNAL, Request, RpcError, encode, failure, read
 from agentsquad.surfaces.mcp.channel import Channel
+from agentsquad.surfaces.mcp.headers import encoded, hold_against
 from agentsquad.surfaces.mcp.owner import owner
+from agentsquad.surfaces.mcp.request import asked_now
 from agentsquad.surfaces.mcp.server import Server
 
 CASES = int(os.environ.get("FUZZ_CASES", "10000"))
+EXCHANGES = max(CASES // 20, 50)  # with the whole server behind them
 METHODS = st.sampled_from(
     [
         "tools/list", "tools/call", "resources/list", "resources/read", "prompts/get",
@@ -50,19 +54,72 @@ REQUESTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=CASES, deadline=None, database=None)
-@given(st.binary(max_size=60) | VALUES.map(lambda v: json.dumps(v).encode()))
-def test_the_reader_of_messages_gives_a_message_or_its_own_error(data: bytes) -> None:
-    try:
-        read(data)
-    except RpcError as error:
-        encode(failure(error.id, error))
-    except BugError as bug:
-        raise AssertionError(data) from bug
+def mutated(chance: random.Random) -> bytes:
+    """Return a message of the protocol with some bytes of it changed, doubled,
+    cut out, or taken from another one."""
+    data = bytearray(chance.choice(SEEDS))
+    for _ in range(chance.randrange(1, 5)):
+        place = chance.randrange(len(data) + 1)
+        length = chance.randrange(1, 12)
+        kind = chance.randrange(4)
+        if kind == 0 and data:
+            data[place % len(data)] = chance.randrange(256)
+        elif kind == 1:
+            data[place:place] = data[place : place + length]
+        elif kind == 2:
+            del data[place : place + length]
+        else:
+            data[place : place + length] = chance.choice(PIECES)
+    return bytes(data)
+
+
+SEEDS = [
+    json.dumps(modern(method, params)).encode()
+    for method, params in (
+        ("tools/call", {"name": "sums.add", "arguments": {"a": 1}}),
+        ("resources/read", {"uri": "squad://runs/x"}),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": "explain-run"}}),
+        ("subscriptions/listen", {"notifications": {"resourceSubscriptions": ["squad://runs"]}}),
+    )
+] + [
+    b'{"jsonrpc":"2.0","id":"a","result":{"content":[]}}',
+    b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no"}}',
+    b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}',
+]
+PIECES = [
+    b"{", b"}", b"[" * 600, b'"', b"\\u0000", b"\\ud800", b"1e999", b"-0", b"NaN", b"null", b",",
+    b'"id":', b'"id":null', b'"id":[]', b'"method":1', b'"params":[]', b"\xff\xfe", b"\xef\xbb\xbf",
+    b"9" * 400, b"true", b'"_meta":7', b"\n",
+]  # fmt: skip
+
+
+def test_the_reader_of_messages_gives_a_message_or_its_own_error() -> None:
+    chance = random.Random(20261123)
+    caller = owner(Actor("person", "ada"))
+    taken = 0
+    for _ in range(CASES):
+        data = mutated(chance)
+        try:
+            message = read(data)
+            if isinstance(message, Request):
+                asked_now(message, caller, unheard)
+                names = [message.params.get(name) for name in ("name", "uri")]
+                told = next((name for name in names if isinstance(name, str)), "")
+                headers = {"mcp-method": message.method, "mcp-name": encoded(told)}
+                hold_against({"mcp-protocol-version": "2026-07-28", **headers}, message)
+            taken += 1
+        except RpcError as error:
+            body = json.loads(encode(failure(error.id, error)))
+            assert body["error"]["code"] in range(-32799, -32000), data
+    assert taken > CASES // 50  # some are messages still
+
+
+async def unheard(method: str, params: Any) -> None:
+    """Nothing is said while requests are read."""
 
 
 @settings(
-    max_examples=max(CASES // 10, 100),
+    max_examples=EXCHANGES,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -97,7 +154,7 @@ def test_a_channel_answers_every_request_and_breaks_at_none(
 
 
 @settings(
-    max_examples=max(CASES // 20, 50),
+    max_examples=EXCHANGES,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -115,7 +172,7 @@ def test_the_endpoint_never_answers_500(
 ) -> None:
     raw = json.dumps(message).encode()
     params = message.get("params")
-    if isinstance(params, dict):
+    if isinstance(params, dict) and isinstance(params.get("_meta", {}), dict):
         headers = {**stamped(modern(message["method"], params)), **headers}
         headers = {k: str(v).encode("ascii", "replace").decode() for k, v in headers.items()}
     reply = sync_house.loop.run_until_complete(ask(sync_house.served_app, raw, headers, method=way))

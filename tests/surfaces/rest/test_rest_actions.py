@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import zipfile
 from io import BytesIO
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -207,3 +209,27 @@ def test_every_json_value_has_one_xml_document_and_back() -> None:
 def test_an_integer_that_messagepack_cannot_say_is_text() -> None:
     form = formats.MESSAGEPACK
     assert form.read(form.write({"a": [10**30, 2**64 - 1]}), 9) == {"a": [str(10**30), 2**64 - 1]}
+
+
+async def test_a_thousand_duplicates_of_a_write_are_one_event(desk: Any) -> None:
+    body = {"scope": "tenant:acme", "amount": "5.00", "currency": "USD", "period": "month"}
+    path, headers = "/v1/actions/budget.set", {"Idempotency-Key": "once"}
+    async with desk.client() as client:
+        before = (await client.post("/v1/actions/log.stats", json={})).json()["types"]
+        limits = asyncio.Semaphore(100)
+
+        async def again() -> httpx.Response:
+            async with limits:
+                return await client.post(path, json=body, headers=headers)
+
+        said = await asyncio.gather(*(again() for _ in range(1_000)))
+        after = (await client.post("/v1/actions/log.stats", json={})).json()["types"]
+    assert {one.status_code for one in said} == {200}
+    assert len({msgspec.json.encode(one.json(), order="sorted") for one in said}) == 1
+    assert sum("idempotency-replayed" in one.headers for one in said) == 999
+    grown = {name: count - before.get(name, 0) for name, count in after.items()}
+    assert {name: count for name, count in grown.items() if count} == {
+        "budget.set": 1,
+        "request.accepted": 1,
+        "request.answered": 1,
+    }

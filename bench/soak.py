@@ -59,6 +59,12 @@ class Sampled:
         handles = len(os.listdir(f"/proc/{self._pid}/fd"))
         self.rows.append((at, int(found[1]) if found else 0, handles))
 
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of the server so far."""
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
     def slope(self, column: int) -> float:
         """Growth an hour in the second half."""
         half = self.rows[len(self.rows) // 2 :]
@@ -146,6 +152,7 @@ async def soak(address: str, token: str, sampled: Sampled, asked: Any) -> dict[s
     ) as client:
         sent = {"file": [{"name": "flow.yaml", "text": HELLO}]}
         (await client.post("/v1/actions/resources.apply", json=sent)).raise_for_status()
+        before = sampled.cpu_ms
         statuses, took = await load(client, asked.seconds, asked.rate, sampled)
     return {
         "seconds": asked.seconds,
@@ -155,6 +162,7 @@ async def soak(address: str, token: str, sampled: Sampled, asked: Any) -> dict[s
         "late": sum(one > LATE_S for one in took),
         "p50_ms": round(took[len(took) // 2] * 1000, 1),
         "p99_ms": round(took[int(len(took) * 0.99)] * 1000, 1),
+        "cpu_ms_per_request": round((sampled.cpu_ms - before) / len(took), 2),
         "rss_kib": [sampled.rows[0][1], sampled.rows[-1][1]],
         "rss_kib_per_hour": round(sampled.slope(1)),
         "handles": [sampled.rows[0][2], sampled.rows[-1][2]],

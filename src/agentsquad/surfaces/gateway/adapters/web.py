@@ -22,7 +22,7 @@ BACKLOG = 1024
 HEADERS_MAX = 64 * 1024  # bytes
 STREAMS_MAX = 256  # at once in one HTTP/2 connection
 MESSAGE_MAX = 1024 * 1024  # bytes of one WebSocket message
-IDLE_S = 75
+IDLE_S = 5  # the library lets go of a connection that its client closed only then
 
 
 def application(routes: list[Any]) -> Any:

@@ -46,6 +46,14 @@ def programs(settings: Any) -> Programs:
     return SystemPrograms()
 
 
+def mounted(path: str, chosen: Any) -> list[Any]:
+    """Return the routes of the proxy on a server, below a path; `chosen` says
+    who answers a connection."""
+    from agentsquad.integrations.proxy.adapters.mounted import mounted
+
+    return list(mounted(path, chosen))
+
+
 plugin = Plugin(
     name="proxy",
     actions=(run_proxy, take, forward, list_dead, retry_dead),

@@ -31,10 +31,10 @@ def card_of(
     ]
     if agent:
         faces = [{**face, "tenant": agent} for face in faces]
-    named = f"agent {agent} of " if agent else ""
+    named = f"Agent {agent} of " if agent else ""
     return {
         "name": agent or "Agent Squad",
-        "description": f"{named}Agent Squad: work on one verifiable log".capitalize(),
+        "description": f"{named}Agent Squad: work on one verifiable log",
         "version": version,
         "supportedInterfaces": faces,
         "capabilities": {

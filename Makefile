@@ -137,7 +137,7 @@ simulate: $(STAMPS)/install ## live through simulated worlds under faults: make 
 .PHONY: lock
 lock: .venv-lock/bin/uv ## pin and hash the dependencies again (UPGRADE=1 takes newer releases)
 	@$(LOCK) pyproject.toml -o requirements/base.txt
-	@$(LOCK) pyproject.toml --extra dev --extra judges --extra postgres --extra mariadb --extra temporal --extra server --extra grpc --extra identity --extra otel -c requirements/base.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra dev --extra judges --extra postgres --extra mariadb --extra temporal --extra server --extra grpc --extra identity --extra otel --extra protection -c requirements/base.txt -o requirements/dev.txt
 	@$(LOCK) pyproject.toml --extra server -c requirements/dev.txt -o requirements/server.txt
 	@$(LOCK) pyproject.toml --extra cel -c requirements/dev.txt -o requirements/cel.txt
 	@$(LOCK) pyproject.toml --extra docs -c requirements/dev.txt -o requirements/docs.txt

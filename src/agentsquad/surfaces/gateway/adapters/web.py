@@ -21,7 +21,8 @@ from agentsquad.surfaces.gateway.http import problem
 BACKLOG = 1024
 HEADERS_MAX = 64 * 1024  # bytes
 STREAMS_MAX = 256  # at once in one HTTP/2 connection
-MESSAGE_MAX = 1024 * 1024  # bytes of one WebSocket message
+MESSAGE_MAX = 1024 * 1024 + 4096  # bytes of one WebSocket message, with what is around it
+PING_S = 20.0
 IDLE_S = 5  # the library lets go of a connection that its client closed only then
 
 
@@ -65,6 +66,7 @@ class Web:
         config.h2_max_header_list_size = HEADERS_MAX
         config.h2_max_concurrent_streams = STREAMS_MAX
         config.websocket_max_message_size = MESSAGE_MAX
+        config.websocket_ping_interval = PING_S
         config.keep_alive_timeout = IDLE_S
         config.keep_alive_max_requests = 1_000_000
         config.graceful_timeout = patience_ms / 1000

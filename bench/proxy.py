@@ -343,7 +343,9 @@ def main() -> None:
     if asked.what == "stub":
         asyncio.run(serve_stub())
         return
-    with tempfile.TemporaryDirectory(dir=asked.folder, prefix=".bench-proxy-") as folder:
+    with tempfile.TemporaryDirectory(
+        dir=Path(asked.folder).resolve(), prefix=".bench-proxy-"
+    ) as folder:
         servers = [start_stub()]
         try:
             servers.append(start_ours(servers[0], folder))

@@ -271,3 +271,12 @@ def test_a_restart_under_load_loses_nothing_that_was_accepted(server: Server) ->
         runs[key] = said.json()["run"]
     assert {key: runs[key] for key in answered} == answered
     assert len(set(runs.values())) == len(sent)
+
+
+def test_a_connection_that_its_client_closed_is_let_go_of_at_once(server: Server) -> None:
+    assert server.process is not None
+    handles = Path(f"/proc/{server.process.pid}/fd")
+    before = len(list(handles.iterdir()))
+    for _ in range(60):
+        server.get("/healthz", token=None)  # each on a connection of its own
+    server.until(lambda: len(list(handles.iterdir())) <= before + 5)

@@ -8,11 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from agentsquad import __version__
 from agentsquad.assembly.duties import Duties
-from agentsquad.assembly.settings import Settings
+from agentsquad.assembly.settings import Settings, read
 from agentsquad.assembly.squad import Squad
 from agentsquad.kernel.errors import SquadError, UnsupportedError
 from agentsquad.kernel.ids import new_id
@@ -75,13 +73,13 @@ class Server:
             await squad.close()
 
     def _told(self, options: UpInput) -> Settings:
-        """Return the settings with what was said on the command line."""
-        changed: dict[str, Any] = {}
-        if options.store is not None:
-            changed["store"] = options.store
-        if options.engine is not None:
-            changed["engine"] = options.engine
-        return msgspec.structs.replace(self._settings, namespace=DEFAULT, **changed)
+        """Return the settings of the whole installation, with what was said on
+        the command line."""
+        told = {"SQUAD_STORE": options.store, "SQUAD_ENGINE": options.engine}
+        root = self._settings.root or self._settings
+        variables = {**root.environment, **{name: one for name, one in told.items() if one}}
+        variables.pop("SQUAD_NAMESPACE", None)
+        return read(variables, home=str(root.home))
 
 
 class Running:

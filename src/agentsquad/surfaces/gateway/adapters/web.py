@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from hypercorn.asyncio import serve
+from hypercorn.asyncio import run, serve
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,7 +24,7 @@ HEADERS_MAX = 64 * 1024  # bytes
 STREAMS_MAX = 256  # at once in one HTTP/2 connection
 MESSAGE_MAX = 1024 * 1024 + 4096  # bytes of one WebSocket message, with what is around it
 PING_S = 20.0
-IDLE_S = 5  # the library lets go of a connection that its client closed only then
+IDLE_S = 75
 
 
 def application(routes: list[Any]) -> Any:
@@ -35,6 +36,21 @@ def application(routes: list[Any]) -> Any:
         return problem(found)
 
     return Starlette(routes=routes, exception_handlers={404: unknown})
+
+
+class Connection(TCPServer):
+    """A connection that is let go of as soon as its client has closed it.
+
+    The library waits until it would have been idle for too long: each one that
+    is closed earlier would hold a handle until then.
+    """
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
+
+
+run.TCPServer = Connection  # type: ignore[attr-defined]
 
 
 class Web:

@@ -13,9 +13,17 @@ from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.registry import Plugin
 from agentsquad.runtime.engine.contract import workflow
 from agentsquad.runtime.engine.door import EffectState, Step
-from agentsquad.runtime.engine.interceptors import guard, place
+from agentsquad.runtime.engine.interceptors import admit, guard, place
+from agentsquad.runtime.engine.interceptors.admit import scopes
+from agentsquad.runtime.resilience.budget import Limit, Request
+from agentsquad.runtime.resilience.budget_keeper import BudgetKeeper
 from agentsquad.runtime.resilience.bulkhead import BulkheadRule
-from agentsquad.runtime.resilience.contract import BulkheadFullError
+from agentsquad.runtime.resilience.contract import (
+    Appraiser,
+    BudgetExceededError,
+    BulkheadFullError,
+    Quote,
+)
 from agentsquad.runtime.resilience.guard import GuardRule, Guards
 from agentsquad.runtime.resilience.places import Node, PlacesRule
 from agentsquad.runtime.resilience.pools import PoolRule, Pools
@@ -48,6 +56,13 @@ class Narrow:
 
     async def needs(self) -> dict[str, Any]:
         return {}
+
+
+class Dear:
+    """Whatever is called costs all there is."""
+
+    def appraise(self, action: str, value: Any) -> Quote:
+        return Quote("USD", 100)
 
 
 def a_step(status: str | None) -> Step:
@@ -86,6 +101,30 @@ async def test_no_full_house_says_of_what_has_left_that_it_did_not_happen(throug
         assert await through(world, a_step(status), asked) == "found out"
     going.set()
     assert await first == "done"
+
+
+async def test_no_budget_says_of_what_has_left_that_it_did_not_happen() -> None:
+    s = TestSquad(Plugin(name="t", actions=(pay,)))
+    world, keeper = s.engine.world, BudgetKeeper(s.ledger.store)
+    world.ports.put(BudgetKeeper, keeper)
+    world.ports.put(Appraiser, Dear())
+    await keeper.set(Limit(scope="step:bank.pay", currency="USD", micros=100), actor="person:ada")
+    before = a_step("sent")
+    held = Request(
+        id=before.idempotency_key, currency="USD", micros=100, scopes=scopes(before), at_ms=0
+    )
+    await keeper.reserve(held)  # and the process ended
+
+    async def asked(step: Step) -> str:
+        return "found out"
+
+    for status in ("sent", "ambiguous"):
+        assert await admit(world, a_step(status), asked) == "found out"
+    for status in (None, "planned"):
+        with pytest.raises(BudgetExceededError):
+            await admit(world, a_step(status), asked)
+    (line,) = await keeper.lines(0)
+    assert (line.spent, line.reserved) == (100, 0)
 
 
 async def test_a_run_that_was_let_go_of_and_ended_since_is_not_ended_again() -> None:

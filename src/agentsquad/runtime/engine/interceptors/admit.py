@@ -5,15 +5,17 @@ What a call can cost at most is reserved for its root run, its action, its agent
 and the tenant before it is made, and settled with what it did cost; where
 nobody set a budget this costs nothing. A crash leaves the reservation: the
 resumed step finds it by the same key, lets it count as spent, and reserves
-anew.
+anew; an effect that had left is found out about even where that is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from agentsquad.kernel.action import ActionSpec, Effect
+from agentsquad.kernel.errors import LimitError
 from agentsquad.kernel.money import Money
 from agentsquad.runtime.engine.contract import HaltedError
 from agentsquad.runtime.engine.door import Proceed, Step, World, only
@@ -38,9 +40,8 @@ def admit(world: World, step: Step, proceed: Proceed) -> Awaitable[Any]:
 
 
 async def _admitted(world: World, step: Step, proceed: Proceed, spec: ActionSpec) -> Any:
-    left = step.effect is not None and step.effect.status != "planned"
-    if step.run is not None and not left:
-        await refuse_halted(world, step)  # what has left already must be found out about
+    if step.run is not None and not left(step):
+        await refuse_halted(world, step)
     quote = None
     if world.ports.has(Appraiser):
         quote = world.ports.get(Appraiser).appraise(spec.name, step.value)
@@ -69,10 +70,22 @@ async def _within_budget(world: World, step: Step, proceed: Proceed, quote: Quot
         actor=str(step.actor),
     )
     keeper: BudgetKeeper = world.ports.get(BudgetKeeper)
-    async with keeper.hold(request) as hold:
+    async with AsyncExitStack() as held:
+        try:
+            hold = await held.enter_async_context(keeper.hold(request))
+        except LimitError:
+            if not left(step):
+                raise
+            return await proceed(step)  # what it held before counts as spent
         output = await proceed(step)
         hold.settle(spent(step, quote.currency))
         return output
+
+
+def left(step: Step) -> bool:
+    """Whether an effect has left in an earlier life of its run: what became of
+    it must be found out, and no refusal of ours can say it did not happen."""
+    return step.effect is not None and step.effect.status in ("sent", "ambiguous")
 
 
 def scopes(step: Step) -> tuple[str, ...]:

@@ -168,12 +168,6 @@ def mends(step: Step) -> bool:
     return step.undoes is not None or isinstance(step.value, Reconcile)
 
 
-def left(step: Step) -> bool:
-    """Whether an effect has left in an earlier life of its run: what became of
-    it must be found out, and no refusal of ours can say it did not happen."""
-    return step.effect is not None and step.effect.status in ("sent", "ambiguous")
-
-
 def certain(error: SquadError) -> bool:
     """Whether an error says that nothing happened on the other side."""
     if error.details.get("sent") is False:

@@ -18,7 +18,8 @@ import msgspec
 from agentsquad.kernel.action import Effect
 from agentsquad.kernel.errors import SquadError
 from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World, only
-from agentsquad.runtime.engine.interceptors.effect import left, mends
+from agentsquad.runtime.engine.interceptors.admit import left
+from agentsquad.runtime.engine.interceptors.effect import mends
 from agentsquad.runtime.resilience.guard import FallbackRule, Guard, Guards, failing
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from agentsquad.kernel.action import Effect
 from agentsquad.runtime.engine.door import Proceed, Step, World, only
-from agentsquad.runtime.engine.interceptors.effect import left, mends
+from agentsquad.runtime.engine.interceptors.admit import left
+from agentsquad.runtime.engine.interceptors.effect import mends
 from agentsquad.runtime.engine.interceptors.retry import chance
 from agentsquad.runtime.resilience.contract import PoolFullError
 from agentsquad.runtime.resilience.pools import Asker, Held, Pools

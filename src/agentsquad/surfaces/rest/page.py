@@ -37,6 +37,8 @@ FILES = {
 SIGN_IN = {
     "/login/sign-in.css": ("sign-in.css", "text/css; charset=utf-8"),
     "/login/sign-in.js": ("sign-in.js", "text/javascript; charset=utf-8"),
+    "/account/account.css": ("account.css", "text/css; charset=utf-8"),
+    "/account/account.js": ("account.js", "text/javascript; charset=utf-8"),
 }
 
 

@@ -209,6 +209,7 @@ def auth_routes(
 ) -> list[BaseRoute]:
     """Return the pages and endpoints of signing in; `desk` is identity's over
     the log of the installation."""
+    from agentsquad.surfaces.rest.account import AccountPages
     from agentsquad.surfaces.rest.auth import BODY_MAX
     from agentsquad.surfaces.rest.elsewhere import SigningInElsewhere
     from agentsquad.surfaces.rest.oauth import OAuthEndpoints
@@ -220,6 +221,7 @@ def auth_routes(
         **signing_in.addresses(),
         **SigningInElsewhere(desk, signing_in.gone_on).addresses(),
         **OAuthEndpoints(desk).addresses(),
+        **AccountPages(desk).addresses(),
     }
     found: list[BaseRoute] = [
         Route(path, Endpoint(gateway, used, path, handlers, body_max=BODY_MAX))

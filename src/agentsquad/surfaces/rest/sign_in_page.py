@@ -98,7 +98,7 @@ def done_page(who: str, csrf: str) -> str:
     return page(
         "You are signed in",
         f"<p>You are <strong>{escape(who)}</strong>.</p>"
-        '<p><a href="/docs">What there is</a></p>'
+        '<p><a href="/docs">What there is</a> · <a href="/account">Your account</a></p>'
         f'<form method="post" action="/logout">{hidden({"csrf": csrf})}'
         '<button type="submit">Sign out</button></form>',
     )

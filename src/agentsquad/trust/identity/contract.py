@@ -96,6 +96,12 @@ class SignInFailedError(UnauthenticatedError):
     code = "identity.sign_in"
 
 
+class SignInStaleError(UnauthenticatedError):
+    """You signed in too long ago for that: show again that it is you."""
+
+    code = "identity.stale"
+
+
 class TicketError(UnauthenticatedError):
     """This sign-in has ended or was finished already: begin again."""
 

@@ -24,6 +24,7 @@ from agentsquad.trust.identity.contract import (
 from agentsquad.trust.identity.directory import Directory
 from agentsquad.trust.identity.factors import Factors
 from agentsquad.trust.identity.oauth import OAuth
+from agentsquad.trust.identity.own_account import OwnAccount
 from agentsquad.trust.identity.providers import Protocols, Providers
 from agentsquad.trust.identity.recognition import Recognition
 from agentsquad.trust.identity.sessions import Sessions
@@ -82,6 +83,11 @@ class Desk:
     def providers(self) -> Providers:
         """Signing in elsewhere."""
         return Providers(self.directory, self.sign_in, self.instruments.protocols)
+
+    @cached_property
+    def own(self) -> OwnAccount:
+        """What people may see and do of their own account."""
+        return OwnAccount(self.directory, self.sign_in)
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -10,6 +10,7 @@ from typing import Any
 
 from agentsquad import __version__
 from agentsquad.assembly.duties import Duties
+from agentsquad.assembly.proxying import ServedProxy
 from agentsquad.assembly.settings import Settings, read
 from agentsquad.assembly.squad import Squad
 from agentsquad.kernel.errors import SquadError, UnsupportedError
@@ -106,7 +107,8 @@ class Running:
         routes = [*self._health(gateway, watching), *surfaces(gateway, squad, listening.url)]
         desk = _desk(system)
         desk.reached_at(listening.url)
-        routes += auth_routes(gateway, lambda: desk)
+        proxy = ServedProxy(gateway, guards[2], squad.namespaces)
+        routes += [*auth_routes(gateway, lambda: desk), *proxy.routes()]
         app = Front(application(routes), watching, guards[0], self._clock, self._number)
         told = asyncio.ensure_future(squad.ports.get(Stopping).told())
         await self._introduce(system)
@@ -129,6 +131,7 @@ class Running:
         finally:
             told.cancel()
             governing.cancel()
+            await proxy.close()
             await self._duties.end()
         why = told.result() if told.done() and not told.cancelled() else "closed"
         return ServerEnded(why=why, address=listening.url, calls=watching.count, left=left)

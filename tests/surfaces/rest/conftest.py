@@ -69,11 +69,12 @@ class AnyRole:
     """Lets those in who hold any role."""
 
     def decide(self, principal: Principal, ask: Ask) -> Decision:
-        return Decision(allow=bool(principal.roles(ask.namespace)))
+        return Decision(allow=bool(principal.roles(ask.namespace)), reason="a role")
 
-    async def require(self, principal: Principal, ask: Ask) -> None:
+    async def require(self, principal: Principal, ask: Ask) -> Decision:
         if not principal.roles(ask.namespace):
             raise AccessDeniedError
+        return Decision(allow=True, reason="a role")
 
 
 class Unmeasured:

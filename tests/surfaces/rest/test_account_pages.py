@@ -54,8 +54,8 @@ class Open:
     def decide(self, principal: Any, ask: Any) -> Decision:
         return Decision(allow=True)
 
-    async def require(self, principal: Any, ask: Any) -> None:
-        return None
+    async def require(self, principal: Any, ask: Any) -> Decision:
+        return Decision(allow=True)
 
     def called(self, call: Any, took_ms: float, error: BaseException | None) -> None:
         return None

@@ -45,6 +45,7 @@ from agentsquad.surfaces.gateway.installation import Opened
 from agentsquad.surfaces.gateway.keys import Keys
 from agentsquad.surfaces.gateway.operation import Operation, operations
 from agentsquad.trust.access.contract import Access, Ask
+from agentsquad.trust.access.own import CLAUSE, account_target, narrowed
 from agentsquad.trust.identity.contract import Identity, Shown
 from agentsquad.trust.threats.contract import Hit, Shield, Verdict, refusal
 
@@ -189,17 +190,18 @@ class ServingGateway:
         spec = action.spec
         brought = msgspec.json.encode(call.value) if self._shield.reads else b""
         _judged(self._shield.inner(_hit_of(caller, spec.name, brought)))
-        await self._access.require(
-            caller.principal,
-            Ask(
-                verb=spec.name,
-                effect=spec.effect.value,
-                namespace=caller.namespace,
-                target=target,
-                surface=caller.surface,
-            ),
+        ask = Ask(
+            verb=spec.name,
+            effect=spec.effect.value,
+            namespace=caller.namespace,
+            target=account_target(spec.name, call.value) or target,
+            surface=caller.surface,
         )
-        return msgspec.structs.replace(call, caller=caller)
+        decision = await self._access.require(caller.principal, ask)
+        value = call.value
+        if CLAUSE in decision.clauses:
+            value = narrowed(spec.name, value, caller.principal)
+        return msgspec.structs.replace(call, caller=caller, value=value)
 
     async def _now(self, caller: Caller) -> Caller:
         principal = await self._identity.confirm(caller.principal)

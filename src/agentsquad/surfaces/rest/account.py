@@ -39,7 +39,7 @@ HOME = "/account"
 OTHERS = "others"
 LABEL_MAX = 60
 Form = dict[str, str]
-Told = (InvalidError, UnauthenticatedError, LimitError)
+Told = (InvalidError, UnauthenticatedError, LimitError, CredentialMissingError)
 Act = Callable[[Asked, Own, Form], Awaitable[Response]]
 WHY = {
     "/account/app": "Before an authenticator app is added.",
@@ -179,11 +179,8 @@ class AccountPages:
         name = form.get("session", "")
         if name == OTHERS:
             await sessions.revoke_all(actor, actor, but=own.session.id)
-        elif name in [one.id for one in await sessions.listed(actor)]:
-            await sessions.revoke(name, actor)
         else:
-            error = CredentialMissingError("that session has ended already")
-            return await self._page(asked, own, error)
+            await sessions.revoke(name, actor, owner=actor)
         return gone_to(HOME)
 
 

@@ -22,6 +22,8 @@ from agentsquad.trust.access.contract import (
     NamespaceMissingError,
 )
 from agentsquad.trust.access.denial import Denial, Denials
+from agentsquad.trust.access.own import CLAUSE, concerns_own
+from agentsquad.trust.access.own import RULE as OWN_RULE
 from agentsquad.trust.access.role import RoleBook
 from agentsquad.trust.identity.contract import EVERY_NAMESPACE, Principal
 
@@ -60,12 +62,29 @@ class RoleAccess:
     def decide(self, principal: Principal, ask: Ask) -> Decision:
         """Answer one question, from the roles as they were followed last."""
         decision = self._decided(principal, ask)
-        if not decision.allow and ask.verb in DELEGATED and ask.namespace == SYSTEM:
+        if not decision.allow and ask.namespace == SYSTEM:
             kind, _, there = ask.target.partition("/")
-            if kind == NAMESPACE:
+            if ask.verb in DELEGATED and kind == NAMESPACE:
                 own = msgspec.structs.replace(ask, namespace=there, target="")
                 return self._decided(principal, own)
+            if concerns_own(principal, ask):
+                return self._for_oneself(principal, ask) or decision
         return decision
+
+    def _for_oneself(self, principal: Principal, ask: Ask) -> Decision | None:
+        """Return what allows it for one's own account; None where nothing
+        does."""
+        document = {"verb": ask.verb, "effect": ask.effect, "scopes": principal.scopes}
+        try:
+            allowed = self._policy.query(OWN_RULE, document) is True
+        except SquadError:
+            allowed = False
+        if not allowed:
+            return None
+        revision = self._policy.revision
+        return Decision(
+            allow=True, reason="it is their own account", revision=revision, clauses=(CLAUSE,)
+        )
 
     def _decided(self, principal: Principal, ask: Ask) -> Decision:
         as_of = (self._policy.revision, self._book.version)

@@ -244,8 +244,9 @@ async def create_key(ctx: Context, input: KeyCreate) -> NewKeyOutput:
     the owner's roles allow.
     """
     outside_runs(ctx)
-    wanted = Wanted(**msgspec.structs.asdict(input))
-    made = await desk_of(ctx).administration.create_key(wanted, str(ctx.actor))
+    by = str(ctx.actor)
+    wanted = Wanted(**{**msgspec.structs.asdict(input), "owner": input.owner or by})
+    made = await desk_of(ctx).administration.create_key(wanted, by)
     return msgspec.convert({**key_fields(made.key), "secret": made.secret}, NewKeyOutput)
 
 
@@ -274,5 +275,5 @@ async def list_keys(ctx: Context, input: KeyList) -> KeysOutput:
 async def revoke_key(ctx: Context, input: KeyRevoke) -> KeyOutput:
     """Revoke a key; it counts no more with the next request."""
     office = desk_of(ctx).administration
-    key = await office.revoke_key(input.key, str(ctx.actor), input.reason)
+    key = await office.revoke_key(input.key, str(ctx.actor), input.reason, owner=input.owner)
     return msgspec.convert(key_fields(key), KeyOutput)

@@ -17,7 +17,7 @@ from agentsquad.trust.identity.actions import outside_runs
 from agentsquad.trust.identity.contract import SecretSource
 from agentsquad.trust.identity.credential import Session, session_until
 from agentsquad.trust.identity.office import desk_of
-from agentsquad.trust.identity.words import Reason
+from agentsquad.trust.identity.words import OnlyOf, Reason
 
 Whose = Annotated[
     str | None,
@@ -61,6 +61,7 @@ class SessionRevoke(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Id of the session.", examples=["8c6976e5b5410415bde908bd4dee15df"])
     ]
     reason: Reason = ""
+    owner: OnlyOf = None
 
 
 class FactorsInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +169,8 @@ async def list_sessions(ctx: Context, input: SessionsInput) -> SessionList:
 async def revoke_session(ctx: Context, input: SessionRevoke) -> SessionOutput:
     """End a session; it counts no more with the next request."""
     reason = input.reason or "revoked"
-    held = await desk_of(ctx).sessions.revoke(input.session, str(ctx.actor), reason)
+    by = str(ctx.actor)
+    held = await desk_of(ctx).sessions.revoke(input.session, by, reason, owner=input.owner)
     return session_output(held)
 
 

@@ -209,12 +209,15 @@ class Administration:
         actor = None if owner is None else found(state, owner).actor
         return [one for one in state.keys.values() if actor in (None, one.owner)]
 
-    async def revoke_key(self, name: str, by: str, reason: str = "") -> Key:
-        """Let a key count no more, from the next request on."""
+    async def revoke_key(
+        self, name: str, by: str, reason: str = "", *, owner: str | None = None
+    ) -> Key:
+        """Let a key count no more, from the next request on; with `owner` only
+        a key of theirs."""
 
         def decide(state: State, now_ms: int) -> Change:
             key = state.keys.get(name)
-            if key is None:
+            if key is None or (owner is not None and key.owner != found(state, owner).actor):
                 raise CredentialMissingError(f"there is no key {name!r}", hint="squad keys list")
             if key.revoked_ms is not None:
                 return Change()

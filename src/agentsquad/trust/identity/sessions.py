@@ -26,10 +26,14 @@ class Sessions:
             if actor in (None, one.owner) and now_ms < session_until(one)
         ]
 
-    async def revoke(self, session: str, by: str, reason: str = "revoked") -> Session:
-        """End a session by its id, from the next request on."""
-        held = (await self._directory.follow()).sessions.get(session)
-        if held is None:
+    async def revoke(
+        self, session: str, by: str, reason: str = "revoked", *, owner: str | None = None
+    ) -> Session:
+        """End a session by its id, from the next request on; with `owner` only
+        one of theirs."""
+        state = await self._directory.follow()
+        held = state.sessions.get(session)
+        if held is None or (owner is not None and held.owner != found(state, owner).actor):
             raise CredentialMissingError(
                 f"there is no session {session!r}", hint="squad sessions list"
             )

@@ -26,6 +26,9 @@ Role = Annotated[str, Meta(description="Role to hold there.", examples=["operato
 Where = Annotated[
     str, Meta(description="Namespace it holds in; * for all of them.", examples=["acme"])
 ]
+OnlyOf = Annotated[
+    str | None, Meta(description="Only if it belongs to this account.", examples=["ada"])
+]
 PasswordFile = Annotated[
     str | None,
     Meta(
@@ -147,9 +150,12 @@ class KeyCreate(msgspec.Struct, frozen=True, kw_only=True):
     """A key to make."""
 
     owner: Annotated[
-        str,
-        Meta(description="Account it stands for.", examples=["service:nightly"]),
-    ]
+        str | None,
+        Meta(
+            description="Account it stands for; the one who asks where none is named.",
+            examples=["service:nightly"],
+        ),
+    ] = None
     label: Annotated[str, Meta(description="What it is for.", examples=["import job"])] = ""
     scopes: Annotated[
         tuple[str, ...],
@@ -185,6 +191,7 @@ class KeyRevoke(msgspec.Struct, frozen=True, kw_only=True):
 
     key: Annotated[str, Meta(description="Id of the key.", examples=["abd3kq5w6ev3mbrhpqpyrcgwla"])]
     reason: Reason = ""
+    owner: OnlyOf = None
 
 
 class KeyOutput(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,6 +86,26 @@ in_scope("read") if input.effect in reads
 
 in_scope(scope) if glob.match(scope, null, input.verb)
 
+# What people may with their own account, whatever roles they hold. What changes it takes a
+# credential that no scope narrows, else a narrow one could make a wide one.
+own := {
+	"factors.list", "factors.add_app", "factors.confirm", "factors.remove", "factors.new_codes",
+	"keys.create", "keys.list", "keys.revoke", "sessions.list", "sessions.revoke",
+}
+
+default oneself := false
+
+oneself if {
+	input.verb in own
+	input.effect in reads
+	scoped
+}
+
+oneself if {
+	input.verb in own
+	"*" in input.scopes
+}
+
 answer := {
 	"allow": false,
 	"clauses": ["access.roles.none"],

@@ -69,12 +69,14 @@ class AnyRole:
     """Lets those in who hold any role."""
 
     def decide(self, principal: Principal, ask: Ask) -> Decision:
-        return Decision(allow=bool(principal.roles(ask.namespace)), reason="a role")
+        return Decision(
+            allow=bool(principal.roles(ask.namespace)), reason="a role", revision="none"
+        )
 
     async def require(self, principal: Principal, ask: Ask) -> Decision:
         if not principal.roles(ask.namespace):
             raise AccessDeniedError
-        return Decision(allow=True, reason="a role")
+        return Decision(allow=True, reason="a role", revision="none")
 
 
 class Unmeasured:

@@ -88,6 +88,8 @@ async def test_every_action_is_called_by_rest_with_the_outcome_it_has(
     assert [one.action for one in found] == [one.action for one in direct]
     assert [one for one in found if one.error.startswith("rest.")] == []
     assert not walk.differences(found, direct), "\n".join(walk.differences(found, direct))
+    broken = [one.action for one in found if one.error in ("action.exception", "bug")]
+    assert broken == ["shop.crash"], "which breaks on purpose"
     done = [one for one in found if not one.error]
     assert len(done) >= len(found) // 2, "examples that do nothing show nothing"
 

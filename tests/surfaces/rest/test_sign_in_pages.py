@@ -48,10 +48,10 @@ class Free:
         return None
 
     def decide(self, principal: Principal, ask: Ask) -> Decision:
-        return Decision(allow=True, reason="free")
+        return Decision(allow=True, reason="free", revision="none")
 
     async def require(self, principal: Principal, ask: Ask) -> Decision:
-        return Decision(allow=True, reason="free")
+        return Decision(allow=True, reason="free", revision="none")
 
     def called(self, call: Any, took_ms: float, error: BaseException | None) -> None:
         return None

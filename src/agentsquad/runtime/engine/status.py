@@ -80,6 +80,7 @@ async def status(ctx: Context, value: StatusInput) -> EngineStatus:
         running = any(process.drives for process in processes)
         return EngineStatus(running=running, token=token, processes=processes)
     known = msgspec.structs.asdict(load)
+    known.pop("pools", None)  # `squad pools` tells of them
     at = datetime.fromtimestamp(known.pop("at_ms") / 1000, UTC)
     return EngineStatus(
         running=True,

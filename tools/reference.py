@@ -36,7 +36,7 @@ HEAD = "<!-- Written by tools/reference.py (`make docs`); change the code, not t
 
 # "proceed" ends like the past tense and is not.
 EVENT = re.compile(
-    r"(?!.*proceed$)[a-z][a-z_]*\.(?:[a-z_]*(?:ed|sent|given|held|lost|met|made)|read_back"
+    r"(?!.*proceed$)[a-z][a-z_]*\.(?:[a-z_]*(?:ed|sent|given|held|lost|met|made|withdrawn)|read_back"
     r"|ambiguous|waiting|set)"
 )
 SETTING = re.compile(r"SQUAD_[A-Z][A-Z0-9_]*[A-Z0-9]")
@@ -357,7 +357,7 @@ def rest_page(mounted: Iterable[Plugin]) -> str:
     return (
         f"{HEAD}# REST\n\nThe whole, with schemas and examples, is at `/openapi.json` of a server"
         " (OpenAPI 3.1), and at `/docs` to read and try.\n\n"
-        + found["info"]["description"]
+        + str(found["info"]["description"])
         + f'\nIn XML `{{"a": "x"}}` is `{xml}`. An integer longer than'
         " 64 bits is text in MessagePack. A document type, an entity, a key given twice, more than"
         " 64 levels or 8 MiB (blobs: 64 MiB) are refused.\n\n## Addresses\n\n"

@@ -62,7 +62,7 @@ class StartInput(msgspec.Struct, kw_only=True):
     cli=("run",),
     positional=("workflow",),
     examples=("squad run purchase-to-pay --input orders/",),
-    files={"input": "in"},
+    files={"input": "json"},
 )
 async def start(ctx: Context, value: StartInput) -> Outcome:
     """Start a workflow; the same input folder or key continues the run already
@@ -322,6 +322,7 @@ class SignalInput(msgspec.Struct, kw_only=True):
     cli=("runs", "signal"),
     positional=("run", "name"),
     examples=("squad runs signal kooa4lnr33 delivered --payload '{\"pallets\": 4}'",),
+    files={"payload": "json"},
 )
 async def signal(ctx: Context, value: SignalInput) -> Outcome:
     """Send a signal to a waiting run."""

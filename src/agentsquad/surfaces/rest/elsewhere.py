@@ -13,7 +13,14 @@ from urllib.parse import quote, unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentsquad.kernel.errors import LimitError, UnauthenticatedError
+from agentsquad.kernel.errors import (
+    DeniedError,
+    InvalidError,
+    LimitError,
+    SquadError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from agentsquad.surfaces.rest import sign_in_page as pages
 from agentsquad.surfaces.rest.asked import Asked
 from agentsquad.surfaces.rest.auth import (
@@ -36,6 +43,7 @@ from agentsquad.trust.identity.office import Desk
 
 COOKIES = ("__Host-squad-leaving", "squad-leaving")  # with TLS, and without
 LIFETIME_S = 600
+KEPT_OUT = (UnauthenticatedError, LimitError, DeniedError, InvalidError, UnavailableError)
 MARK = "~"  # between identity's text and where to go on
 Go = Callable[[Asked, Progress, str], Awaitable[Response]]
 
@@ -75,7 +83,10 @@ class SigningInElsewhere:
         if provider.protocol == "ldap":
             action = f"/auth/providers/{quote(name, safe='')}"
             return shown_page(pages.password_form(place, "", action=action))
-        leaving = await self._desk().providers.leave(name, _callback(asked, name))
+        try:
+            leaving = await self._desk().providers.leave(name, self._callback(asked, name))
+        except UnavailableError as error:
+            return _refused(asked, error, pages.password_form(place, _words(error)))
         response = gone_to(leaving.location)
         secure = asked.request.scope.get("scheme") == "https"
         posted = provider.protocol == "saml"  # its answer is posted by another site
@@ -100,12 +111,9 @@ class SigningInElsewhere:
             progress = await self._desk().providers.password(
                 name, form.get("name", ""), form.get("password", ""), visit
             )
-        except (UnauthenticatedError, LimitError) as error:
-            if as_json(asked.request):
-                raise
+        except KEPT_OUT as error:
             action = f"/auth/providers/{quote(name, safe='')}"
-            text = pages.password_form(place, error.message, action=action)
-            return shown_page(text, status_of(error))
+            return _refused(asked, error, pages.password_form(place, _words(error), action=action))
         return await self._go_on(asked, progress, place)
 
     async def returned(self, asked: Asked) -> Response:
@@ -124,11 +132,8 @@ class SigningInElsewhere:
             progress = await self._desk().providers.arrive(
                 asked.path["name"], cookie, answer, visit_of(asked.request)
             )
-        except (UnauthenticatedError, LimitError) as error:
-            if as_json(asked.request):
-                raise
-            words = f"{error.message} {error.hint or ''}".strip()
-            return shown_page(pages.password_form("/login", words), status_of(error))
+        except KEPT_OUT as error:
+            return _refused(asked, error, pages.password_form("/login", _words(error)))
         response = await self._go_on(asked, progress, here(unquote(place) or "/login"))
         response.delete_cookie(_cookie(asked.request), path="/")
         return response
@@ -137,13 +142,28 @@ class SigningInElsewhere:
         """Give what a SAML provider must know of us."""
         await screened(asked)
         name = asked.path["name"]
-        text = await self._desk().providers.metadata(name, _callback(asked, name))
+        text = await self._desk().providers.metadata(name, self._callback(asked, name))
         return Response(text, 200, dict(NEVER), media_type="application/samlmetadata+xml")
+
+    def _callback(self, asked: Asked, name: str) -> str:
+        """Return where a provider sends browsers back to: at the address that
+        the server is said to have, which a proxy before it may hide."""
+        base = self._desk().instruments.issuer or origin_of(asked.request)
+        return f"{base.rstrip('/')}/auth/providers/{quote(name, safe='')}/callback"
 
 
 def _cookie(request: Request) -> str:
     return COOKIES[0] if request.scope.get("scheme") == "https" else COOKIES[1]
 
 
-def _callback(asked: Asked, name: str) -> str:
-    return f"{origin_of(asked.request)}/auth/providers/{quote(name, safe='')}/callback"
+def _refused(asked: Asked, error: SquadError, text: str) -> Response:
+    if as_json(asked.request):
+        raise error
+    response = shown_page(text, status_of(error))
+    if error.retry_after_ms is not None:
+        response.headers["Retry-After"] = str(max(1, -(-error.retry_after_ms // 1000)))
+    return response
+
+
+def _words(error: SquadError) -> str:
+    return f"{error.message} {error.hint or ''}".strip()

@@ -6,6 +6,7 @@ A simulator that does not find them proves nothing about those nobody planted.
 from __future__ import annotations
 
 import importlib
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,10 +24,11 @@ from agentsquad.runtime.engine.parking import Parking
 from agentsquad.runtime.engine.saga import Saga
 from agentsquad.runtime.engine.timers import Timers
 from agentsquad.runtime.engine.versions import Versions
+from agentsquad.runtime.ledger import chunk
 from agentsquad.runtime.ledger.adapters import database, sqlite
 from agentsquad.runtime.ledger.adapters.files import FileBlobStore
 from agentsquad.runtime.ledger.adapters.sqlite import SqliteVolume
-from agentsquad.runtime.ledger.contract import PoisonedError
+from agentsquad.runtime.ledger.contract import LostError, PoisonedError
 from agentsquad.runtime.ledger.header import parse
 from agentsquad.runtime.ledger.log import EventLog
 from agentsquad.runtime.ledger.reading import Reader
@@ -70,18 +72,38 @@ def witness_not_consulted(patch: pytest.MonkeyPatch) -> None:
 
 
 def checksums_ignored(patch: pytest.MonkeyPatch) -> None:
-    """Neither pages nor headers are compared with what they should be."""
+    """Nothing is compared with what it should be: no page, no chunk, no header,
+    not the root of the tree. Any one of these alone refuses most damage."""
 
     def connect(path: str, **options: Any) -> Any:
         connection = _connect(path, **options)
         connection.pragma("checksum_verification", 0)
         return connection
 
+    class Unsummed:
+        """zlib without the sum at its end."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(zlib, name)
+
+        def decompress(self, data: bytes) -> bytes:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[2:])
+
     def trusting(self: Any, rows: Any) -> Any:
         return [parse(row.header, row.seq) for row in rows]
 
+    def adopted(self: Any, tree: Any, head: Any) -> None:
+        self.follow(tree)
+
+    def long_enough(self: Any, noted: Any) -> None:
+        if noted is not None and noted.size > self._tree.size:
+            raise LostError("shorter than it was")
+
     patch.setattr(sqlite.database, "connect", connect)
+    patch.setattr(chunk, "zlib", Unsummed())
     patch.setattr(Reader, "headers", trusting)
+    patch.setattr(Reader, "adopt", adopted)
+    patch.setattr(EventLog, "_consult", long_enough)
 
 
 def indexes_not_counted(patch: pytest.MonkeyPatch) -> None:
@@ -280,7 +302,7 @@ PLANTED: dict[str, tuple[Plant, str, range]] = {
         (answer_before_fsync, "store", 20),
         (name_of_a_blob_not_synced, "store", 20),
         (witness_not_consulted, "store", 60),
-        (checksums_ignored, "store", 160),
+        (checksums_ignored, "store", range(120, 160)),
         (indexes_not_counted, "store", range(40, 60)),
         (poisoned_log_goes_on, "store", 20),
         (timer_tried_at_once, "squad", range(170, 330)),

@@ -137,6 +137,10 @@ async def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(fla
             for place in re.findall(r'(?:href|src)="(/\w+/[\w.-]+\.(?:css|js))"', said.text)
         ]
         script = await browser.get("/account/account.js")
+    ids = re.findall(r' id="([^"]+)"', said.text)
+    assert len(ids) == len(set(ids)), "labels point at one field each"
+    for name in re.findall(r'(?:for|aria-\w+by)="([^"]+)"', said.text):
+        assert name in ids
     policy = said.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
     assert said.headers["cache-control"] == "no-store"

@@ -212,7 +212,7 @@ def changed_page() -> str:
 
 
 def _section(name: str, title: str, body: str) -> str:
-    return f'<section aria-labelledby="{name}"><h2 id="{name}">{title}</h2>{body}</section>'
+    return f'<section aria-labelledby="of-{name}"><h2 id="of-{name}">{title}</h2>{body}</section>'
 
 
 def _typed(

@@ -16,7 +16,17 @@ from agentsquad.surfaces.gateway.operation import Operation
 INTRODUCTION = "Agent Squad: work done by AI agents and people, on one verifiable log."
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Run": ("demo", "up", "run", "resume", "worker", "schedule", "messages", "deploy", "deployments"),
+    "Run": (
+        "demo",
+        "up",
+        "run",
+        "resume",
+        "worker",
+        "schedule",
+        "messages",
+        "deploy",
+        "deployments",
+    ),
     "People": ("inbox", "approve", "reject"),
     "Look": ("runs", "engine", "pools", "log", "events", "cost", "why"),
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),

@@ -122,6 +122,8 @@ class Network:
             except SquadError as error:
                 answer = {"error": errors.record(error)}
             except Exception as error:  # noqa: BLE001 - nothing untyped may leave
+                if life is not None and not life.alive:
+                    return  # what a process meets in its death nobody hears
                 self._loop.errors.append(f"{target} answers {message.get('op')} with {error!r}")
                 return
             if life is not None and not life.alive:

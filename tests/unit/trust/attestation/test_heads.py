@@ -114,15 +114,15 @@ async def test_without_a_signed_head_a_proof_is_under_the_present_one(office):
 async def test_growth_is_proven_between_any_two_sizes(office):
     await fill(office, 30)
     for old, new in ((0, 30), (1, 30), (7, 8), (16, 23), (30, 30)):
-        proof = await office.call("log.prove", **{"from_": old, "to": new})
+        proof = await office.call("log.prove", **{"from": old, "to": new})
         roots = base64.b64decode(proof.old_root), base64.b64decode(proof.root)
         assert verify_consistency(old, new, *roots, raw(proof.proof))
-    assert (await office.call("log.prove", **{"from_": 3})).size == 30
+    assert (await office.call("log.prove", **{"from": 3})).size == 30
 
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"seq": 1, "from_": 1}, {"from_": 5, "to": 3}, {"from_": 1, "to": 99}, {"size": 3}],
+    [{}, {"seq": 1, "from": 1}, {"from": 5, "to": 3}, {"from": 1, "to": 99}, {"size": 3}],
 )
 async def test_what_cannot_be_proven_is_refused_with_advice(office, given):
     await fill(office, 10)

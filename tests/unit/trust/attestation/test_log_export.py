@@ -172,7 +172,7 @@ async def test_another_implementation_verifies_heads_and_proofs(office):
     keys = [second.key]
     assert judge.checkpoint_verify(second.checkpoint, keys).size == 701
     old, new = first.size, second.size
-    grown = await office.call("log.prove", **{"from_": old, "to": new})
+    grown = await office.call("log.prove", **{"from": old, "to": new})
     judge.checkpoint_verify_consistency(
         first.checkpoint,
         second.checkpoint,

@@ -55,7 +55,9 @@ LEFT_OUT = (
     "log.checkpoint", "attest.", "chaos.", "deployments.deploy", "server.", "proxy.", "control.",
     "workflows.check", "flows.", "messages.publish", "schedules.backfill", "mcp.", "a2a.",
 )  # fmt: skip
-MASK = re.compile(r"\b[0-9a-z]{26}\b|sha256:[0-9a-f]{64}|\b[0-9a-f]{12,64}\b")
+MASK = re.compile(
+    r"\b[0-9a-z]{26}\b|sha256:[0-9a-f]{64}|\b[0-9a-f]{12,64}\b|(?<=\"tail\":\")[0-9a-z]{4}(?=\")"
+)
 
 
 class Said(msgspec.Struct):
@@ -349,6 +351,8 @@ async def test_another_namespace_is_refused_in_the_words_of_none(
     busy, _ = worlds
     requests = Requests(1, busy)
     for operation in requests.anything:
+        if operation.action.startswith(("factors.", "keys.", "sessions.")):
+            continue  # of one's own account, which is in no namespace
         told = set()
         for namespace in (*OTHERS, *NOWHERE):
             request = {**requests.draw(), "namespace": namespace, "way": "call", "key": None}

@@ -142,7 +142,7 @@ CHANGING = tuple(
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z(/\d+)?", "TIME"),
     )
 )
-SIZES = ("ms", "took_ms", "size", "out_size", "bytes", "seconds", "elapsed_ms")
+SIZES = ("ms", "delay_ms", "took_ms", "size", "out_size", "bytes", "seconds", "elapsed_ms")
 
 
 def differences(found: list[Outcome], wanted: list[Outcome]) -> list[str]:

@@ -533,6 +533,16 @@ class Lease(Protocol):
 
 
 @runtime_checkable
+class Expiring(Protocol):
+    """A lease that ends by itself, also while its process stands still."""
+
+    @property
+    def certain(self) -> bool:
+        """Whether nobody can have taken over yet."""
+        ...
+
+
+@runtime_checkable
 class Nudging(Protocol):
     """A lease on a store that says when other processes told it something, so
     that nobody has to look."""

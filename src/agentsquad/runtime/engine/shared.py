@@ -57,6 +57,11 @@ class TenureLease:
         """Whether this process drives the store's runs."""
         return self._tenure.held is not None
 
+    @property
+    def certain(self) -> bool:
+        """Whether nobody can have taken over yet."""
+        return self._tenure.certain
+
     def acquire(self) -> None:
         """Raise EngineBusyError unless this process holds it: taking over is
         not the inner engine's business."""

@@ -66,6 +66,12 @@ class Tenure(Protocol):
         """The token under which this process writes, None if it holds none."""
         ...
 
+    @property
+    def certain(self) -> bool:
+        """Whether nobody can have taken over yet: by the clock of this
+        machine, counted from before the last renewal was asked for."""
+        ...
+
     def take(self, ttl_ms: int) -> Standing:
         """Take over if nobody holds it any more; say who holds it then."""
         ...

@@ -23,11 +23,13 @@ from agentsquad.kernel.errors import (
     UnavailableError,
 )
 from agentsquad.kernel.event import Event, NewEvent
-from agentsquad.runtime.engine.contract import EffectAmbiguousError
+from agentsquad.runtime.engine.contract import EffectAmbiguousError, Expiring, Lease
 from agentsquad.runtime.engine.decider import plain
 from agentsquad.runtime.engine.door import Proceed, Step, StepContext, World, only
 from agentsquad.runtime.engine.interceptors.admit import refuse_halted
 from agentsquad.runtime.engine.state import EffectState
+
+LOOK_MS = 20  # how often it is looked whether the lease was renewed
 
 
 class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +76,7 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
         if found is not None:
             return found
     await _send(world, step, state)
+    await _still_mine(world)
     try:
         return await proceed(step)
     except SquadError as error:
@@ -88,6 +91,7 @@ async def effect(world: World, step: Step, proceed: Proceed) -> Any:
     if found is not None:
         return found
     await _send(world, step, state)
+    await _still_mine(world)
     try:
         return await proceed(step)
     except Exception as error:
@@ -110,6 +114,21 @@ async def _left_before(world: World, step: Step, state: EffectState) -> Any:
             state.status = "ambiguous"
             await _note(world, step, "effect.ambiguous", {"error": errors.record(error)})
         raise
+
+
+async def _still_mine(world: World) -> None:
+    """Return while nobody else can be driving the runs.
+
+    A process that stood still after it wrote that an effect leaves may find
+    that another has taken over and sent it. It waits until its lease is renewed
+    or, where that is lost, until it is stopped; the effect is then found out
+    about by who drives.
+    """
+    if not world.ports.has(Lease):
+        return
+    lease = world.ports.get(Lease)
+    while isinstance(lease, Expiring) and not lease.certain:
+        await world.clock.sleep_ms(LOOK_MS)
 
 
 async def _send(world: World, step: Step, state: EffectState) -> None:

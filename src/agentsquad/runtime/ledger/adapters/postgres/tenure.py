@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -79,6 +80,7 @@ class Fence:
         self._host = socket.gethostname()
         self._id = f"{self._host}/{os.getpid()}/{uuid.uuid4().hex[:6]}"
         self._held: int | None = None
+        self._until = 0.0  # by this machine's clock, and never later than by the store's
         self._alarm: Callable[[], None] = lambda: None
         self._ear = Ear(wire)
 
@@ -86,6 +88,11 @@ class Fence:
     def held(self) -> int | None:
         """The token under which this process writes."""
         return self._held
+
+    @property
+    def certain(self) -> bool:
+        """Whether nobody can have taken over yet."""
+        return time.monotonic() < self._until
 
     @property
     def id(self) -> str:
@@ -105,7 +112,7 @@ class Fence:
 
     def take(self, ttl_ms: int) -> Standing:
         """Take over if nobody holds it any more; say who holds it then."""
-        name = self._id.encode()
+        name, asked = self._id.encode(), time.monotonic()
         [taken, found, *_] = self._wire.ask(
             (_TAKE, [name, int8(ttl_ms)]), (_STANDING, ()), *self._here(ttl_ms)
         )
@@ -113,14 +120,17 @@ class Fence:
         # Its own already: taken by a question whose answer was lost.
         if taken.ntuples or (standing.holder == self._id and standing.left_ms):
             self._held = standing.token
+            self._until = asked + (ttl_ms if taken.ntuples else standing.left_ms) / 1000
         return standing
 
     def renew(self, ttl_ms: int) -> bool:
         """Go on holding it; False when another has taken over."""
-        held = int8(self._held or 0)
+        held, asked = int8(self._held or 0), time.monotonic()
         [_, found, *_] = self._wire.ask(
             (_LOCAL, ()), (_RENEW, [held, int8(ttl_ms), self._id.encode()]), *self._here(ttl_ms)
         )
+        if found.ntuples:
+            self._until = asked + ttl_ms / 1000
         return bool(found.ntuples)
 
     def release(self) -> None:

@@ -254,7 +254,7 @@ def test_a_stopped_process_can_write_nothing_after_another_took_over(
     assert took < TAKEN_OVER_S
     first.signal(signal.SIGCONT)
     answers = [first.answer(number) for number in late[1:]]
-    # Written as one that drives, they are refused; whoever has noticed meanwhile
+    # Written as one that drives, they are refused; whoever has noticed by then
     # that another one does stands by, and may write.
     refused = [answer for answer in answers if isinstance(answer, dict)]
     assert {answer["error"] for answer in refused} <= {"ledger.fenced"}

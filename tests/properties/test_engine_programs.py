@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentsquad.kernel.action import Effect, action
@@ -402,6 +402,7 @@ def test_crashes_rhythms_and_repeated_deliveries_change_nothing(
 
 @settings(max_examples=4 * DRAWN)
 @given(loose, rhythms, schedules, st.booleans(), disturbed)
+@example(("signal", "go"), [0], [], True, {"commits": True})  # told while its end is on its way
 def test_what_is_cut_short_leaves_nothing_unknown(
     tree: Any, rhythm: list[int], fuses: Any, twice: bool, options: Any
 ):

@@ -85,7 +85,10 @@ class Outside:
                 with contextlib.suppress(DefinitionChangedError, NonDeterministicError):
                     loaded = await router.load(run)
             try:
-                version = loaded.instance.state.version if loaded else await self._version(run)
+                if loaded is None or loaded.instance.ended:  # or about to: it is on its way
+                    version = await self._version(run)
+                else:
+                    version = loaded.instance.state.version
             except ConflictError as ended:
                 following = ended.details.get("successor")
                 if following is None or any(kind not in PASSED_ON for kind, _ in told):

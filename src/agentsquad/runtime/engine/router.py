@@ -280,6 +280,26 @@ class Router:
 
         self._later(write(), drive)
 
+    async def end(self, drive: Drive, kind: str, body: dict[str, Any]) -> None:
+        """End a run, unless it is told before that it was moved: what follows
+        on a move is for the new version to say."""
+        state = drive.instance.state
+        expect = {drive.stream: state.version}
+        if not drive.outward:
+            with contextlib.suppress(ConflictError):  # it is being told something
+                if self._write(drive, self._new(drive, [(kind, body)]), expect=expect):
+                    return
+        while not (drive.instance.ended or drive.moved) and self.drives.get(drive.run) is drive:
+            await drive.saved()
+            new = self._new(drive, [(kind, body)])
+            try:
+                events = await self.world.store.append(new, expect={drive.stream: state.version})
+            except ConflictError:
+                await self.catch_up(drive)
+                continue
+            self.accept(drive, events)
+            return
+
     async def carry_on(self, drive: Drive) -> None:
         """End a run and begin the one that goes on for it, in one append, with
         all that it was told until then and did not take."""

@@ -167,7 +167,7 @@ class Tasks:
         if end.type == CONTINUED:
             await self._router.carry_on(drive)
             return
-        await self._router.append(drive, (end.type, end.payload))
+        await self._router.end(drive, end.type, end.payload)
 
     def rest(self, drive: Drive) -> None:
         """Answer for a run that has ended, and let go of one that waits, now

@@ -36,7 +36,7 @@ def shown_by(request: HTTPConnection) -> Shown:
     headers = request.headers
     scheme, _, value = headers.get("authorization", "").partition(" ")
     bearer = value.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
-    cookies = request.cookies if "cookie" in headers else {}
+    cookies = request.cookies if "cookie" in headers and _may_bring_cookies(request) else {}
     return Shown(
         bearer=bearer or None,
         session=next((cookies[name] for name in SESSION_COOKIES if name in cookies), None),
@@ -44,6 +44,16 @@ def shown_by(request: HTTPConnection) -> Shown:
         changes=request.scope.get("method", "GET") not in SAFE,
         address=address_of(request),
     )
+
+
+def _may_bring_cookies(request: HTTPConnection) -> bool:
+    """Whether cookies count: a page of another site can open a WebSocket that
+    carries ours, and no token of a form could be asked for there, so they count
+    only where the page's origin is this server."""
+    if request.scope["type"] != "websocket":
+        return True
+    scheme = "https" if request.url.scheme == "wss" else "http"
+    return request.headers.get("origin") == f"{scheme}://{request.headers.get('host', '')}"
 
 
 def address_of(request: HTTPConnection) -> str:

@@ -40,5 +40,5 @@ def routes(gateway: Gateway, registry: Registry, limits: Limits | None = None) -
     return [
         Route(PATH, answer, methods=["GET", "POST"]),
         Route(f"{PATH}/schema", schema),
-        WebSocketRoute(PATH, Socket(gateway, executor)),
+        WebSocketRoute(PATH, Socket(gateway, executor).serve),
     ]

@@ -40,7 +40,7 @@ class Socket:
         self._gateway = gateway
         self._executor = executor
 
-    async def __call__(self, socket: WebSocket) -> None:
+    async def serve(self, socket: WebSocket) -> None:
         """Serve one connection."""
         if PROTOCOL not in socket.scope.get("subprotocols", ()):
             await socket.close(4406, "the subprotocol is graphql-transport-ws")

@@ -1,8 +1,8 @@
 """Handshake: who opens a WebSocket, by a header, a subprotocol, a cookie of our
 own pages, or a first message.
 
-A page of another site can open a WebSocket that carries our cookie, so a cookie
-counts only where the page's origin is this server.
+A cookie counts only where the page's origin is this server, as for every
+WebSocket (`shown_by`).
 """
 
 from __future__ import annotations
@@ -61,13 +61,5 @@ def _shown(websocket: WebSocket, offered: list[str]) -> Shown:
         found = next((one for one in offered if one.startswith(BEARER)), None)
         if found is not None:
             shown = msgspec.structs.replace(shown, bearer=found.removeprefix(BEARER))
-    if shown.session is not None and not _of_this_server(websocket):
-        shown = msgspec.structs.replace(shown, session=None)
     return msgspec.structs.replace(shown, changes=False)
 
-
-def _of_this_server(websocket: WebSocket) -> bool:
-    """Whether a page of this server asks, and no other site's."""
-    origin = websocket.headers.get("origin")
-    scheme = "https" if websocket.url.scheme == "wss" else "http"
-    return origin is not None and origin == f"{scheme}://{websocket.headers.get('host', '')}"

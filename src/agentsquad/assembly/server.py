@@ -30,6 +30,7 @@ from agentsquad.surfaces.gateway.plugin import (
     scratch,
     web,
 )
+from agentsquad.surfaces.gateway.reached import Reached, reached
 from agentsquad.surfaces.gateway.serving import ServerEnded, UpInput, address_of
 from agentsquad.surfaces.graphql.routes import routes as graphql
 from agentsquad.surfaces.mcp.routes import routes as mcp
@@ -109,7 +110,9 @@ class Running:
         desk.reached_at(listening.url)
         proxy = ServedProxy(gateway, guards[2], squad.namespaces)
         routes += [*auth_routes(gateway, lambda: desk), *proxy.routes()]
-        app = Front(application(routes), watching, guards[0], self._clock, self._number)
+        app = Front(
+            application(routes), watching, guards[0], self._clock, self._number, self._reached()
+        )
         told = asyncio.ensure_future(squad.ports.get(Stopping).told())
         await self._introduce(system)
         governing = await self._governed(guards[0], system)
@@ -151,6 +154,11 @@ class Running:
         self._watching.line("serving", grpc=await server.start(host, port, tls))
         return server
 
+    def _reached(self) -> Reached:
+        """Return how people reach this server, where something is before it."""
+        said = self._squad.settings.environment
+        return reached(said.get("SQUAD_PUBLIC_URL", ""), said.get("SQUAD_TRUSTED_PROXIES", ""))
+
     def _number(self) -> str:
         return new_id(self._clock, self._squad.world.entropy)
 
@@ -190,6 +198,7 @@ class Running:
             {"store": readable, "engine": driving},
             watching.exposition,
             lambda request: enter(gateway, request, "rest"),
+            relayed=self._reached() != Reached(),
         )
 
     async def _introduce(self, system: Squad) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from agentsquad.kernel.ports import Clock
 from agentsquad.surfaces.gateway.contract import Call
 from agentsquad.surfaces.gateway.http import problem
+from agentsquad.surfaces.gateway.reached import Reached
 from agentsquad.trust.threats.contract import STANDING, Hit, Shield
 
 Scope = MutableMapping[str, Any]
@@ -24,12 +25,16 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 CAREFUL = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+        b"frame-ancestors 'none'",
+    ),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"geolocation=(), camera=(), microphone=()"),
 )
-STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
 class Watching(Protocol):
@@ -73,9 +78,16 @@ class Front:
     """The outermost ASGI application."""
 
     def __init__(
-        self, app: App, watching: Watching, shield: Shield, clock: Clock, number: Callable[[], str]
+        self,
+        app: App,
+        watching: Watching,
+        shield: Shield,
+        clock: Clock,
+        number: Callable[[], str],
+        reached: Reached | None = None,
     ) -> None:
         self._app = app
+        self._reached = reached or Reached()
         self._watching = watching
         self._shield = shield
         self._clock = clock
@@ -83,6 +95,8 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection."""
+        if scope["type"] in ("http", "websocket"):
+            scope = self._reached.seen(scope)
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agentsquad.kernel.errors import SquadError
-from agentsquad.surfaces.gateway.http import address_of
+from agentsquad.surfaces.gateway.http import address_of, problem
 from agentsquad.surfaces.gateway.serving import LOOPBACK
 
 if TYPE_CHECKING:
@@ -25,11 +25,15 @@ def routes(
     checks: Mapping[str, Check],
     metrics: Callable[[], bytes],
     recognise: Callable[[Request], Awaitable[object]],
+    *,
+    relayed: bool = False,
 ) -> list[BaseRoute]:
     """Return `/healthz`, `/readyz` and `/metrics`.
 
     Health and readiness say nothing about anybody's data and ask for nobody;
-    measures are given to this machine, and to those who are recognised.
+    measures are given to this machine, and to those who are recognised. Where
+    the server is `relayed`, whoever comes through what stands before it may
+    look like this machine, so everybody is asked.
     """
     from starlette.responses import Response
     from starlette.routing import Route
@@ -52,8 +56,11 @@ def routes(
         )
 
     async def measured(request: Request) -> Response:
-        if address_of(request) not in LOOPBACK:
-            await recognise(request)
+        if relayed or address_of(request) not in LOOPBACK:
+            try:
+                await recognise(request)
+            except SquadError as error:
+                return problem(error)
         return Response(metrics(), headers=NO_STORE, media_type=EXPOSITION)
 
     return [

@@ -10,6 +10,7 @@ fails when a page is not current.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import pkgutil
 import re
@@ -199,10 +200,7 @@ def _name(value: Any) -> str:
 
 def errors_page(trees: Mapping[str, ast.Module]) -> str:
     """Describe the classes, their mapping and every stable code."""
-    for name in module_names():
-        # Kernel and command line have no contract, but errors of their own.
-        if name.endswith((".contract", ".cli.perform", "kernel.manifest")):
-            importlib.import_module(name)
+    declared = error_classes(trees)
     text = f"# Errors\n\n{HEAD}\n"
     text += (
         "Every error has a stable dotted `code`, a message, and mostly a `hint`. "
@@ -223,10 +221,9 @@ def errors_page(trees: Mapping[str, ast.Module]) -> str:
         ],
     )
     codes: dict[str, tuple[str, str]] = {}
-    classes = {cls.__name__: cls for cls in _subclasses(errors.SquadError)}
-    for cls in classes.values():
-        if cls.__module__.startswith("agentsquad."):
-            codes[cls.code] = (_next(cls), sentence(cls.__doc__))
+    for cls in declared:
+        codes[cls.code] = (_next(cls), sentence(cls.__doc__))
+    classes = {cls.__name__: cls for cls in declared}
     for tree in trees.values():
         for name, code, message in raised(tree):
             if name in classes and code not in codes:
@@ -238,10 +235,42 @@ def errors_page(trees: Mapping[str, ast.Module]) -> str:
     )
 
 
-def _subclasses(cls: type[errors.SquadError]) -> list[type[errors.SquadError]]:
-    found: list[type[errors.SquadError]] = []
-    for child in cls.__subclasses__():
-        found += [child, *_subclasses(child)]
+def error_classes(trees: Mapping[str, ast.Module]) -> list[type[errors.SquadError]]:
+    """Return every class of errors that the source declares, by place and
+    name.
+
+    What happens to be imported already changes nothing: a page must not
+    depend on who asks for it.
+    """
+    found = []
+    for path, names in _declared(trees).items():
+        parts = path.removesuffix(".py").removesuffix("/__init__").split("/")
+        name = ".".join(("agentsquad", *parts))
+        try:
+            module = importlib.import_module(name)
+        except ImportError as error:
+            raise SystemExit(f"{name} declares errors and needs {error.name}: make dev") from error
+        found += [getattr(module, one) for one in names]
+    return [cls for cls in found if issubclass(cls, errors.SquadError)]
+
+
+def _declared(trees: Mapping[str, ast.Module]) -> dict[str, list[str]]:
+    """Return the names of classes that descend from the root of errors by
+    what their bases are called, by file.
+    """
+    classes = [
+        (path, node.name, {ast.unparse(base).rpartition(".")[2] for base in node.bases})
+        for path, tree in trees.items()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    ]
+    known = {errors.SquadError.__name__}
+    while more := {name for _, name, bases in classes if bases & known} - known:
+        known |= more
+    found: dict[str, list[str]] = {}
+    for path, name, bases in classes:
+        if bases & known:
+            found.setdefault(path, []).append(name)
     return found
 
 
@@ -252,7 +281,7 @@ def _next(cls: type[errors.SquadError]) -> str:
 def raised(tree: ast.Module) -> list[tuple[str, str, str]]:
     """Return (class, code, message) of errors made with a literal `code=`."""
     found = []
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             for keyword in node.keywords:
                 if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
@@ -271,10 +300,17 @@ def _message(node: ast.expr) -> str:
     return ""
 
 
+@functools.cache
+def _nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Return all of a tree; each tree is read several times."""
+    return tuple(ast.walk(tree))
+
+
+@functools.cache
 def literals(tree: ast.Module) -> set[str]:
     """Return the string literals of a module that are not docstrings."""
     skip = set()
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             skip.add(id(node.value))
         if isinstance(node, ast.keyword) and node.arg in NOT_EVENTS:
@@ -285,7 +321,7 @@ def literals(tree: ast.Module) -> set[str]:
                 skip.add(id(node.value))
     return {
         node.value
-        for node in ast.walk(tree)
+        for node in _nodes(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skip
     }
 

@@ -12,6 +12,8 @@ from types import ModuleType
 import msgspec
 import pytest
 
+from agentsquad.kernel.errors import InvalidError
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
@@ -71,3 +73,14 @@ def test_what_is_not_described_or_gone_is_named(
 def test_codes_given_where_an_error_is_raised_are_found(reference: ModuleType) -> None:
     source = 'raise InvalidError(f"no {x!r} here", code="a.b")\nraise Other("y")\n'
     assert reference.raised(ast.parse(source)) == [("InvalidError", "a.b", "no … here")]
+
+
+def test_no_page_depends_on_what_a_process_declared_or_lacks(reference: ModuleType) -> None:
+    class StrangeError(InvalidError):
+        code = "strange.error"
+
+    source = "class LateError(SquadError):\n    pass\nclass LaterError(LateError):\n    pass\n"
+    assert reference.error_classes({"a.py": ast.parse("class Order:\n    pass\n")}) == []
+    assert StrangeError.code not in reference.errors_page({})
+    with pytest.raises(SystemExit, match=r"agentsquad\.late declares errors and needs"):
+        reference.error_classes({"late.py": ast.parse(source)})

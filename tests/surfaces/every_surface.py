@@ -89,6 +89,16 @@ class Direct:
         return (await self._gateway.call(call)).value
 
 
+async def runs_of(desk: Any) -> dict[str, str]:
+    """Return the run that paid and the one that asks, of a served store."""
+    async with desk.client() as client:
+        items = (await client.get("/v1/runs")).json()["items"]
+    return {
+        "paid": next(one["id"] for one in items if one["status"] == "completed"),
+        "asks": next(one["id"] for one in items if one["status"] == "waiting"),
+    }
+
+
 def input_of(operation: Operation, runs: Mapping[str, str]) -> dict[str, Any]:
     """Return what an operation is called with."""
     value = INPUTS.get(operation.action)
@@ -142,7 +152,11 @@ CHANGING = tuple(
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z(/\d+)?", "TIME"),
     )
 )
-SIZES = ("ms", "delay_ms", "took_ms", "size", "out_size", "bytes", "seconds", "elapsed_ms")
+SIZES = (
+    *("ms", "delay_ms", "took_ms", "elapsed_ms", "seconds", "starts_s"),
+    *("size", "out_size", "bytes"),
+)
+OTHER_FORM = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.]*\+00:?00")
 
 
 def differences(found: list[Outcome], wanted: list[Outcome]) -> list[str]:
@@ -153,6 +167,12 @@ def differences(found: list[Outcome], wanted: list[Outcome]) -> list[str]:
         for one in wanted
         if by_name.get(one.action) != one
     ]
+
+
+def told_otherwise(found: Iterable[Outcome]) -> list[str]:
+    """Return the actions that tell a time in another form than `…Z`."""
+    text = ((one.action, msgspec.json.encode(one.value).decode()) for one in found)
+    return [action for action, value in text if OTHER_FORM.search(value)]
 
 
 def _short(one: Outcome | None) -> str:

@@ -153,7 +153,8 @@ class House:
     home: Path
 
     def __init__(self, home: Path) -> None:
-        settings = msgspec.structs.replace(read({}, home=str(home)), store="memory:", user="ada")
+        variables = {"SQUAD_STORE": "memory:", "SQUAD_USER": "ada", "SQUAD_MODELS": "off"}
+        settings = read(variables, home=str(home))
         known = plugins()
         further = [one for one in (a2a,) if one not in known]
         self.squad = Squad(settings, Registry((*known, *further, sums)))

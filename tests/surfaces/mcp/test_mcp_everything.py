@@ -3,14 +3,12 @@ the gateway itself."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.surfaces import every_surface as walk
 from tests.surfaces.mcp.conftest import House, ask, modern, stamped
 
 from agentsquad.kernel.errors import restore
@@ -20,19 +18,6 @@ from agentsquad.trust.identity.contract import Shown
 pytestmark = pytest.mark.slow
 TIMED = ("edi.ack", "runs.export_test")
 YES = {"confirm": {"action": "accept", "content": {"confirm": True}}}
-
-
-def every_surface() -> ModuleType:
-    """The walk that all surfaces share, loaded by its path."""
-    name = "squad_every_surface"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "every_surface.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec
-        assert spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 def outcome(result: Mapping[str, Any]) -> Any:
@@ -85,11 +70,10 @@ def untimed(found: list[Any]) -> list[Any]:
 
 
 async def walked(way: Any, house: House, runs: dict[str, str]) -> list[Any]:
-    return await every_surface().walk(way, house.gateway.operations(), runs)  # type: ignore[no-any-return]
+    return await walk.walk(way, house.gateway.operations(), runs)
 
 
 async def test_every_action_is_a_tool_with_the_outcome_it_has(tmp_path: Path) -> None:
-    walk = every_surface()
     one, runs = await begun(made(tmp_path, "one"))
     principal = await one.identity.recognise(Shown(bearer="person:ada"))
     direct = walk.Direct(one.gateway, Caller(principal=principal, surface="mcp"))
@@ -103,5 +87,6 @@ async def test_every_action_is_a_tool_with_the_outcome_it_has(tmp_path: Path) ->
     ]
     await one.close()
     await other.close()
+    assert walk.told_otherwise(wanted) == []
     assert walk.differences(untimed(found), untimed(wanted)) == []
     assert events[0] == events[1]

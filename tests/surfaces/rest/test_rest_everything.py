@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
+from tests.surfaces import every_surface as walk
 
 from agentsquad.kernel.errors import restore
 from agentsquad.surfaces.gateway.contract import Caller
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
-
-
-def every_surface() -> ModuleType:
-    """The walk that all surfaces share, loaded by its path."""
-    name = "squad_every_surface"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "every_surface.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec and spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 class RestWay:
@@ -51,24 +37,14 @@ class RestWay:
         return body
 
 
-async def runs_of(desk: Any) -> dict[str, str]:
-    async with desk.client() as client:
-        items = (await client.get("/v1/runs")).json()["items"]
-    return {
-        "paid": next(one["id"] for one in items if one["status"] == "completed"),
-        "asks": next(one["id"] for one in items if one["status"] == "waiting"),
-    }
-
-
 @pytest.fixture
 async def direct(shop: Any, seeded: Path, tmp_path: Path, make_desk: Any) -> list[Any]:
     """What the gateway itself answers, on a copy of its own."""
-    walk = every_surface()
     desk = await make_desk(tmp_path / "direct")
     principal = await desk.names.recognise(_shown("ada"))
     caller = Caller(principal=principal, surface="rest")
     way = walk.Direct(desk.gateway, caller)
-    return await walk.walk(way, desk.gateway.operations(), await runs_of(desk))
+    return await walk.walk(way, desk.gateway.operations(), await walk.runs_of(desk))
 
 
 def _shown(name: str) -> Any:
@@ -80,14 +56,16 @@ def _shown(name: str) -> Any:
 async def test_every_action_is_called_by_rest_with_the_outcome_it_has(
     make_desk: Any, tmp_path: Path, direct: list[Any]
 ) -> None:
-    walk = every_surface()
     desk = await make_desk(tmp_path / "rest")
     async with desk.client() as client:
         client.timeout = httpx.Timeout(60)
-        found = await walk.walk(RestWay(client), desk.gateway.operations(), await runs_of(desk))
+        found = await walk.walk(
+            RestWay(client), desk.gateway.operations(), await walk.runs_of(desk)
+        )
     assert [one.action for one in found] == [one.action for one in direct]
     assert [one for one in found if one.error.startswith("rest.")] == []
     assert not walk.differences(found, direct), "\n".join(walk.differences(found, direct))
+    assert walk.told_otherwise(direct) == []
     broken = [one.action for one in found if one.error in ("action.exception", "bug")]
     assert broken == ["shop.crash"], "which breaks on purpose"
     done = [one for one in found if not one.error]

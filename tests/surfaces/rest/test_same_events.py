@@ -4,13 +4,10 @@ gateway itself, and the same events in the log."""
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import grpc
@@ -25,6 +22,7 @@ from graphql import (
     GraphQLObjectType,
 )
 from starlette.applications import Starlette
+from tests.surfaces import every_surface as walk
 
 from agentsquad.kernel.errors import restore
 from agentsquad.surfaces.gateway.contract import Caller
@@ -41,30 +39,9 @@ from agentsquad.trust.identity.contract import Shown
 pytestmark = pytest.mark.slow
 
 
-def every_surface() -> ModuleType:
-    """The walk that all surfaces share, loaded by its path."""
-    name = "squad_every_surface"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "every_surface.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec and spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
 async def caller_of(desk: Any) -> Caller:
     principal = await desk.names.recognise(Shown(bearer="ada"))
     return Caller(principal=principal, surface="rest")
-
-
-async def runs_of(desk: Any) -> dict[str, str]:
-    async with desk.client() as client:
-        items = (await client.get("/v1/runs")).json()["items"]
-    return {
-        "paid": next(one["id"] for one in items if one["status"] == "completed"),
-        "asks": next(one["id"] for one in items if one["status"] == "waiting"),
-    }
 
 
 # --- the ways
@@ -222,15 +199,14 @@ class Told:
 @pytest.fixture
 async def direct(tmp_path: Path, make_desk: Any) -> Told:
     """What the gateway itself does, on a copy of its own."""
-    walk, desk = every_surface(), await make_desk(tmp_path / "direct")
+    desk = await make_desk(tmp_path / "direct")
     way = walk.Direct(desk.gateway, await caller_of(desk))
-    outcomes = await walk.walk(way, desk.gateway.operations(), await runs_of(desk))
+    outcomes = await walk.walk(way, desk.gateway.operations(), await walk.runs_of(desk))
     return Told(outcomes, await events_of(desk))
 
 
 async def told_by(way: Any, desk: Any) -> Told:
-    walk = every_surface()
-    outcomes = await walk.walk(way, desk.gateway.operations(), await runs_of(desk))
+    outcomes = await walk.walk(way, desk.gateway.operations(), await walk.runs_of(desk))
     return Told(outcomes, await events_of(desk))
 
 

@@ -8,7 +8,6 @@ answer while the log is what everybody waits for.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -16,6 +15,7 @@ from msgspec import Meta
 
 from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
+from agentsquad.kernel.ids import rfc3339
 from agentsquad.kernel.ports import Clock
 from agentsquad.runtime.engine.contract import Engine, Several, Stopping
 from agentsquad.runtime.engine.shared import SharedEngine
@@ -81,10 +81,10 @@ async def status(ctx: Context, value: StatusInput) -> EngineStatus:
         return EngineStatus(running=running, token=token, processes=processes)
     known = msgspec.structs.asdict(load)
     known.pop("pools", None)  # `squad pools` tells of them
-    at = datetime.fromtimestamp(known.pop("at_ms") / 1000, UTC)
+    at_ms = known.pop("at_ms")
     return EngineStatus(
         running=True,
-        seen=at.isoformat(timespec="milliseconds"),
+        seen=rfc3339(at_ms),
         token=token,
         processes=processes,
         **known,

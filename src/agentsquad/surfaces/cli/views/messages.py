@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentsquad.kernel.ids import rfc3339
 from agentsquad.surfaces.cli.cell import cut, inline, when
 from agentsquad.surfaces.cli.layout import Column, Page
 from agentsquad.surfaces.cli.views import general
@@ -55,12 +56,7 @@ def _waiting(waits: list[dict[str, Any]], page: Page) -> None:
 
 
 def _time(due_ms: int | None) -> str:
-    if due_ms is None:
-        return ""
-    from datetime import UTC, datetime
-
-    at = datetime.fromtimestamp(due_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return when(at.replace("+00:00", "Z"))
+    return "" if due_ms is None else when(rfc3339(due_ms))
 
 
 def _stack(branches: list[dict[str, Any]], page: Page) -> None:

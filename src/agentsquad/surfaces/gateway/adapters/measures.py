@@ -8,7 +8,6 @@ names who asked, and never what.
 
 from __future__ import annotations
 
-import datetime
 import logging
 import sys
 import traceback
@@ -19,6 +18,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from agentsquad.kernel.errors import SquadError
+from agentsquad.kernel.ids import rfc3339
 from agentsquad.kernel.ports import Clock
 from agentsquad.surfaces.gateway.contract import Call
 
@@ -114,8 +114,7 @@ class ServerMeasures:
 
     def line(self, event: str, **fields: Any) -> None:
         """Write one line to the log of the process."""
-        at = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, datetime.UTC)
-        when = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        when = rfc3339(self._clock.now_ms())
         shown = {name: value for name, value in fields.items() if value != ""}
         if self._json:
             text = msgspec.json.encode({"at": when, "event": event, **shown}).decode()

@@ -23,6 +23,7 @@ from agentsquad.surfaces.rest.routes import auth_routes
 from agentsquad.trust.access.contract import SYSTEM
 from agentsquad.trust.identity.contract import External, Visit
 from agentsquad.trust.identity.office import Desk, Office
+from agentsquad.trust.identity.tokens import Request
 from agentsquad.trust.threats.contract import Verdict
 
 pytestmark = pytest.mark.slow
@@ -264,16 +265,69 @@ async def test_sessions_are_listed_and_ended_but_never_those_of_others(flat: Fla
         mine = re.findall(r'name="session" value="([0-9a-f]+)"', text)
         theirs = (await flat.desk.sessions.listed("bob"))[0].id
         assert len(mine) == 2 and "this one" in text and "bob" not in text
-        forbidden = await browser.fill("/account/sessions/end", {"session": theirs})
+        asked = await browser.fill("/account/sessions/end", {"session": mine[0]})
+        assert 'name="current"' in asked.text and hidden(asked.text)["session"] == mine[0]
+        assert "person:ada" in await second.home(), "not before the password was typed"
+        again = {"current": PASSWORD}
+        forbidden = await browser.fill("/account/sessions/end", {"session": theirs, **again})
         assert forbidden.status_code == 404
         assert "person:bob" in await bob.home()
-        await browser.fill("/account/sessions/end", {"session": mine[0]})
+        await browser.fill("/account/sessions/end", {"session": mine[0], **again})
         assert (await second.get("/account")).status_code == 303
         assert "person:ada" in await third.home()
-        await browser.fill("/account/sessions/end", {"session": "others"})
+        await browser.fill("/account/sessions/end", {"session": "others", **again})
         assert (await third.get("/account")).status_code == 303
         assert "person:ada" in await browser.home()
         assert "person:bob" in await bob.home()
+
+
+async def test_programs_are_listed_and_ended_but_never_those_of_others(flat: Flat) -> None:
+    made = [
+        await flat.desk.tokens.issue(
+            Request(owner=f"person:{name}", client="<squad>", scopes=("runs.*",), refresh=True)
+        )
+        for name in ("ada", "bob")
+    ]
+    async with flat.browser() as browser:
+        text = await browser.home()
+        [mine] = re.findall(r'name="program" value="([^"]+)"', text)
+        [theirs] = await flat.desk.tokens.families("bob")
+        assert "&lt;squad&gt;" in text and "runs.*" in text
+        forbidden = await browser.fill("/account/programs/end", {"program": theirs.id})
+        assert forbidden.status_code == 404
+        ended = await browser.fill("/account/programs/end", {"program": mine})
+        assert ended.status_code == 303 and "nothing acts as you" in await browser.home()
+    assert [one.owner for one in await flat.desk.tokens.families()] == ["person:bob"]
+    for tokens, active in zip(made, (False, True), strict=True):
+        told = await flat.desk.tokens.introspect(tokens.access_token)
+        assert told["active"] is active
+
+
+async def test_every_page_leads_to_signing_out(flat: Flat) -> None:
+    async with flat.browser() as browser:
+        asked = await browser.fill("/account/app", {"label": "x"})
+        key = await browser.fill("/account/key", {"current": PASSWORD})
+        made = await browser.post("/account/app", data={**hidden(asked.text), "current": PASSWORD})
+        kept = hidden(made.text)
+        codes = await browser.post(
+            "/account/app/confirm", data={**kept, "code": flat.code(kept["secret"])}
+        )
+        assert "recovery codes" in codes.text
+        for page in (asked, key, made, codes):
+            assert '<a href="/login">Sign out</a>' in page.text
+        assert 'action="/logout"' in await browser.home()
+        assert 'action="/logout"' in (await browser.get("/login")).text
+
+
+async def test_nothing_is_left_in_the_browser_of_who_signed_out(flat: Flat) -> None:
+    async with flat.browser() as browser:
+        left = await browser.fill("/logout", {})
+        assert left.headers["clear-site-data"] == '"cache", "storage"'
+        assert "__Host-squad=" in left.headers["set-cookie"]
+    async with flat.browser() as browser:
+        new = {"current": PASSWORD, "password": BETTER, "repeated": BETTER}
+        changed = await browser.fill("/account/password", new)
+        assert changed.headers["clear-site-data"] == '"cache", "storage"'
 
 
 async def state(flat: Flat) -> Any:
@@ -284,7 +338,7 @@ async def state(flat: Flat) -> Any:
 
 ACTIONS = (
     "password", "app", "app/confirm", "key", "key/confirm", "factors/remove", "codes",
-    "sessions/end",
+    "sessions/end", "programs/end",
 )  # fmt: skip
 
 
@@ -295,6 +349,7 @@ async def test_what_another_site_sends_or_has_no_token_changes_nothing(
     fields = {
         "current": PASSWORD, "password": BETTER, "repeated": BETTER, "session": "others",
         "label": "x", "factor": "x", "code": "1", "ticket": "x", "value": "{}",
+        "program": "x",
     }  # fmt: skip
     async with flat.browser() as browser, flat.browser() as other:
         csrf = hidden(await browser.home())["csrf"]

@@ -105,6 +105,7 @@ async def test_a_browser_signs_in_looks_round_and_signs_out(house: House) -> Non
         inside = await browser.get("/login")
         csrf = re.search(r'name="csrf" value="([^"]+)"', inside.text)
         read = await browser.get("/v1/runs")
+        kept = read.headers["cache-control"]
         bare = await browser.post("/v1/actions/shop.work", json={"n": 1})
         written = await browser.post(
             "/v1/actions/shop.work", json={"n": 1}, headers={"Squad-Csrf": csrf[1]}
@@ -118,7 +119,7 @@ async def test_a_browser_signs_in_looks_round_and_signs_out(house: House) -> Non
     for part in ("Secure", "HttpOnly", "SameSite=lax", "Path=/"):
         assert part in cookie
     assert "Domain" not in cookie and said.headers["cache-control"] == "no-store"
-    assert "person:ada" in inside.text
+    assert "person:ada" in inside.text and kept == "no-store"
     assert (read.status_code, bare.status_code, written.status_code) == (200, 401, 200)
     assert (forged.status_code, left.status_code, after.status_code) == (401, 200, 401)
 
@@ -224,6 +225,8 @@ async def test_a_program_gets_a_token_with_pkce(house: House) -> None:
         metadata = (await browser.get("/.well-known/oauth-authorization-server")).json()
         unknown = await browser.get("/auth/authorize", params={**query, "client_id": "x"})
         sent = await browser.get("/auth/authorize", params=query)
+        double = [*query.items(), ("redirect_uri", "https://evil.example/callback")]
+        twice = await browser.get("/auth/authorize", params=double)
         await signed_in(browser)
         asked = await browser.get("/auth/authorize", params=query)
         fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', asked.text))
@@ -246,6 +249,9 @@ async def test_a_program_gets_a_token_with_pkce(house: House) -> None:
     assert (unknown.status_code, sent.status_code) == (400, 303)
     assert sent.headers["location"].startswith("/login?next=/auth/authorize")
     assert "runs.*" in asked.text
+    assert "30 days" in asked.text and "person:ada" in asked.text
+    assert '<a href="/login">Sign out</a>' in asked.text
+    assert (twice.status_code, twice.json()["code"]) == (400, "rest.body")
     assert "http://127.0.0.1:5555" in asked.headers["content-security-policy"]
     assert (no_csrf.status_code, said.status_code) == (401, 303)
     assert (tokens.status_code, tokens.json()["token_type"]) == (200, "Bearer")

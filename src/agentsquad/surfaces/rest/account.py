@@ -46,6 +46,7 @@ WHY = {
     "/account/key": "Before a security key is added.",
     "/account/factors/remove": "Before a second factor is removed.",
     "/account/codes": "Before new recovery codes take the place of those there are.",
+    "/account/sessions/end": "Before another browser is signed out.",
 }
 
 
@@ -66,7 +67,8 @@ class AccountPages:
             "/account/key/confirm": {"POST": self._posted(self._key_confirmed)},
             "/account/factors/remove": {"POST": self._posted(self._removed, again=True)},
             "/account/codes": {"POST": self._posted(self._codes, again=True)},
-            "/account/sessions/end": {"POST": self._posted(self._ended)},
+            "/account/sessions/end": {"POST": self._posted(self._ended, again=True)},
+            "/account/programs/end": {"POST": self._posted(self._program_ended)},
         }
 
     async def shown(self, asked: Asked) -> Response:
@@ -81,7 +83,8 @@ class AccountPages:
     async def _page(self, asked: Asked, own: Own, error: SquadError | None = None) -> Response:
         sessions = await self._desk().sessions.listed(own.account.actor)
         message = "" if error is None else _words(error)
-        text = pages.account_page(own, sessions, _csrf(asked), message)
+        programs = await self._desk().tokens.families(own.account.actor)
+        text = pages.account_page(own, sessions, programs, _csrf(asked), message)
         return shown_page(text, 200 if error is None else status_of(error))
 
     # --- what is sent
@@ -181,6 +184,14 @@ class AccountPages:
             await sessions.revoke_all(actor, actor, but=own.session.id)
         else:
             await sessions.revoke(name, actor, owner=actor)
+        return gone_to(HOME)
+
+    async def _program_ended(self, asked: Asked, own: Own, form: Form) -> Response:
+        tokens, actor = self._desk().tokens, own.account.actor
+        mine = {one.id for one in await tokens.families(actor)}
+        if form.get("program", "") not in mine:
+            raise CredentialMissingError("you have let no program with that id act as you")
+        await tokens.revoke_family(form["program"], actor)
         return gone_to(HOME)
 
 

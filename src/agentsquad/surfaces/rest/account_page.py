@@ -16,10 +16,11 @@ from agentsquad.surfaces.rest.sign_in_page import hidden, told
 from agentsquad.trust.identity.account import Account, Factor
 from agentsquad.trust.identity.credential import Session, session_until
 from agentsquad.trust.identity.factors import Enrolment
+from agentsquad.trust.identity.issued import Family
 from agentsquad.trust.identity.own_account import Own
 
 METHODS = {"totp": "Authenticator app", "webauthn": "Security key"}
-BACK = '<p><a href="/account">Back to your account</a></p>'
+BACK = '<p><a href="/account">Back to your account</a> · <a href="/login">Sign out</a></p>'
 
 
 def page(title: str, body: str, *, script: bool = False) -> str:
@@ -36,7 +37,13 @@ def page(title: str, body: str, *, script: bool = False) -> str:
     )
 
 
-def account_page(own: Own, sessions: Sequence[Session], csrf: str, message: str = "") -> str:
+def account_page(
+    own: Own,
+    sessions: Sequence[Session],
+    programs: Sequence[Family],
+    csrf: str,
+    message: str = "",
+) -> str:
     """Return everything about one's own account."""
     account, safe = own.account, hidden({"csrf": csrf})
     name = f" ({escape(account.display)})" if account.display else ""
@@ -46,6 +53,7 @@ def account_page(own: Own, sessions: Sequence[Session], csrf: str, message: str 
         + _password(own, safe)
         + _factors(account, safe)
         + _sessions(own, sessions, safe)
+        + _programs(programs, safe)
         + f'<form method="post" action="/logout">{safe}'
         '<button type="submit" class="second">Sign out</button></form>',
     )
@@ -136,6 +144,23 @@ def _session(one: Session, this: bool, safe: str) -> str:
     return (
         f"<li><div><b>{agent}</b><br><span>{address}, by {escape(one.method)}, "
         f"{_day(one.begun_ms)} to {_day(session_until(one))}</span></div>{end}</li>"
+    )
+
+
+def _programs(programs: Sequence[Family], safe: str) -> str:
+    items = "".join(_program(one, safe) for one in programs)
+    none = '<p class="soft">None: nothing acts as you but you.</p>'
+    return _section("programs", "Programs that act as you", f"<ul>{items}</ul>" if items else none)
+
+
+def _program(one: Family, safe: str) -> str:
+    client, scopes = escape(one.client), escape(" ".join(one.scopes) or "everything you may")
+    return (
+        f"<li><div><b>{client}</b><br><span>{scopes}, "
+        f"{_day(one.begun_ms)} to {_day(one.expires_ms)}</span></div>"
+        f'<form method="post" action="/account/programs/end">{safe}'
+        f'<button type="submit" name="program" value="{escape(one.id)}" class="second" '
+        f'aria-label="End what {client} may">End</button></form></li>'
     )
 
 

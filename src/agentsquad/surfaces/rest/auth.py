@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -29,6 +29,7 @@ FORM = "application/x-www-form-urlencoded"
 HTML = "text/html; charset=utf-8"
 FIELDS_MAX = 50
 BODY_MAX = 64 * 1024
+CLEARED = '"cache", "storage"'
 NEVER = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -53,10 +54,7 @@ def form_of(asked: Asked) -> dict[str, str]:
             )
         except (UnicodeDecodeError, ValueError):
             raise BodyError("not a form", hint=f"send {FORM} in UTF-8") from None
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise BodyError("a field of the form is there twice", hint="send each once")
-        return found
+        return once(pairs)
     found = formats.loads(asked.body, content_type, depth_max=8) or {}
     if not isinstance(found, dict):
         raise BodyError("the body is not an object")
@@ -64,6 +62,15 @@ def form_of(asked: Asked) -> dict[str, str]:
         name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
         for name, value in found.items()
     }
+
+
+def once(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return fields that are each there once; of two, one could be what was
+    looked at and the other what counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BodyError("a field of the form is there twice", hint="send each once")
+    return found
 
 
 def as_json(request: Request) -> bool:
@@ -140,7 +147,8 @@ def give_cookie(request: Request, response: Response, value: str) -> None:
 
 
 def take_cookie(request: Request, response: Response) -> None:
-    """Have the browser forget a session."""
+    """Have the browser forget a session, and what it kept of it."""
+    response.headers["Clear-Site-Data"] = CLEARED
     response.delete_cookie(
         cookie_name(request),
         path="/",

@@ -29,6 +29,7 @@ from agentsquad.surfaces.rest.auth import (
     form_of,
     gone_to,
     here,
+    once,
     origin_of,
     same_site,
     screened,
@@ -118,7 +119,7 @@ class SigningInElsewhere:
 
     async def returned(self, asked: Asked) -> Response:
         """Take what a provider sent the browser back with."""
-        return await self._arrived(asked, dict(asked.request.query_params))
+        return await self._arrived(asked, once(asked.request.query_params.multi_items()))
 
     async def posted(self, asked: Asked) -> Response:
         """Take what a provider's page had the browser post (SAML)."""
@@ -143,7 +144,9 @@ class SigningInElsewhere:
         await screened(asked)
         name = asked.path["name"]
         text = await self._desk().providers.metadata(name, self._callback(asked, name))
-        return Response(text, 200, dict(NEVER), media_type="application/samlmetadata+xml")
+        return Response(
+            text, 200, dict(NEVER), media_type="application/samlmetadata+xml; charset=utf-8"
+        )
 
     def _callback(self, asked: Asked, name: str) -> str:
         """Return where a provider sends browsers back to: at the address that

@@ -27,6 +27,12 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     read: Callable[[bytes, int], Any]
     write: Callable[[Any], bytes]
 
+    @property
+    def content_type(self) -> str:
+        """What an answer in it is called: of text that could be in several
+        encodings with the one it is in (RFC 7303)."""
+        return self.media_types[0] + ("; charset=utf-8" if self.name == "xml" else "")
+
 
 def _read_json(data: bytes, depth_max: int) -> Any:
     return canonical.loads(data)

@@ -12,7 +12,8 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from starlette.responses import Response
 
-from agentsquad.kernel.errors import UnauthenticatedError
+from agentsquad.kernel.errors import SquadError, UnauthenticatedError
+from agentsquad.surfaces.gateway import http
 from agentsquad.surfaces.rest import sign_in_page as pages
 from agentsquad.surfaces.rest.asked import Asked
 from agentsquad.surfaces.rest.auth import (
@@ -20,6 +21,7 @@ from agentsquad.surfaces.rest.auth import (
     basic_of,
     form_of,
     gone_to,
+    once,
     origin_of,
     same_site,
     screened,
@@ -29,9 +31,9 @@ from agentsquad.surfaces.rest.auth import (
     told,
 )
 from agentsquad.surfaces.rest.endpoint import Handler
-from agentsquad.trust.identity.contract import OAuthError, TicketError
+from agentsquad.trust.identity.contract import DeviceLimitError, OAuthError, TicketError
 from agentsquad.trust.identity.credential import csrf_of
-from agentsquad.trust.identity.oauth import OAuth, RedirectError
+from agentsquad.trust.identity.oauth import OAuth, RedirectError, client_named
 from agentsquad.trust.identity.office import Desk
 
 AUTHORIZE, ACTIVATE = "/auth/authorize", "/auth/activate"
@@ -91,7 +93,9 @@ class OAuthEndpoints:
         """Begin for a device without a browser (RFC 8628)."""
         await screened(asked)
         try:
-            return told(await self._oauth.device(form_of(asked), origin_of(asked.request)))
+            address = http.address_of(asked.request)
+            begun = await self._oauth.device(form_of(asked), origin_of(asked.request), address)
+            return told(begun)
         except OAuthError as error:
             return _wrong(error)
 
@@ -113,7 +117,7 @@ class OAuthEndpoints:
     async def authorize(self, asked: Asked) -> Response:
         """Ask a person whether a program may act as them."""
         await screened(asked)
-        query = dict(asked.request.query_params)
+        query = once(asked.request.query_params.multi_items())
         try:
             wanted = await self._oauth.check(query)
         except RedirectError as error:
@@ -160,13 +164,17 @@ class OAuthEndpoints:
         code = asked.request.query_params.get("user_code", "")
         if not code:
             return shown_page(pages.code_page(""))
-        try:
-            waiting = await self._oauth.waiting(code)
-        except TicketError as error:
-            return shown_page(pages.code_page(f"{error.message}; {error.hint}", code), 404)
-        fields = {"user_code": code, "csrf": csrf_of(session_of(asked.request) or "")}
         who = str(caller.principal.actor)
-        return shown_page(pages.consent_page(ACTIVATE, waiting.client, waiting.scopes, who, fields))
+        try:
+            waiting = await self._oauth.waiting(code, who)
+        except (TicketError, DeviceLimitError) as error:
+            return _mistyped(error, code)
+        fields = {"user_code": code, "csrf": csrf_of(session_of(asked.request) or "")}
+        client = client_named(self._desk().directory.state, waiting.client)
+        what = (client and client.label) or waiting.client
+        return shown_page(
+            pages.device_page(ACTIVATE, (what, waiting.address), waiting.scopes, who, fields)
+        )
 
     async def activated(self, asked: Asked) -> Response:
         """Take the answer for a device."""
@@ -176,8 +184,8 @@ class OAuthEndpoints:
         allow = form.get("answer") == "allow"
         try:
             await self._oauth.activate(form.get("user_code", ""), caller.principal, allow=allow)
-        except TicketError as error:
-            return shown_page(pages.code_page(f"{error.message}; {error.hint}"), 404)
+        except (TicketError, DeviceLimitError) as error:
+            return _mistyped(error)
         said = "The device is connected; go back to it." if allow else "The device was refused."
         return shown_page(pages.told_page("Done", said))
 
@@ -186,6 +194,14 @@ def _wrong(error: OAuthError) -> Response:
     response = told(error.body(), 401 if error.error == "invalid_client" else 400)
     if error.error == "invalid_client":
         response.headers["WWW-Authenticate"] = 'Basic realm="squad"'
+    return response
+
+
+def _mistyped(error: SquadError, code: str = "") -> Response:
+    if isinstance(error, TicketError):
+        return shown_page(pages.code_page(f"{error.message}; {error.hint}", code), 404)
+    response = shown_page(pages.told_page("Too many wrong codes", "Try again later."), 429)
+    response.headers["Retry-After"] = str(-(-(error.retry_after_ms or 1000) // 1000))
     return response
 
 

@@ -26,7 +26,8 @@ STRICT: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 HSTS = "max-age=31536000; includeSubDomains"
-# Kept by who asked alone, and only as long as it is asked for again.
+# Kept by the program that asked alone, and only as long as it is asked for
+# again. A browser, which comes with a cookie, keeps nothing on its disk.
 READ = "private, no-cache"
 NOT_KEPT = "no-store"
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, Squad-Namespace"
@@ -56,7 +57,7 @@ class Reply(msgspec.Struct, kw_only=True):
 def response_of(reply: Reply, request: Request, form: Format) -> Response:
     """Return a reply as a response to a request."""
     looked = request.method in ("GET", "HEAD")
-    kept = READ if looked else NOT_KEPT
+    kept = READ if looked and "cookie" not in request.headers else NOT_KEPT
     headers = {**STRICT, "Cache-Control": kept, "Vary": VARY, **reply.headers}
     if reply.status == 204:
         return Response(None, 204, headers)
@@ -81,10 +82,10 @@ def _body(reply: Reply, form: Format) -> tuple[bytes, str, str]:
     if reply.data is not None:
         return reply.data, reply.media_type or "application/octet-stream", "raw"
     if reply.ready is None:
-        return form.write(reply.value), form.media_types[0], form.name
+        return form.write(reply.value), form.content_type, form.name
     if form.name not in reply.ready:
         reply.ready[form.name] = form.write(reply.value)
-    return reply.ready[form.name], form.media_types[0], form.name
+    return reply.ready[form.name], form.content_type, form.name
 
 
 def state_of(value: Any) -> str:

@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
+from agentsquad.trust.identity.credential import DAY_MS
+from agentsquad.trust.identity.tokens import FAMILY_MS
+
+LEAVE = '<p>Somebody else? <a href="/login">Sign out</a>.</p>'
 METHODS = {
     "totp": ("Code from your app", "one-time-code", "numeric"),
     "recovery": ("Recovery code", "off", "text"),
@@ -113,13 +117,46 @@ def consent_page(
     action: str, what: str, scopes: Sequence[str], who: str, fields: Mapping[str, str]
 ) -> str:
     """Return the question whether a program may act as somebody."""
+    days = FAMILY_MS // DAY_MS
     listed = "".join(f"<li><code>{escape(one)}</code></li>" for one in scopes)
     return page(
         "Allow this?",
         f"<p><strong>{escape(what)}</strong> wants to act as <strong>{escape(who)}</strong>:</p>"
-        f'<ul>{listed}</ul><form method="post" action="{escape(action)}">{hidden(fields)}'
+        f"<ul>{listed}</ul><p>For {days} days at most, or until you end it under "
+        f'<a href="/account">your account</a>.</p>{LEAVE}'
+        f'<form method="post" action="{escape(action)}">{hidden(fields)}'
         '<button type="submit" name="answer" value="allow">Allow</button> '
         '<button type="submit" name="answer" value="deny" class="second">Refuse</button></form>',
+    )
+
+
+def device_page(
+    action: str,
+    what: tuple[str, str],
+    scopes: Sequence[str],
+    who: str,
+    fields: Mapping[str, str],
+) -> str:
+    """Return the question whether a device may act as somebody; `what` is its
+    program and the address it asked from.
+
+    It warns first: a code that a stranger sent is how accounts are stolen this
+    way (RFC 8628 section 5.4).
+    """
+    program, address = what
+    listed = "".join(f"<li><code>{escape(one)}</code></li>" for one in scopes)
+    asked = f", asked for from <code>{escape(address)}</code>" if address else ""
+    return page(
+        "Connect this device?",
+        '<p class="told" role="alert">Allow this only if you began it yourself, just now, and '
+        "the code below is the one on the device in front of you. Nobody who helps you needs "
+        "you to open this page: whoever sent you this link or code would act in your name.</p>"
+        f"<p>Code: <strong><code>{escape(fields['user_code'])}</code></strong></p>"
+        f"<p><strong>{escape(program)}</strong>{asked}, wants to act as "
+        f"<strong>{escape(who)}</strong> for up to 30 days:</p>"
+        f'<ul>{listed}</ul><form method="post" action="{escape(action)}">{hidden(fields)}'
+        '<button type="submit" name="answer" value="deny" class="second">Refuse</button> '
+        '<button type="submit" name="answer" value="allow">Allow</button></form>',
     )
 
 
@@ -127,7 +164,7 @@ def code_page(message: str, code: str = "") -> str:
     """Return the page that asks for the code a device shows."""
     return page(
         "Connect a device",
-        f'{told(message)}<form method="get" action="/auth/activate">'
+        f'{told(message)}{LEAVE}<form method="get" action="/auth/activate">'
         '<label for="user_code">Code that the device shows</label>'
         f'<input id="user_code" name="user_code" value="{escape(code)}" autocomplete="off" '
         'autocapitalize="characters" spellcheck="false" required autofocus>'

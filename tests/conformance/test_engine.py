@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from agentsquad.kernel.errors import ConflictError, DeniedError, SquadError
+from agentsquad.kernel.actor import Actor
+from agentsquad.kernel.errors import ConflictError, DeniedError, InvalidError, SquadError
 from agentsquad.kernel.event import NewEvent
 from agentsquad.runtime.engine.ids import keyed_id
 from agentsquad.runtime.resilience.budget import Limit
@@ -227,6 +228,36 @@ async def test_a_run_answers_queries_and_takes_updates(room):
     assert await room.engine.query(run, "total") == 5
     await room.engine.signal(run, "go", None, actor="person:ada")
     assert (await room.engine.wait(run, timeout_ms=kit.LONG_MS)).output == 5
+    assert await kit.verdicts(room, run) == {"identical"}
+
+
+async def test_a_question_is_talked_about_and_handed_on_before_it_is_answered(room):
+    run = await room.engine.start("unanswered", N(60_000))
+    await room.until(run, "approval.requested")
+    (item,) = await room.engine.inbox(run)
+    ada = Actor.parse("person:ada", item.roles)
+    bob = Actor.parse("person:bob")
+    asked = await room.engine.discuss(item.id, "which order?", actor=bob)
+    (said,) = asked.said
+    assert (said.by, said.text, said.to) == ("person:bob", "which order?", None)
+    for who, to, error in (
+        (ada, "person:ada", InvalidError),
+        (ada, item.requester, DeniedError),
+        (ada, "agent:matcher", DeniedError),
+        (Actor.parse("agent:matcher", item.roles), "person:bob", DeniedError),
+    ):
+        with pytest.raises(error):
+            await room.engine.discuss(item.id, "away", actor=who, to=to)
+    handed = await room.engine.discuss(item.id, "away", actor=ada, to="person:bob")
+    assert [(one.to, one.roles) for one in handed.said] == [(None, ()), ("person:bob", item.roles)]
+    assert (await room.engine.inbox(run)) == [handed]
+    await room.engine.answer(item.id, approve=True, approver="person:bob", reason="seen")
+    journal = await room.store.read_stream(f"run/{run}")
+    given = next(event.payload for event in journal if event.type == "approval.given")
+    assert (given["approver"], given["delegated_by"]) == ("person:bob", "person:ada")
+    with pytest.raises(ConflictError):
+        await room.engine.discuss(item.id, "too late", actor=bob)
+    assert (await room.engine.wait(run, timeout_ms=kit.LONG_MS)).output == "answered"
     assert await kit.verdicts(room, run) == {"identical"}
 
 

@@ -65,15 +65,17 @@ SHARED = ("postgresql:", "postgres:")  # stores that several processes may serve
 # These have answers without a store.
 SHIPPED = (
     "resources.get", "resources.list", "models.list", "schedules.list", "chaos.run", "trials.test",
-    "trials.batch",
+    "trials.batch", "a2a.skills",
 )  # fmt: skip
-LISTS = ("runs.list", "runs.inbox", "cost.show", "budget.show")  # empty without a store
+# Empty without a store.
+LISTS = ("runs.list", "runs.inbox", "cost.show", "budget.show", "a2a.tasks", "tools.list")
 METERED = ("models.ask", "models.test")  # may spend; without a store there is no budget to spend of
 # These change what a store already holds: none is made only for them to fail.
 CHANGING = (
     "runs.cancel", "runs.signal", "runs.adopt", "runs.resume", "runs.restart", "runs.update",
     "runs.retry", "runs.skip", "runs.patch", "runs.fail", "runs.compensate", "runs.export_test",
-    "approvals.approve", "approvals.reject", "effects.resolve", "resources.delete",
+    "approvals.approve", "approvals.reject", "approvals.ask", "approvals.delegate",
+    "effects.resolve", "resources.delete",
     "deployments.retire", "messages.redeliver", "transactions.recover", "log.erase",
     "budget.release", "attest.prove", "drift.baseline",
 )  # fmt: skip

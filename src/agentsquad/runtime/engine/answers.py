@@ -21,11 +21,12 @@ from agentsquad.runtime.engine.outside import Outside, refuse_ended
 from agentsquad.runtime.engine.questions import INBOX, Open, Questions, inbox_item
 from agentsquad.runtime.engine.reading import Reading
 from agentsquad.runtime.engine.resolving import Told
-from agentsquad.runtime.engine.state import WITHDRAWN
+from agentsquad.runtime.engine.state import DELEGATED, NOTED, WITHDRAWN
 from agentsquad.runtime.engine.telling import Telling
 
 ASKED = ("approval.requested",)
 PAGE = 5_000
+TEXT_MAX = 4_000  # characters of what is said about a question
 
 
 class Answers:
@@ -63,7 +64,7 @@ class Answers:
         policy and segregation of duties are checked."""
         found = await self._question(item)
         _answerable(found)
-        who = Actor.parse(approver, roles)
+        who = _standing_in(found, Actor.parse(approver, roles))
         if who.kind != "person":
             raise DeniedError("only a person can answer", code="approval.person")
         if approver == found.requester:
@@ -84,6 +85,8 @@ class Answers:
         }
         if found.level:
             body |= {"level": found.level, "roles": list(found.roles)}
+        if found.delegated is not None and found.delegated.to == approver:
+            body["delegated_by"] = found.delegated.by
         if approve and found.kind == "intervention":
             await self._allow(found, body)
             return
@@ -95,6 +98,41 @@ class Answers:
             return [(kind, body)]
 
         await self.outside.transact(found.run, say, approver)
+
+    async def discuss(
+        self, item: str, text: str, *, actor: Actor, to: str | None = None
+    ) -> InboxItem:
+        """Say something about an open question, or delegate it `to` a person;
+        return it as it then stands.
+
+        Whoever delegates must be one who may answer this very question. The
+        person answers it with the roles that it asks for beside their own, and
+        is judged by the same policy; nobody loses the right to answer.
+        """
+        found = await self._question(item)
+        if not text.strip():
+            raise InvalidError("there is nothing said", code="approval.text", hint="--text …")
+        if len(text) > TEXT_MAX:
+            raise InvalidError(
+                f"a note has at most {TEXT_MAX} characters", code="approval.text", hint="shorten it"
+            )
+        body: dict[str, Any] = {"position": found.position, "binding": found.binding, "text": text}
+        kind = NOTED
+        if to is not None:
+            _answerable(found)
+            who = _standing_in(found, actor)
+            _delegable(found, who, to)
+            _may_answer(await self.policy_of(found.run), found, who)
+            kind = DELEGATED
+            body |= {"to": to, "roles": list(found.roles)}
+
+        async def tell(journal: Sequence[Event]) -> list[Told]:
+            refuse_ended(found.run, journal)
+            _refuse_closed(found, journal)
+            return [(kind, body)]
+
+        await self.outside.transact(found.run, tell, str(actor))
+        return await self._question(found.id)
 
     async def _question(self, text: str) -> InboxItem:
         """Return the open question that `text` names or begins."""
@@ -203,6 +241,27 @@ def _afterwards(wish: Wish) -> str:
     first = wish.position or "STEP"
     again = f"squad runs restart {wish.run} --from {first} --reason …"
     return f"{again} does it again from that step, as a new run that takes over what came before"
+
+
+def _standing_in(item: InboxItem, who: Actor) -> Actor:
+    """Return an actor with the roles under which the question was delegated to
+    them, if it was."""
+    given = item.delegated
+    if given is None or given.to != str(who):
+        return who
+    return Actor.parse(str(who), tuple(dict.fromkeys((*who.roles, *given.roles))))
+
+
+def _delegable(item: InboxItem, who: Actor, to: str) -> None:
+    """Raise unless `who` may hand the question on to `to`."""
+    if who.kind != "person" or Actor.parse(to).kind != "person":
+        raise DeniedError("a question is handed on by people to people", code="approval.person")
+    if to == str(who):
+        raise InvalidError("that is you", code="approval.delegate", hint="name somebody else")
+    if item.requester in (to, str(who)):
+        raise DeniedError(
+            f"{item.requester} asked for it and may not approve it", code="approval.segregation"
+        )
 
 
 def _may_answer(policy: PolicyEngine, item: InboxItem, who: Actor) -> None:

@@ -27,6 +27,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from agentsquad.kernel.action import RetryPolicy
+from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import (
     ConflictError,
     DeadlineError,
@@ -465,6 +466,13 @@ class Engine(Protocol):
     ) -> None:
         """Answer a question as a person, with the roles they were granted here;
         policy and segregation of duties are checked."""
+        ...
+
+    async def discuss(
+        self, item: str, text: str, *, actor: Actor, to: str | None = None
+    ) -> InboxItem:
+        """Say something about an open question, or delegate it `to` a person;
+        return it as it then stands."""
         ...
 
     async def cancel(self, run_id: str, *, actor: str, reason: str) -> None:

@@ -24,7 +24,7 @@ from agentsquad.runtime.engine.drive import Drive
 from agentsquad.runtime.engine.links import PASSED_ON
 from agentsquad.runtime.engine.resolving import Told
 from agentsquad.runtime.engine.router import HANDED_RUN, Router
-from agentsquad.runtime.engine.state import END_EVENTS
+from agentsquad.runtime.engine.state import DELEGATED, END_EVENTS, NOTED
 from agentsquad.runtime.engine.waiting import Waiting
 from agentsquad.runtime.ledger.contract import ClosedError
 
@@ -33,6 +33,8 @@ TOLD = (
     "run.adopted",
     "approval.given",
     "approval.refused",
+    NOTED,
+    DELEGATED,
     "signal.received",
     "run.cancel_requested",
     "effect.confirmed",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentsquad.kernel.registry import Plugin
-from agentsquad.runtime.engine import actions, asking, desk, restarting, status
+from agentsquad.runtime.engine import actions, asking, desk, restarting, status, talking
 from agentsquad.runtime.engine.adapters.board import FileBoard, NoBoard
 from agentsquad.runtime.engine.adapters.lease import FileLease
 from agentsquad.runtime.engine.adapters.pulses import FilePulses, MemoryPulses
@@ -26,7 +26,8 @@ _OPERATORS = """package engine.operators
 actions := {
 	"runs.start", "runs.resume", "runs.cancel", "runs.signal", "runs.adopt", "runs.restart",
 	"runs.retry", "runs.skip", "runs.patch", "runs.fail", "runs.compensate", "runs.update",
-	"approvals.approve", "approvals.reject", "effects.resolve", "control.halt", "control.lift",
+	"approvals.approve", "approvals.reject", "approvals.ask", "approvals.delegate",
+	"effects.resolve", "control.halt", "control.lift",
 	"interventions.make", "schedules.run", "log.erase", "engine.run",
 }
 
@@ -70,6 +71,8 @@ plugin = Plugin(
         actions.inbox,
         actions.approve,
         actions.reject,
+        talking.ask,
+        talking.delegate,
         actions.recover,
         actions.adopt,
         restarting.restart,

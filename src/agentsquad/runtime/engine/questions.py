@@ -18,8 +18,9 @@ from agentsquad.kernel.ports import EventStore
 from agentsquad.runtime.engine.contract import InboxItem
 from agentsquad.runtime.engine.flow import DEADLINE
 from agentsquad.runtime.engine.hands import HAND
+from agentsquad.runtime.engine.inbound.contract import Said
 from agentsquad.runtime.engine.reading import Reading
-from agentsquad.runtime.engine.state import END_EVENTS, WITHDRAWN
+from agentsquad.runtime.engine.state import DELEGATED, END_EVENTS, NOTED, WITHDRAWN
 from agentsquad.runtime.ledger.projection import Projection, Row, Table, Tables
 
 TYPES = (
@@ -32,16 +33,22 @@ TYPES = (
     "intervention.made",
     "run.cancel_requested",
     WITHDRAWN,
+    NOTED,
+    DELEGATED,
     *END_EVENTS,
 )
 
+NAME, ASKING = "inbox", "asking"
+NOTHING: dict[str, Any] = {"rung": None, "said": []}  # was said or escalated yet
+
 
 class Open(msgspec.Struct, kw_only=True):
-    """What waits at one position: the event that asks, and the last rung of its
-    ladder."""
+    """What waits at one position: the event that asks, the last rung of its
+    ladder, and what was said about it."""
 
     asked: Event | None = None
     rung: Event | None = None
+    said: tuple[Event, ...] = ()
 
 
 def fold(tables: Tables, event: Event) -> None:
@@ -49,10 +56,15 @@ def fold(tables: Tables, event: Event) -> None:
     run, kind, body = event.stream, event.type, event.payload or {}
     asking = tables.get(ASKING, run)
     if kind in ("approval.requested", "incident.opened"):
-        _put(tables, asking, event, {"asked": event.seq, "rung": None, "about": _about(body)})
+        _put(tables, asking, event, {"asked": event.seq, "about": _about(body), **NOTHING})
     elif kind == "wait.escalated":
-        known = tables.get(NAME, run, body["position"]) or {"asked": None, "about": None}
-        _put(tables, asking, event, {**known, "rung": event.seq})
+        known = tables.get(NAME, run, body["position"])
+        row = known or {"asked": None, "about": None, **NOTHING}
+        _put(tables, asking, event, {**row, "rung": event.seq})
+    elif kind in (NOTED, DELEGATED):
+        known = tables.get(NAME, run, body["position"])
+        if known is not None and known["asked"] is not None:
+            tables.put(NAME, {**known, "said": [*known["said"], event.seq]})
     elif asking is None:
         return
     elif kind in END_EVENTS or kind == "run.cancel_requested" or _stops(kind, body):
@@ -111,15 +123,14 @@ def _stops(kind: str, body: Mapping[str, Any]) -> bool:
     return kind == "intervention.made" and body["means"] == "compensate"
 
 
-NAME, ASKING = "inbox", "asking"
 INBOX = Projection(
     NAME,
-    1,
+    2,
     (
         Table(
             NAME,
             ("run", "position"),
-            ("seq", "asked", "rung", "about"),
+            ("seq", "asked", "rung", "about", "said"),
             (("seq", "run", "position"),),
         ),
         Table(ASKING, ("run",), ("positions",)),
@@ -144,7 +155,9 @@ class Questions:
         found, shown = [], dict[int, Event]()
         async for row in self._reading.each(("seq", "run", "position")):
             asked = await self._event(row["asked"], shown)
-            one = Open(asked=asked, rung=await self._event(row["rung"], shown))
+            rung = await self._event(row["rung"], shown)
+            said = [await self._event(seq, shown) for seq in row["said"]]
+            one = Open(asked=asked, rung=rung, said=tuple(event for event in said if event))
             if one.asked is not None or await self._awaited(one):
                 found.append(one)
         self._events = shown
@@ -177,7 +190,7 @@ def inbox_item(one: Open) -> InboxItem:
         assert one.rung is not None
         return _overdue(one.rung)
     if one.asked.type == "incident.opened":
-        return _incident(one.asked)
+        return msgspec.structs.replace(_incident(one.asked), said=_said(one))
     body = one.asked.payload
     item = InboxItem(
         id=body["binding"].removeprefix("sha256:")[:12],
@@ -193,6 +206,7 @@ def inbox_item(one: Open) -> InboxItem:
         asked=one.asked.time,
         expires_ms=body["expires_ms"],
         kind="intervention" if body["position"].startswith(HAND) else "approval",
+        said=_said(one),
     )
     if one.rung is None:
         return item
@@ -203,6 +217,20 @@ def inbox_item(one: Open) -> InboxItem:
         since=one.rung.time,
         roles=tuple(rung["roles"]),
         because=rung["because"] or item.because,
+    )
+
+
+def _said(one: Open) -> tuple[Said, ...]:
+    """Return what was said about a question, oldest first."""
+    return tuple(
+        Said(
+            by=event.actor,
+            at=event.time,
+            text=event.payload["text"],
+            to=event.payload.get("to"),
+            roles=tuple(event.payload.get("roles", ())),
+        )
+        for event in one.said
     )
 
 

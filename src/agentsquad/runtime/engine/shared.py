@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from agentsquad.kernel.actor import Actor
 from agentsquad.kernel.errors import DeadlineError, SquadError, UnavailableError
 from agentsquad.kernel.event import NewEvent
 from agentsquad.kernel.ids import new_id
@@ -370,6 +371,12 @@ class SharedEngine:
                 item, approve=approve, approver=approver, reason=reason, roles=roles
             )
         )
+
+    async def discuss(
+        self, item: str, text: str, *, actor: Actor, to: str | None = None
+    ) -> InboxItem:
+        """Say something about an open question, or delegate it."""
+        return await self._either(lambda inner: inner.discuss(item, text, actor=actor, to=to))
 
     async def intervene(self, wish: Any, *, actor: str) -> InboxItem:
         """Ask for something to be done by hand; another person must approve

@@ -57,6 +57,7 @@ TOLD = (
 
 
 WITHDRAWN = "question.withdrawn"
+NOTED, DELEGATED = "question.noted", "question.delegated"  # said about one, answers nothing
 """What waited for a person at a position is not wanted any more; tells people,
 not the run."""
 

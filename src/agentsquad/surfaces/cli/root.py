@@ -27,7 +27,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "deploy",
         "deployments",
     ),
-    "People": ("inbox", "approve", "reject"),
+    "People": ("inbox", "approve", "reject", "ask", "delegate"),
     "Look": ("runs", "engine", "pools", "log", "events", "cost", "why"),
     "Prove": ("replay", "fork", "prove", "erase", "rebuild"),
     "Try": ("check", "test", "export-test", "chaos", "consistency", "drift", "baseline", "receipt"),

@@ -127,11 +127,26 @@ class Pulses(Protocol):
         ...
 
 
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody said about a question before it was answered.
+
+    Where it was delegated `to` a person, `roles` are what that person may
+    answer it with beside their own.
+    """
+
+    by: str
+    at: str
+    text: str
+    to: str | None = None
+    roles: tuple[str, ...] = ()
+
+
 class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that waits for a person: a question, a signal that does not
     come, or a step that stands still.
 
-    `level` is how far it was escalated, `since` when it came there.
+    `level` is how far it was escalated, `since` when it came there; `said` what
+    was asked and said about it so far, oldest first.
     """
 
     id: str
@@ -149,6 +164,12 @@ class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["approval", "signal", "incident", "intervention"] = "approval"
     level: int = 0
     since: str | None = None
+    said: tuple[Said, ...] = ()
+
+    @property
+    def delegated(self) -> Said | None:
+        """The delegation in force: the last one."""
+        return next((one for one in reversed(self.said) if one.to is not None), None)
 
 
 Means = Literal["retry", "skip", "patch", "fail", "compensate"]

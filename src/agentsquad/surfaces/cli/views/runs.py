@@ -244,6 +244,11 @@ def inbox(plain: Any, page: Page) -> None:
         )
 
 
+def talked(plain: Any, page: Page) -> None:
+    """Lay out a question about which somebody has said something."""
+    _question(plain, page)
+
+
 def _question(item: Mapping[str, Any], page: Page) -> None:
     kind = item.get("kind", "approval")
     if kind in STANDS:
@@ -266,8 +271,21 @@ def _question(item: Mapping[str, Any], page: Page) -> None:
             ),
             ("  run", f"{item['run']} step {item['position']}"),
             *(row for name, value in evidence.items() for row in _shown(name, value)),
+            *_said(item),
         ]
     )
+
+
+def _said(item: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was asked and said about a question, one row each."""
+    return [
+        (
+            "  said" if index == 0 else "",
+            f"{said['by']}, {when(said['at'])}: "
+            f"{'to ' + said['to'] + ': ' if said.get('to') else ''}{said['text']}",
+        )
+        for index, said in enumerate(item.get("said") or ())
+    ]
 
 
 def _stands(item: Mapping[str, Any], kind: str, page: Page) -> None:
@@ -316,4 +334,6 @@ VIEWS = {
     "runs.inbox": inbox,
     "approvals.approve": answered,
     "approvals.reject": answered,
+    "approvals.ask": talked,
+    "approvals.delegate": talked,
 }

@@ -21,7 +21,9 @@ authoring := {
 	"deployments.retire", "runs.export_test", "drift.baseline",
 }
 
-answering := {"approvals.approve", "approvals.reject"}
+answering := {
+	"approvals.approve", "approvals.reject", "approvals.ask", "approvals.delegate",
+}
 
 administering := {
 	"interventions.make", "budget.set", "log.erase", "log.rotate_key",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,6 +26,9 @@ from agentsquad.surfaces.gateway.operation import Operation
 from agentsquad.surfaces.rest.contract import Place, checked_url
 from agentsquad.surfaces.rest.plugin import logins, server_client
 
+if TYPE_CHECKING:
+    from agentsquad.surfaces.rest.adapters.client import ServerClient
+
 SERVER, TOKEN, CA = "SQUAD_SERVER", "SQUAD_TOKEN", "SQUAD_CA"
 WHO_IS_ASKED = Actor("person", "me")  # stands in where the server knows better
 NO_EFFECT = (Effect.PURE, Effect.READ)
@@ -33,9 +36,11 @@ NO_EFFECT = (Effect.PURE, Effect.READ)
 
 def place_in(environment: Mapping[str, str]) -> Place:
     """Return the server that the environment names."""
-    url = checked_url(environment.get(SERVER, ""))
-    token = environment.get(TOKEN) or logins(environment).token(url)
-    return Place(url=url, token=token, ca=environment.get(CA))
+    return Place(
+        url=checked_url(environment.get(SERVER, "")),
+        token=environment.get(TOKEN) or None,
+        ca=environment.get(CA),
+    )
 
 
 class RemoteInstallation:
@@ -70,8 +75,8 @@ class RemoteInstallation:
             return self._here.open(home, namespace)
         named = namespace or self.environment.get("SQUAD_NAMESPACE") or DEFAULT_NAMESPACE
         return RemoteNamespace(
-            place_in(self.environment),
-            named,
+            server_client(place_in(self.environment), named, logins(self.environment)),
+            place_in(self.environment).url,
             self._here.registry(),
             lambda: self._here.open(home, namespace),
         )
@@ -81,11 +86,11 @@ class RemoteNamespace:
     """One namespace of a server elsewhere (`Opened`)."""
 
     def __init__(
-        self, place: Place, namespace: str, registry: Registry, here: Callable[[], Opened]
+        self, client: ServerClient, url: str, registry: Registry, here: Callable[[], Opened]
     ) -> None:
         self._registry = registry
-        self._url = place.url
-        self._client = server_client(place, namespace)
+        self._url = url
+        self._client = client
         self._make_here = here
         self._here: Opened | None = None
         self.world: Any = SimpleNamespace(progress=None)

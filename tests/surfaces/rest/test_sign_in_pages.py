@@ -272,6 +272,8 @@ async def test_a_device_is_connected_and_its_token_works_until_revoked(house: Ho
         early = await browser.post("/auth/token", data=form)
         await signed_in(browser)
         page = await browser.get("/auth/activate", params={"user_code": begun["user_code"]})
+        assert begun["user_code"] in page.text and "192.0.2.7" in page.text
+        assert "Nobody who helps you needs you to open this page" in page.text
         csrf = re.search(r'name="csrf" value="([^"]+)"', page.text)[1]
         data = {"user_code": begun["user_code"], "csrf": csrf, "answer": "allow"}
         done = await browser.post("/auth/activate", data=data)
@@ -293,6 +295,20 @@ async def test_a_device_is_connected_and_its_token_works_until_revoked(house: Ho
     assert inside.status_code == 200
     assert said.json()["active"] is True and nobody.status_code == 401
     assert outside.status_code == 401
+
+
+async def test_codes_of_devices_are_neither_made_nor_guessed_without_end(house: House) -> None:
+    async with house.browser() as browser:
+        begun = [await browser.post("/auth/device", data={"client_id": "squad-cli"})
+                 for _ in range(21)]  # fmt: skip
+        await signed_in(browser)
+        tried = [await browser.get("/auth/activate", params={"user_code": "BCDF-GHJK"})
+                 for _ in range(11)]  # fmt: skip
+        right = begun[0].json()["user_code"]
+        late = await browser.get("/auth/activate", params={"user_code": right})
+    assert [one.status_code for one in begun] == [200] * 20 + [429]
+    assert [one.status_code for one in tried] == [404] * 10 + [429]
+    assert late.status_code == 429 and int(late.headers["retry-after"]) > 0
 
 
 async def test_on_loopback_without_tls_the_cookie_has_no_prefix(house: House) -> None:

@@ -7,12 +7,19 @@ one table of errors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
-from agentsquad.kernel.errors import InvalidError, MissingError, SquadError, surface_of
+from agentsquad.kernel.errors import (
+    InvalidError,
+    MissingError,
+    SquadError,
+    UnauthenticatedError,
+    surface_of,
+)
 from agentsquad.surfaces.gateway.contract import KeyReusedError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -49,11 +56,52 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     ca: str | None = None
 
 
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person's confirmation gave this machine: a token for minutes, and
+    the one that is exchanged for the next, once."""
+
+    access: str
+    refresh: str
+    until_ms: int  # by the clock of this machine
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A sign-in that waits for a person: where they confirm which code."""
+
+    address: str
+    code: str
+    minutes: int
+
+
 class Servers(Protocol):
     """Speaks to servers elsewhere."""
 
     async def whoami(self, place: Place) -> Any:
         """Return who one is there: `actor` and `roles`."""
+        ...
+
+    async def connect(
+        self, place: Place, scopes: tuple[str, ...], show: Callable[[Waiting], None]
+    ) -> Login:
+        """Have a person confirm in a browser that this machine may act as them
+        (RFC 8628); LoginRefusedError where nobody did."""
+        ...
+
+    async def disconnect(self, place: Place, login: Login) -> bool:
+        """Let a login count no more there; whether the server heard it."""
+        ...
+
+
+class Screen(Protocol):
+    """Where a person reads while a command waits for them."""
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody sits at a terminal."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show lines beside the output of the command."""
         ...
 
 
@@ -71,12 +119,12 @@ class Logins(Protocol):
         named."""
         ...
 
-    def token(self, url: str) -> str | None:
-        """Return the token of a server."""
+    def kept(self, url: str) -> str | Login | None:
+        """Return the token or the login that is kept for a server."""
         ...
 
-    def keep(self, url: str, token: str) -> None:
-        """Keep a token."""
+    def keep(self, url: str, kept: str | Login) -> None:
+        """Keep a token or a login."""
         ...
 
     def forget(self, url: str) -> bool:
@@ -111,6 +159,25 @@ class ServerAddressError(InvalidError):
 
     def __init__(self, message: str | None = None, **more: Any) -> None:
         super().__init__(message, **{"hint": "e.g. https://squad.example:8420", **more})
+
+
+class LoginWayError(InvalidError):
+    """Ways to sign in were mixed."""
+
+    code = "server.login_way"
+
+
+class LoginRefusedError(UnauthenticatedError):
+    """Nobody confirmed in time that this machine may act as them, or somebody
+    refused."""
+
+    code = "server.login_refused"
+
+
+class LoginEndedError(UnauthenticatedError):
+    """The login that was kept counts no more."""
+
+    code = "server.login_ended"
 
 
 class ServerUnknownError(InvalidError):

@@ -33,7 +33,7 @@ from agentsquad.surfaces.rest.auth import (
 from agentsquad.surfaces.rest.endpoint import Handler
 from agentsquad.trust.identity.contract import DeviceLimitError, OAuthError, TicketError
 from agentsquad.trust.identity.credential import csrf_of
-from agentsquad.trust.identity.oauth import OAuth, RedirectError, client_named
+from agentsquad.trust.identity.oauth import OAuth, RedirectError, client_named, shown_as
 from agentsquad.trust.identity.office import Desk
 
 AUTHORIZE, ACTIVATE = "/auth/authorize", "/auth/activate"
@@ -169,7 +169,7 @@ class OAuthEndpoints:
             waiting = await self._oauth.waiting(code, who)
         except (TicketError, DeviceLimitError) as error:
             return _mistyped(error, code)
-        fields = {"user_code": code, "csrf": csrf_of(session_of(asked.request) or "")}
+        fields = {"user_code": shown_as(code), "csrf": csrf_of(session_of(asked.request) or "")}
         client = client_named(self._desk().directory.state, waiting.client)
         what = (client and client.label) or waiting.client
         return shown_page(

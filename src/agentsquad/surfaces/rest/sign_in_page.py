@@ -153,8 +153,10 @@ def device_page(
         "you to open this page: whoever sent you this link or code would act in your name.</p>"
         f"<p>Code: <strong><code>{escape(fields['user_code'])}</code></strong></p>"
         f"<p><strong>{escape(program)}</strong>{asked}, wants to act as "
-        f"<strong>{escape(who)}</strong> for up to 30 days:</p>"
-        f'<ul>{listed}</ul><form method="post" action="{escape(action)}">{hidden(fields)}'
+        f"<strong>{escape(who)}</strong>:</p><ul>{listed}</ul>"
+        f"<p>For {FAMILY_MS // DAY_MS} days at most, or until you end it under "
+        f'<a href="/account">your account</a>.</p>{LEAVE}'
+        f'<form method="post" action="{escape(action)}">{hidden(fields)}'
         '<button type="submit" name="answer" value="deny" class="second">Refuse</button> '
         '<button type="submit" name="answer" value="allow">Allow</button></form>',
     )

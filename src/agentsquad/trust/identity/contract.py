@@ -114,6 +114,13 @@ class LockedError(LimitError):
     code = "identity.locked"
 
 
+class DeviceLimitError(LimitError):
+    """Too many devices were begun, or too many codes mistyped: wait
+    `retry_after_ms`."""
+
+    code = "identity.device_limit"
+
+
 class AccountMissingError(MissingError):
     """There is no such account."""
 
@@ -374,8 +381,8 @@ class TokenSigner(Protocol):
         base64url."""
         ...
 
-    def sign(self, secret: bytes, kid: str, claims: Mapping[str, Any]) -> str:
-        """Return a signed token."""
+    def sign(self, secret: bytes, kid: str, claims: Mapping[str, Any], type: str = "at+jwt") -> str:
+        """Return a signed token; one of another type is no access token."""
         ...
 
     def claims(self, token: str, keys: Mapping[str, str]) -> Mapping[str, Any] | None:

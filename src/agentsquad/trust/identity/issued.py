@@ -56,6 +56,7 @@ class Code(msgspec.Struct, kw_only=True):
     version: int = 0
     owner: str = ""
     spoken: str = ""
+    address: str = ""  # where a device asked from
     redirect: str = ""
     challenge: str = ""
     grants: dict[str, tuple[str, ...]] = {}

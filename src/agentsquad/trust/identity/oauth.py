@@ -52,6 +52,7 @@ from agentsquad.trust.identity.credential import (
     scopes_of,
     well_formed,
 )
+from agentsquad.trust.identity.devices import DeviceLimits
 from agentsquad.trust.identity.directory import Change, Directory
 from agentsquad.trust.identity.issued import Client, Code
 from agentsquad.trust.identity.state import State
@@ -105,6 +106,7 @@ class OAuth:
         self._directory = directory
         self._tokens = tokens
         self._polled: dict[str, int] = {}
+        self._limits = DeviceLimits()
 
     def metadata(self, base: str) -> dict[str, Any]:
         """Return what RFC 8414 says of this server; `base` is where it is
@@ -328,20 +330,24 @@ class OAuth:
 
     # --- devices
 
-    async def device(self, form: Mapping[str, str], base: str = "") -> Device:
-        """Begin for a device without a browser, such as the command line."""
+    async def device(self, form: Mapping[str, str], base: str = "", address: str = "") -> Device:
+        """Begin for a device without a browser, such as the command line;
+        DeviceLimitError where that was done too often."""
         state = await self._directory.follow()
         client = client_named(state, form.get("client_id", ""))
         if client is None:
             raise OAuthError("invalid_client", "the program is not known here")
+        scopes = _scopes(form) or ("*",)
+        self._limits.begin(address, self._directory.now_ms())
         secret = new_secret("sqc_", self._directory.entropy.token(SECRET_SIZE))
         shown = spoken(self._directory.entropy.token(16))
         body = {
             "kind": "device",
             "digest": digest(secret),
             "client": client.id,
-            "scopes": list(_scopes(form) or ("*",)),
+            "scopes": list(scopes),
             "spoken": self._mark(shown),
+            "address": address,
         }
         await self._ask(body, DEVICE_MS, "service:squad")
         page = f"{base or self._tokens.issuer}/auth/activate"
@@ -354,13 +360,17 @@ class OAuth:
             interval=INTERVAL_S,
         )
 
-    async def waiting(self, user_code: str) -> Code:
+    async def waiting(self, user_code: str, who: str = "") -> Code:
         """Return what a device waits for, to be shown to the person;
-        TicketError where none shows that code."""
+        TicketError where none shows that code, DeviceLimitError where `who`
+        was wrong too often."""
+        now_ms = self._directory.now_ms()
+        self._limits.may_type(who, now_ms)
         state = await self._directory.follow()
         code = state.codes.get(self._mark(user_code))
-        over = code is None or self._directory.now_ms() >= code.expires_ms
+        over = code is None or now_ms >= code.expires_ms
         if code is None or over or code.spent or code.owner or code.refused:
+            self._limits.mistyped(who, now_ms)
             raise TicketError("no device shows that code", hint="begin again on the device")
         return code
 
@@ -368,7 +378,7 @@ class OAuth:
         """Let a device sign in as somebody, or refuse it."""
         if not principal.credential.startswith("session:"):
             raise OAuthError("access_denied", "only somebody signed in can allow that")
-        code = await self.waiting(user_code)
+        code = await self.waiting(user_code, str(principal.actor))
         session = self._directory.state.sessions.get(principal.credential.partition(":")[2])
         body = {
             "code": code.digest,
@@ -404,8 +414,7 @@ class OAuth:
         raise OAuthError("authorization_pending", "nobody has answered yet")
 
     def _mark(self, shown: str) -> str:
-        letters = "".join(char for char in shown.upper()[:64] if char in LETTERS)
-        return self._directory.sealer.mark("device", letters.encode())
+        return self._directory.sealer.mark("device", _letters(shown).encode())
 
 
 class RedirectError(OAuthError):
@@ -479,11 +488,21 @@ def spoken(chance: bytes) -> str:
     return "".join(letters[:4]) + "-" + "".join(letters[4:])
 
 
+def shown_as(typed: str) -> str:
+    """Return a code that somebody typed the way a device shows it."""
+    letters = _letters(typed)
+    return f"{letters[:4]}-{letters[4:]}"
+
+
 def with_query(address: str, values: Mapping[str, str]) -> str:
     """Return an address with further values in its query; empty ones are left
     out."""
     text = urlencode({name: value for name, value in values.items() if value})
     return f"{address}{'&' if urlsplit(address).query else '?'}{text}"
+
+
+def _letters(typed: str) -> str:
+    return "".join(char for char in typed.upper()[:64] if char in LETTERS)
 
 
 def _scopes(form: Mapping[str, str]) -> tuple[str, ...]:

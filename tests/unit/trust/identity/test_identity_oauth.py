@@ -5,7 +5,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from agentsquad.trust.identity.administration import Wanted
-from agentsquad.trust.identity.contract import CredentialError, OAuthError, Shown, TicketError
+from agentsquad.trust.identity.contract import (
+    CredentialError,
+    DeviceLimitError,
+    OAuthError,
+    Shown,
+    TicketError,
+)
+from agentsquad.trust.identity.devices import ALL, EACH, MISTYPED
 from agentsquad.trust.identity.issued import Client
 from agentsquad.trust.identity.oauth import (
     DEVICE_GRANT,
@@ -285,3 +292,35 @@ async def test_tokens_are_issued_by_the_address_that_people_reach(bench):
     fresh = bench.other()
     fresh.reached_at("http://127.0.0.1:9999/")
     assert fresh.oauth.metadata("http://127.0.0.1:9999")["issuer"] == "http://127.0.0.1:9999"
+
+
+async def test_devices_are_begun_only_so_often_from_one_address_and_by_all(bench):
+    oauth = bench.desk.oauth
+    before = len(await bench.events("token.asked"))
+    for _ in range(EACH.limit):
+        await oauth.device({"client_id": "squad-cli"}, address="192.0.2.7")
+    with pytest.raises(DeviceLimitError) as told:
+        await oauth.device({"client_id": "squad-cli"}, address="192.0.2.7")
+    await oauth.device({"client_id": "squad-cli"}, address="192.0.2.8")
+    assert len(await bench.events("token.asked")) - before == EACH.limit + 1
+
+    await bench.clock.advance(told.value.retry_after_ms)
+    for one in range(ALL.limit):
+        await oauth.device({"client_id": "squad-cli"}, address=f"192.0.2.{one // EACH.limit}")
+    with pytest.raises(DeviceLimitError):
+        await oauth.device({"client_id": "squad-cli"}, address="198.51.100.1")
+
+
+async def test_whoever_guesses_codes_is_stopped_before_a_right_one_helps(bench):
+    who = await ada(bench)
+    device = await bench.desk.oauth.device({"client_id": "squad-cli"}, address="192.0.2.7")
+    for one in range(MISTYPED.limit):
+        with pytest.raises(TicketError):
+            await bench.desk.oauth.waiting(f"BCDF-GH{'BCDFGHJKLM'[one]}B", str(who.actor))
+    with pytest.raises(DeviceLimitError) as told:
+        await bench.desk.oauth.activate(device.user_code, who)
+    assert (await bench.desk.oauth.waiting(device.user_code, "person:bob")).address == "192.0.2.7"
+
+    await bench.clock.advance(told.value.retry_after_ms - 1)
+    with pytest.raises(DeviceLimitError):
+        await bench.desk.oauth.waiting(device.user_code, str(who.actor))

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -35,13 +36,21 @@ SLACK_S = 30
 TRIES = 4
 PAUSE_S = (0.2, 0.6, 1.8)
 CERTIFICATE = "certificate verify failed"
+Bearer = Callable[[str | None], Awaitable[str | None]]
+"""Returns the token to show; it is told one that was refused."""
 
 
 class ServerClient:
     """Calls actions of one server in one namespace."""
 
-    def __init__(self, place: Place, namespace: str = DEFAULT_NAMESPACE) -> None:
+    def __init__(
+        self,
+        place: Place,
+        namespace: str = DEFAULT_NAMESPACE,
+        bearer: Bearer | None = None,
+    ) -> None:
         self._place = place
+        self._bearer = bearer
         self._namespace = namespace
         self._http: httpx.AsyncClient | None = None
         self._spoken = False
@@ -50,15 +59,7 @@ class ServerClient:
     def _open(self) -> httpx.AsyncClient:
         if self._http is None:
             headers = {"Accept": "application/json", "Squad-Namespace": self._namespace}
-            if self._place.token:
-                headers["Authorization"] = f"Bearer {self._place.token}"
-            self._http = httpx.AsyncClient(
-                base_url=self._place.url,
-                headers=headers,
-                verify=_trusting(self._place.ca),
-                timeout=httpx.Timeout(WAIT_S + SLACK_S, connect=CONNECT_S),
-                follow_redirects=False,
-            )
+            self._http = connection(self._place, WAIT_S + SLACK_S, headers)
         return self._http
 
     async def call(self, action: str, value: Mapping[str, Any], key: str | None) -> Answer:
@@ -96,27 +97,27 @@ class ServerClient:
     async def _sent(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
     ) -> httpx.Response:
-        url = self._place.url
-        try:
-            response = await self._open.request(method, path, content=body, headers=headers)
-        except httpx.ConnectError as error:
-            if CERTIFICATE in str(error):
-                raise UntrustedError(
-                    f"{url} shows a certificate that is not trusted",
-                    hint="SQUAD_CA=FILE names the authority it is from",
-                ) from error
-            raise UnavailableError(
-                f"nothing answers at {url}", code="server.unreachable", hint="is squad up running?"
-            ) from error
-        except httpx.TimeoutException as error:
-            raise UnavailableError(f"{url} does not answer", code="server.silent") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise UnavailableError(
-                f"{url} cannot be spoken to: {error}", code="server.broken"
-            ) from error
-        self._spoken = True
+        token = await self._token()
+        response = await self._asked(method, path, body, _shown(headers, token))
+        if response.status_code == 401 and token is not None:
+            newer = await self._token(refused=token)
+            if newer != token:
+                response = await self._asked(method, path, body, _shown(headers, newer))
         if response.status_code >= 300:
-            raise _error(response, url)
+            raise error_of(response, self._place.url)
+        return response
+
+    async def _token(self, refused: str | None = None) -> str | None:
+        if self._place.token is not None or self._bearer is None:
+            return self._place.token
+        return await self._bearer(refused)
+
+    async def _asked(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        with spoken_to(self._place.url):
+            response = await self._open.request(method, path, content=body, headers=headers)
+        self._spoken = True
         return response
 
     async def close(self) -> None:
@@ -129,6 +130,45 @@ class UntrustedError(InvalidError):
     """The server's certificate is not trusted."""
 
     code = "server.untrusted"
+
+
+def connection(
+    place: Place, wait_s: float, headers: Mapping[str, str] | None = None
+) -> httpx.AsyncClient:
+    """Return a connection to a server."""
+    return httpx.AsyncClient(
+        base_url=place.url,
+        headers=headers,
+        verify=_trusting(place.ca),
+        timeout=httpx.Timeout(wait_s, connect=CONNECT_S),
+        follow_redirects=False,
+    )
+
+
+@contextmanager
+def spoken_to(url: str) -> Iterator[None]:
+    """Tell what goes wrong on the way to a server as an error of ours."""
+    try:
+        yield
+    except httpx.ConnectError as error:
+        if CERTIFICATE in str(error):
+            raise UntrustedError(
+                f"{url} shows a certificate that is not trusted",
+                hint="SQUAD_CA=FILE names the authority it is from",
+            ) from error
+        raise UnavailableError(
+            f"nothing answers at {url}", code="server.unreachable", hint="is squad up running?"
+        ) from error
+    except httpx.TimeoutException as error:
+        raise UnavailableError(f"{url} does not answer", code="server.silent") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnavailableError(
+            f"{url} cannot be spoken to: {error}", code="server.broken"
+        ) from error
+
+
+def _shown(headers: Mapping[str, str], token: str | None) -> Mapping[str, str]:
+    return headers if token is None else {**headers, "Authorization": f"Bearer {token}"}
 
 
 def _trusting(ca: str | None) -> ssl.SSLContext:
@@ -160,7 +200,7 @@ def _answered(response: httpx.Response) -> Answer:
     return Answer(value=value["output"], files=files)
 
 
-def _error(response: httpx.Response, url: str) -> SquadError:
+def error_of(response: httpx.Response, url: str) -> SquadError:
     """Return the error that a server answered with, as it was raised there."""
     body = None
     if "json" in response.headers.get("content-type", ""):

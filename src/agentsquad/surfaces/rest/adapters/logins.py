@@ -3,13 +3,16 @@ else."""
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from agentsquad.kernel.errors import InvalidError
+from agentsquad.surfaces.rest.contract import Login
 
 NAME = "logins.json"
 
@@ -22,7 +25,7 @@ def folder_in(environment: Mapping[str, str]) -> Path:
 
 
 class FileLogins:
-    """Tokens by the address of their server (`Logins`)."""
+    """Tokens and logins by the address of their server (`Logins`)."""
 
     def __init__(self, folder: Path, ca: str | None = None) -> None:
         self._file = folder / NAME
@@ -33,25 +36,43 @@ class FileLogins:
         """Where they are kept."""
         return str(self._file)
 
-    def token(self, url: str) -> str | None:
-        """Return the token of a server."""
+    def kept(self, url: str) -> str | Login | None:
+        """Return the token or the login that is kept for a server."""
         return self._read().get(url)
 
-    def keep(self, url: str, token: str) -> None:
-        """Keep a token."""
-        self._write({**self._read(), url: token})
+    def keep(self, url: str, kept: str | Login) -> None:
+        """Keep a token or a login."""
+        with self.alone():
+            self.put(url, kept)
+
+    def put(self, url: str, kept: str | Login) -> None:
+        """Keep it where one is `alone` already."""
+        self._write({**self._read(), url: kept})
 
     def forget(self, url: str) -> bool:
         """Forget a token; return whether there was one."""
-        known = self._read()
-        if known.pop(url, None) is None:
-            return False
-        self._write(known)
-        return True
+        with self.alone():
+            known = self._read()
+            if known.pop(url, None) is None:
+                return False
+            self._write(known)
+            return True
 
-    def _read(self) -> dict[str, str]:
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes of this user from changing the file; the token
+        that renews a login is good for one of them only."""
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = os.open(self._file.with_name(NAME + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, str])
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(opened)
+
+    def _read(self) -> dict[str, str | Login]:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, str | Login])
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.MsgspecError) as error:
@@ -59,8 +80,7 @@ class FileLogins:
                 f"{self._file} cannot be read", code="server.logins", hint="remove it, log in again"
             ) from error
 
-    def _write(self, known: Mapping[str, str]) -> None:
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _write(self, known: Mapping[str, str | Login]) -> None:
         temporary = self._file.with_name(NAME + ".new")
         temporary.unlink(missing_ok=True)
         opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -55,6 +55,17 @@ $(STAMPS)/services: tools/services.py tools/peers.py requirements/services.txt \
 	@$(BIN)/python tools/peers.py install
 	@touch $@
 
+# The browser's part, built into the package; the types of its client come from our own description.
+CONSOLE_SOURCES = $(shell find console -type f -not -path '*/node_modules/*' -not -path '*/generated/*')
+$(STAMPS)/console: tools/console_api.py $(CONSOLE_SOURCES) $(shell find src -name '*.py') | $(STAMPS)/server
+	@echo "building the console …"
+	@cmp -s console/package-lock.json $(STAMPS)/console.lock && test -d console/node_modules || \
+	  { npm ci --prefix console --no-audit --no-fund --loglevel=error && cp console/package-lock.json $(STAMPS)/console.lock; }
+	@$(BIN)/python tools/console_api.py
+	@npm run --silent --prefix console generate >/dev/null
+	@npm run --silent --prefix console build >/dev/null
+	@touch $@
+
 $(STAMPS)/docs: requirements/docs.txt | $(STAMPS)/install
 	@echo "installing the documentation generator …"
 	@$(PIP) -r requirements/docs.txt
@@ -72,11 +83,19 @@ install-local: $(STAMPS)/server $(STAMPS)/local ## the program with its server a
 demo: $(STAMPS)/install $(STAMPS)/server $(STAMPS)/local ## install everything and run the flagship
 	@$(BIN)/squad demo $(ARGS)
 
+.PHONY: console
+console: $(STAMPS)/install $(STAMPS)/console ## build the console that squad up serves; needs node
+
+.PHONY: console-check
+console-check: $(STAMPS)/console ## types, lint and unit tests of the console
+	@npm run --silent --prefix console check
+	@npm run --silent --prefix console test
+
 .PHONY: test
-test: lint docs-check pytest ## every check and every test; what CI runs
+test: lint console-check docs-check pytest ## every check and every test; what CI runs
 
 .PHONY: pytest
-pytest: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev $(STAMPS)/services ## the tests alone: make pytest ARGS="-k money"
+pytest: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev $(STAMPS)/services $(STAMPS)/console ## the tests alone: make pytest ARGS="-k money"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: lint

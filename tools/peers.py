@@ -1,7 +1,7 @@
 """Identity providers for tests: other people's programs on this machine.
 
 `python tools/peers.py install` gets what is missing: packages from npm into
-tests/peers, OpenLDAP's `slapd` and `xmlsec1` from Debian when run as
+tests/peers; `slapd`, `xmlsec1` and `chromium` from Debian when run as
 root. `openid()` and `directory()` start one on 127.0.0.1 in a folder of its
 own and stop it when the block ends.
 """
@@ -48,7 +48,7 @@ def install() -> None:
                 folder,
                 "install Node.js 20 or newer",
             )
-    absent = [name for name in ("slapd", "xmlsec1") if _program(name) is None]
+    absent = [name for name in ("slapd", "xmlsec1", "chromium") if _program(name) is None]
     if absent and os.getuid() == 0 and shutil.which("apt-get"):
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *absent]

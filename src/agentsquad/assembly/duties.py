@@ -4,7 +4,7 @@ messages of every namespace, as long as it has the right to."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from agentsquad.assembly.namespaces import OpenNamespaces
 from agentsquad.assembly.squad import Squad
@@ -31,6 +31,7 @@ class Duties:
         self._standing: dict[str, str] = {}
         self._looking: asyncio.Task[None] | None = None
         self.heard: Callable[..., None] = lambda event, **fields: None
+        self.beside: Callable[[Squad], Awaitable[None]] | None = None  # done while driving
 
     def begin(self) -> None:
         """Take up the namespaces there are, and those to come."""
@@ -63,13 +64,33 @@ class Duties:
                 place = await self._namespaces.use(namespace)
                 await place.world.ports.get(Engine).recover(wait=False)
                 self._say(namespace, DRIVING)
-                await place.invoke("schedules.run", {}, actor=self._owner)
+                await self._watch(namespace, place)
             except EngineBusyError:
                 self._say(namespace, STANDING_BY)
             except SquadError as error:
                 self._say(namespace, error.code)
             except Exception as error:  # noqa: BLE001 - one namespace must not end the server
                 self._say(namespace, type(error).__name__)
+            await self._clock.sleep_ms(AGAIN_MS)
+
+    async def _watch(self, namespace: str, place: Squad) -> None:
+        """Start what is due, and deliver beside it, as long as this process
+        drives."""
+        beside = asyncio.ensure_future(self._deliver(namespace, place))
+        try:
+            await place.invoke("schedules.run", {}, actor=self._owner)
+        finally:
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
+
+    async def _deliver(self, namespace: str, place: Squad) -> None:
+        while self.beside is not None:
+            try:
+                return await self.beside(place)
+            except SquadError as error:
+                self.heard("notifications", namespace=namespace, error=error.code)
+            except Exception as error:  # noqa: BLE001 - nor this one its namespace
+                self.heard("notifications", namespace=namespace, error=type(error).__name__)
             await self._clock.sleep_ms(AGAIN_MS)
 
     def _say(self, namespace: str, standing: str) -> None:

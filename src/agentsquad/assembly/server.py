@@ -19,6 +19,7 @@ from agentsquad.kernel.ports import Clock
 from agentsquad.kernel.registry import Registry
 from agentsquad.runtime.engine.contract import Stopping
 from agentsquad.surfaces.a2a.routes import routes as a2a
+from agentsquad.surfaces.console.routes import routes as console
 from agentsquad.surfaces.gateway import health
 from agentsquad.surfaces.gateway.front import Front, Measuring
 from agentsquad.surfaces.gateway.gateway import ServingGateway
@@ -239,6 +240,7 @@ def surfaces(gateway: ServingGateway, squad: Squad, base: str) -> list[Any]:
         *websocket(gateway, clock=world.clock),
         *mcp(gateway, registry, world.entropy, base=base, version=__version__),
         *a2a(gateway, base=base, version=__version__),
+        *console(),
     ]
 
 

@@ -15,7 +15,7 @@ from agentsquad.runtime.engine import runs
 from agentsquad.runtime.engine.contract import Engine
 from agentsquad.runtime.engine.decider import plain
 from agentsquad.runtime.ledger.contract import Ledger
-from agentsquad.surfaces.a2a.contract import WORKFLOW, TaskMissingError
+from agentsquad.surfaces.a2a.contract import WORKFLOW, WORKING, TaskMissingError
 from agentsquad.surfaces.a2a.task import Told, task_of, told
 
 HIDDEN = (WORKFLOW, "agent-turn")
@@ -28,12 +28,16 @@ class TaskInput(msgspec.Struct, kw_only=True):
     history: Annotated[
         Annotated[int, Meta(ge=0)] | None, Meta(description="how many messages at most")
     ] = None
+    at: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="as it stood after this event of the log"),
+    ] = None
 
 
 @action("a2a.task", effect=Effect.READ, cli=("a2a", "task"), positional=("task",))
 async def show(ctx: Context, value: TaskInput) -> dict[str, Any]:
     """Show a run as a task of A2A: its state, messages and artifacts."""
-    found = await _told(ctx, value.task)
+    found = await described(ctx, value.task, value.at)
     return {"seq": found.seq, "task": task_of(found, history=value.history)}
 
 
@@ -58,7 +62,7 @@ SEEN_MAX = 2000  # newest tasks among which are looked for
 async def tasks(ctx: Context, value: ListInput) -> dict[str, Any]:
     """List runs as tasks of A2A, those that changed last first."""
     chosen = await runs.listed(ctx.port(Ledger), runs.Filter(workflow=WORKFLOW), limit=SEEN_MAX)
-    found = [await _told(ctx, one.run) for one in chosen]
+    found = [await described(ctx, one.run) for one in chosen]
     found.sort(key=lambda one: (one.at, one.run), reverse=True)
     fitting = [one for one in found if _fits(one, value)]
     start = 0
@@ -83,14 +87,16 @@ def _fits(one: Told, value: ListInput) -> bool:
     )
 
 
-async def _told(ctx: Context, run: str) -> Told:
+async def described(ctx: Context, run: str, at: int | None = None) -> Told:
+    """Return what is known of a task, now or after an event of the log."""
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     events = await store.read_stream(f"run/{run}")
     body = events[0].payload if events else None
     if not isinstance(body, dict) or body.get("workflow") != WORKFLOW:
         raise TaskMissingError(f"no task {run[:100]!r}")
-    found = told(run, events)
-    if found.state == "TASK_STATE_WORKING":
+    known = [event for event in events if at is None or event.seq <= at]
+    found = told(run, known)
+    if found.state == WORKING and len(known) == len(events):
         waiting = await ctx.port(Engine).inbox(run)  # type: ignore[type-abstract]
         asked = [f"a person has to decide ({one.kind}): {one.action}" for one in waiting]
         found = told(run, events, asked)

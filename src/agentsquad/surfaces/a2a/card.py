@@ -20,10 +20,16 @@ _ANY = {
 
 
 def card_of(
-    url: str, version: str, skills: Sequence[Mapping[str, Any]] | None = None, agent: str = ""
+    url: str,
+    version: str,
+    skills: Sequence[Mapping[str, Any]] | None = None,
+    agent: str = "",
+    *,
+    push: bool = False,
 ) -> dict[str, Any]:
     """Return a card in which a client of either generation finds its fields;
-    `skills` makes it the extended one, `agent` that of one agent alone."""
+    `skills` makes it the extended one, `agent` that of one agent alone, `push`
+    says that notifications are delivered."""
     faces = [
         {"url": url, "protocolBinding": binding, "protocolVersion": spoken}
         for spoken in (CURRENT, BEFORE)
@@ -39,7 +45,7 @@ def card_of(
         "supportedInterfaces": faces,
         "capabilities": {
             "streaming": True,
-            "pushNotifications": False,
+            "pushNotifications": push,
             "extendedAgentCard": True,
             "stateTransitionHistory": False,
         },

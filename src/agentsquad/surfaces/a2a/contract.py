@@ -1,14 +1,16 @@
 """What others may know of the A2A surface: its generations, what a task is made
-of, and its errors."""
+of, how notifications leave, and its errors."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from agentsquad.kernel.errors import (
     ConflictError,
+    DeniedError,
     InvalidError,
     MissingError,
     SquadError,
@@ -46,6 +48,48 @@ class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
     context: str = ""
 
 
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a notification: the status it was answered with, 0 where
+    nothing came; `after_s` is how long the receiver asked to be left alone."""
+
+    status: int = 0
+    why: str = ""
+    after_s: float = 0.0
+
+    @property
+    def taken(self) -> bool:
+        """Whether the receiver has it."""
+        return 200 <= self.status < 300
+
+    @property
+    def refused(self) -> bool:
+        """Whether the receiver will not take it, however often it comes."""
+        return 300 <= self.status < 500 and self.status not in (408, 425, 429)
+
+
+class Webhooks(Protocol):
+    """Where notifications may go, and how they get there."""
+
+    on: bool
+
+    async def admit(self, url: str) -> None:
+        """Raise PushUrlError unless notifications may go there."""
+        ...
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Receipt:
+        """Deliver to an address that is looked at anew; PushUrlError if it may
+        no longer be gone to."""
+        ...
+
+
+class Vouching(Protocol):
+    """Signs what this server says, with a key whose public half it shows."""
+
+    async def vouch(self, claims: Mapping[str, Any]) -> str:
+        """Return the claims as a signed JWT."""
+        ...
+
+
 class TaskMissingError(MissingError):
     """There is no such task, or it is not yours to see."""
 
@@ -68,6 +112,30 @@ class PushError(UnsupportedError):
     """This server delivers no push notifications."""
 
     code = "a2a.push"
+
+
+class PushUrlError(InvalidError):
+    """Notifications may not go to that address."""
+
+    code = "a2a.push_url"
+
+
+class PushConfigError(InvalidError):
+    """That is not how notifications are asked for."""
+
+    code = "a2a.push_config"
+
+
+class PushMissingError(MissingError):
+    """No such notifications were asked for."""
+
+    code = "a2a.push_missing"
+
+
+class PushSecretError(DeniedError):
+    """A secret is not given from within a run, whose log would keep it."""
+
+    code = "a2a.push_secret"
 
 
 class ContentTypeError(InvalidError):

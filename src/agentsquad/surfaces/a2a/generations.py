@@ -22,6 +22,11 @@ METHODS = {
     "tasks/pushNotificationConfig/delete": "DeleteTaskPushNotificationConfig",
     "agent/getAuthenticatedExtendedCard": "GetExtendedAgentCard",
 }
+RECEIVERS = (
+    "GetTaskPushNotificationConfig",
+    "ListTaskPushNotificationConfigs",
+    "DeleteTaskPushNotificationConfig",
+)
 PREFIX = "TASK_STATE_"
 
 
@@ -135,11 +140,46 @@ def params_now(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
             if told.get("blocking") is False:
                 configuration["returnImmediately"] = True
             if "pushNotificationConfig" in configuration:
-                configuration["taskPushNotificationConfig"] = configuration.pop(
-                    "pushNotificationConfig"
+                configuration["taskPushNotificationConfig"] = receiver_now(
+                    configuration.pop("pushNotificationConfig")
                 )
             body["configuration"] = configuration
+    elif method == "CreateTaskPushNotificationConfig":
+        given = receiver_now(body.pop("pushNotificationConfig", None))
+        if isinstance(given, Mapping):
+            body = {**given, "taskId": params.get("taskId")}
+    elif method in RECEIVERS:
+        body["taskId"] = body.pop("id", None)
+        body["id"] = body.pop("pushNotificationConfigId", None)
     return body
+
+
+def receiver_now(given: Any) -> Any:
+    """Return who is to be notified, of 0.3."""
+    if not isinstance(given, Mapping):
+        return given
+    body = dict(given)
+    shown = body.get("authentication")
+    if isinstance(shown, Mapping):
+        schemes = shown.get("schemes")
+        named = (
+            [one for one in schemes if isinstance(one, str)] if isinstance(schemes, list) else []
+        )
+        if not shown.get("credentials"):  # of several the one that a signature can do
+            named = [one for one in named if one.lower() == "bearer"] or named
+        body["authentication"] = {
+            "scheme": named[0] if named else None,
+            "credentials": shown.get("credentials"),
+        }
+    return body
+
+
+def receiver_then(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return who is notified, for 0.3."""
+    body = {"id": found["id"], "url": found["url"]}
+    if "authentication" in found:
+        body["authentication"] = {"schemes": [found["authentication"]["scheme"]]}
+    return {"taskId": found["taskId"], "pushNotificationConfig": body}
 
 
 def result_then(method: str, result: Any) -> Any:
@@ -150,4 +190,10 @@ def result_then(method: str, result: Any) -> Any:
         return task_then(result)
     if method == "ListTasks":
         return {**result, "tasks": [task_then(one) for one in result["tasks"]]}
+    if method in ("CreateTaskPushNotificationConfig", "GetTaskPushNotificationConfig"):
+        return receiver_then(result)
+    if method == "ListTaskPushNotificationConfigs":
+        return [receiver_then(one) for one in result["configs"]]
+    if method == "DeleteTaskPushNotificationConfig":
+        return None
     return result

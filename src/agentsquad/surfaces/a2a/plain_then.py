@@ -23,11 +23,38 @@ def params_now(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         body["message"] = _message_now(body.pop("request"))
     elif method in ("SendMessage", "SendStreamingMessage"):
         return generations.params_now(method, params)
+    elif method == "CreateTaskPushNotificationConfig":
+        return _receiver_now(body)
     told = body.get("configuration")
+    if isinstance(told, Mapping):
+        named = ("pushNotification", "push_notification", "pushNotificationConfig")
+        given = next((told[name] for name in named if name in told), None)
+        told = {key: one for key, one in told.items() if key not in named}
+        if given is not None:
+            told["taskPushNotificationConfig"] = generations.receiver_now(given)
+        body["configuration"] = told
     # Protobuf writes nothing that is false.
     if isinstance(told, Mapping) and told.get("blocking") is not True and "blocking" in told:
         body["configuration"] = {**told, "returnImmediately": True}
     return body
+
+
+def _receiver_now(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return who is to be notified; the task is named in the path."""
+    config = body.get("config")
+    given: Any = body
+    if isinstance(config, Mapping):
+        given = config.get("pushNotificationConfig", config.get("push_notification_config"))
+    found = generations.receiver_now(given)
+    found = dict(found) if isinstance(found, Mapping) else {}
+    named = body.get("configId", body.get("config_id"))
+    return {**found, "id": found.get("id") or named, "taskId": body.get("taskId")}
+
+
+def _receiver_then(found: Mapping[str, Any]) -> dict[str, Any]:
+    then = generations.receiver_then(found)
+    name = f"tasks/{found['taskId']}/pushNotificationConfigs/{found['id']}"
+    return {"name": name, "pushNotificationConfig": then["pushNotificationConfig"]}
 
 
 def _message_now(message: Any) -> Any:
@@ -101,6 +128,10 @@ def result_then(method: str, result: Any) -> Any:
         return task_then(result)
     if method == "ListTasks":
         return {**result, "tasks": [task_then(one) for one in result["tasks"]]}
+    if method in ("CreateTaskPushNotificationConfig", "GetTaskPushNotificationConfig"):
+        return _receiver_then(result)
+    if method == "ListTaskPushNotificationConfigs":
+        return {"configs": [_receiver_then(one) for one in result["configs"]]}
     return result
 
 

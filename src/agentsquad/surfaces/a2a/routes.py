@@ -43,12 +43,15 @@ EVENTS = "text/event-stream"
 INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
-def routes(gateway: Gateway, *, base: str = "", version: str = "0") -> list[BaseRoute]:
+def routes(
+    gateway: Gateway, *, base: str = "", version: str = "0", push: bool = False
+) -> list[BaseRoute]:
     """Return the routes of this surface; `base` is the server's URL as clients
-    know it."""
+    know it, `push` whether notifications are delivered."""
     from starlette.routing import Route
 
-    served = Endpoint(Service(gateway, version=version), base)
+    served = Endpoint(Service(gateway, version=version, push=push), base)
+    receivers = "/tasks/{taskId}/pushNotificationConfigs"
     rest = [
         ("POST", "/message:send", "SendMessage"),
         ("POST", "/message:stream", "SendStreamingMessage"),
@@ -56,14 +59,10 @@ def routes(gateway: Gateway, *, base: str = "", version: str = "0") -> list[Base
         ("POST", "/tasks/{id}:cancel", "CancelTask"),
         ("GET", "/tasks/{id}:subscribe", "SubscribeToTask"),
         ("POST", "/tasks/{id}:subscribe", "SubscribeToTask"),
-        ("POST", "/tasks/{id}/pushNotificationConfigs", "CreateTaskPushNotificationConfig"),
-        ("GET", "/tasks/{id}/pushNotificationConfigs", "ListTaskPushNotificationConfigs"),
-        ("GET", "/tasks/{id}/pushNotificationConfigs/{config}", "GetTaskPushNotificationConfig"),
-        (
-            "DELETE",
-            "/tasks/{id}/pushNotificationConfigs/{config}",
-            "DeleteTaskPushNotificationConfig",
-        ),
+        ("POST", receivers, "CreateTaskPushNotificationConfig"),
+        ("GET", receivers, "ListTaskPushNotificationConfigs"),
+        ("GET", receivers + "/{id}", "GetTaskPushNotificationConfig"),
+        ("DELETE", receivers + "/{id}", "DeleteTaskPushNotificationConfig"),
         ("GET", "/tasks/{id}", "GetTask"),
         ("GET", "/extendedAgentCard", "GetExtendedAgentCard"),
         ("GET", "/card", "GetExtendedAgentCard"),
@@ -91,7 +90,7 @@ class Endpoint:
 
     async def card(self, request: HttpRequest) -> HttpResponse:
         """Answer with the public card; one generation's where it is said."""
-        found = card_of(self._url(request), self._service.version)
+        found = card_of(self._url(request), self._service.version, push=self._service.push)
         said = request.headers.get("a2a-version")
         if said in (CURRENT, BEFORE):
             from agentsquad.surfaces.a2a.card import for_generation
@@ -114,9 +113,9 @@ class Endpoint:
             if version == BEFORE:
                 params = generations.params_now(method, params)
             if method in STREAMED:
-                pieces = await self._service.stream(method, params, caller)
+                pieces = await self._service.stream(method, params, caller, version)
                 return _events(_streamed(pieces, version, message.id), _rpc_error(message.id))
-            result = await self._service.answer(method, params, caller, self._url(request))
+            result = await self._service.answer(method, params, caller, self._url(request), version)
             if version == BEFORE:
                 result = generations.result_then(method, result)
             return _json(jsonrpc.result(message.id, result), 200)
@@ -139,9 +138,9 @@ class Endpoint:
                 if spoken == BEFORE:
                     params = plain_then.params_now(operation, params)
                 if operation in STREAMED:
-                    pieces = await service.stream(operation, params, caller)
+                    pieces = await service.stream(operation, params, caller, spoken)
                     return _events(_plainly(pieces, spoken), _rest_error)
-                result = await service.answer(operation, params, caller, self._url(request))
+                result = await service.answer(operation, params, caller, self._url(request), spoken)
                 if spoken == BEFORE:
                     result = plain_then.result_then(operation, result)
                 return _json(result, 200, media_type=_media_type(spoken))

@@ -12,8 +12,10 @@ import msgspec
 
 from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.jsonrpc import METHOD, RpcError
+from agentsquad.surfaces.a2a import receiving
 from agentsquad.surfaces.a2a.card import card_of
 from agentsquad.surfaces.a2a.contract import (
+    CURRENT,
     ENDED,
     INPUT_REQUIRED,
     MESSAGE,
@@ -27,6 +29,7 @@ from agentsquad.surfaces.a2a.contract import (
     TaskMissingError,
     TaskNotCancelableError,
 )
+from agentsquad.surfaces.a2a.receiving import RECEIVING
 from agentsquad.surfaces.gateway.contract import Call, Caller, Following, Gateway
 
 WAIT_S = 55.0  # how long an answer waits for a task that is at work
@@ -37,14 +40,24 @@ STREAMED = ("SendStreamingMessage", "SubscribeToTask")
 class Service:
     """A2A for callers who have been let in."""
 
-    def __init__(self, gateway: Gateway, *, version: str = "0") -> None:
+    def __init__(self, gateway: Gateway, *, version: str = "0", push: bool = False) -> None:
+        """`push` says whether notifications are delivered."""
         self.gateway = gateway
         self.version = version
+        self.push = push
 
-    async def answer(self, method: str, params: Mapping[str, Any], caller: Caller, url: str) -> Any:
-        """Return the result of an operation that is answered at once."""
+    async def answer(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        caller: Caller,
+        url: str,
+        spoken: str = CURRENT,
+    ) -> Any:
+        """Return the result of an operation that is answered at once; `spoken`
+        is the generation that notifications are to be in."""
         if method == "SendMessage":
-            task = await self._send(params, caller)
+            task = await self._send(params, caller, spoken)
             told = params.get("configuration")
             at_once = isinstance(told, Mapping) and told.get("returnImmediately") is True
             return {"task": await self._settled(task, caller, _history(told), at_once)}
@@ -56,16 +69,16 @@ class Service:
             return await self._cancel(_id(params), caller)
         if method == "GetExtendedAgentCard":
             return await self.card(caller, url, str(params.get("tenant") or ""))
-        if "PushNotificationConfig" in method:
-            raise PushError()
+        if method in RECEIVING:
+            return await self._receiving(method, params, caller, spoken)
         raise RpcError(f"no method {method[:100]!r}", number=METHOD)
 
     async def stream(
-        self, method: str, params: Mapping[str, Any], caller: Caller
+        self, method: str, params: Mapping[str, Any], caller: Caller, spoken: str = CURRENT
     ) -> AsyncIterator[dict[str, Any]]:
         """Begin an operation that is answered in pieces; return the pieces."""
         if method == "SendStreamingMessage":
-            task = await self._send(params, caller)
+            task = await self._send(params, caller, spoken)
         else:
             task = _id(params)
             now = await self._task(task, caller)
@@ -78,18 +91,22 @@ class Service:
         skills = await self._skills(caller)
         if agent:
             skills = [one for one in skills if one["id"] == _skill_named(agent, skills)]
-        return card_of(url, self.version, skills, agent)
+        return card_of(url, self.version, skills, agent, push=self.push)
 
     # --- sending
 
-    async def _send(self, params: Mapping[str, Any], caller: Caller) -> str:
+    async def _send(self, params: Mapping[str, Any], caller: Caller, spoken: str) -> str:
         """Start a task, or tell one more; return its id."""
         message = _checked(params.get("message"))
         told = params.get("configuration")
-        if isinstance(told, Mapping) and told.get("taskPushNotificationConfig"):
+        wanted = told.get("taskPushNotificationConfig") if isinstance(told, Mapping) else None
+        receiver = receiving.wanted(wanted, spoken) if wanted else None
+        if receiver is not None and not self.push:
             raise PushError()
         named = message.get("taskId")
         if named:
+            if receiver is not None:
+                await self._call("a2a.push_set", {**receiver, "task": named}, caller, None)
             return await self._tell(str(named), message, caller)
         skill = await self._skill(params, message, caller)
         body = {"skill": skill, "message": message, "context": message.get("contextId") or ""}
@@ -102,7 +119,11 @@ class Service:
             "wait": False,
         }
         answer = await self._call("runs.start", value, caller, key)
-        return str(answer["run"])
+        task = str(answer["run"])
+        if receiver is not None:
+            body = {**receiver, "task": task, "past": True}
+            await self._call("a2a.push_set", body, caller, None)
+        return task
 
     async def _tell(self, task: str, message: dict[str, Any], caller: Caller) -> str:
         now = (await self._task(task, caller))["task"]
@@ -140,6 +161,28 @@ class Service:
     async def _skills(self, caller: Caller) -> list[dict[str, Any]]:
         found = await self._call("a2a.skills", {}, caller, None)
         return list(found["items"])
+
+    # --- being told
+
+    async def _receiving(
+        self, method: str, params: Mapping[str, Any], caller: Caller, spoken: str
+    ) -> dict[str, Any]:
+        """Carry out what concerns who is notified of a task."""
+        if not self.push:
+            raise PushError()
+        task = _text(params, "taskId")
+        if method == "CreateTaskPushNotificationConfig":
+            value = {**receiving.wanted(params, spoken), "task": task}
+            return receiving.shown(await self._call("a2a.push_set", value, caller, None))
+        await self._task(task, caller, 0)
+        if method == "ListTaskPushNotificationConfigs":
+            found = await self._call("a2a.push_list", {"task": task}, caller, None)
+            return {"configs": [receiving.shown(one) for one in found["items"]]}
+        value = {"task": task, "config": "" if params.get("id") is None else _id(params)}
+        if method == "GetTaskPushNotificationConfig":
+            return receiving.shown(await self._call("a2a.push_show", value, caller, None))
+        await self._call("a2a.push_remove", value, caller, None)
+        return {}
 
     # --- looking
 
@@ -271,10 +314,14 @@ def _skill_named(wish: str, skills: list[dict[str, Any]]) -> str:
 
 
 def _id(params: Mapping[str, Any]) -> str:
-    id = params.get("id")
-    if not isinstance(id, str) or not 0 < len(id) <= TEXT_MAX:
-        raise InvalidError("expected id to be a text", code="a2a.params")
-    return id
+    return _text(params, "id")
+
+
+def _text(params: Mapping[str, Any], name: str) -> str:
+    found = params.get(name)
+    if not isinstance(found, str) or not 0 < len(found) <= TEXT_MAX:
+        raise InvalidError(f"expected {name} to be a text", code="a2a.params")
+    return found
 
 
 def _history(params: Any) -> int | None:

@@ -43,19 +43,25 @@ def told(run: str, events: Iterable[Event], questions: Sequence[str] = ()) -> To
     """Fold a run's own events; `questions` are what people are asked below
     it."""
     found = Told(run=run, messages=[], waits=set())
+    state = found.state
     for event in events:
-        _take(found, event)
-        found.at, found.seq = event.time, event.seq
+        state = follow(found, event)
     found.context = found.context or run
-    if found.state in ENDED:
-        return found
-    if found.waits:
-        found.state, found.words = INPUT_REQUIRED, found.asks
-    elif questions:
+    found.state = state
+    if state == INPUT_REQUIRED:
+        found.words = found.asks
+    elif state == WORKING and questions:
         found.state, found.words = AUTH_REQUIRED, "; ".join(questions)
-    elif found.seq:
-        found.state = WORKING
     return found
+
+
+def follow(found: Told, event: Event) -> str:
+    """Fold one event more; return the state that the run's own events tell."""
+    _take(found, event)
+    found.at, found.seq = event.time, event.seq
+    if found.state in ENDED:
+        return found.state
+    return INPUT_REQUIRED if found.waits else WORKING
 
 
 def _take(found: Told, event: Event) -> None:

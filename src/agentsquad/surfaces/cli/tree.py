@@ -27,6 +27,7 @@ from agentsquad.surfaces.gateway.operation import Operation
 
 GROUPS = {
     "a2a": "Look at what agents of other systems asked for.",
+    "push": "Say who is told of a task's states; look at what was delivered.",
     "tools": "List, pin and compare the tools of MCP servers.",
     "access": "Check whether somebody may do something.",
     "breakers": "Show what is not called for now; open and close it by hand.",

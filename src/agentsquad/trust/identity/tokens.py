@@ -176,6 +176,13 @@ class Tokens:
             refresh_token=refresh,
         )
 
+    async def vouch(self, claims: Mapping[str, Any]) -> str:
+        """Return something this installation says of itself, signed with the
+        key that its JWKS shows; by its type never an access token."""
+        key = await self._signing_key()
+        body = {**claims, "iss": self.issuer}
+        return self._signer().sign(self._secret(key), key.kid, body, "JWT")
+
     # --- reading
 
     def principal(self, state: State, token: str, now_ms: int) -> Principal | None:

@@ -69,7 +69,7 @@ def test_every_action_by_every_built_in_role(verb: str) -> None:
         "approver": looks or room == "approvals",
         "operator": looks
         or room in ("runs", "schedules", "messages", "effects", "breakers", "control", "drift")
-        or room == "transactions"
+        or room in ("transactions", "a2a")
         or verb
         in (
             "budget.release", "models.ask", "models.test", "consistency.check", "blobs.put",

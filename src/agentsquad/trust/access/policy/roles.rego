@@ -28,6 +28,7 @@ builtin := {
 		"runs.*", "schedules.*", "messages.*", "effects.*", "breakers.*", "control.*",
 		"transactions.*", "budget.release", "models.ask", "models.test", "drift.*",
 		"consistency.check", "blobs.put", "attest.prove", "log.checkpoint", "log.export",
+		"a2a.*",
 	]}],
 	"approver": [looking, {"verbs": ["approvals.*"]}],
 	"author": [looking, {"verbs": [

@@ -25,9 +25,9 @@ class Ed25519Tokens:
         made = OKPKey.generate_key("Ed25519").as_dict(private=True)
         return base64.urlsafe_b64decode(str(made["d"]) + "="), str(made["x"])
 
-    def sign(self, secret: bytes, kid: str, claims: Mapping[str, Any]) -> str:
-        """Return a signed token."""
-        header = {"alg": ALGORITHM, "typ": TYPE, "kid": kid}
+    def sign(self, secret: bytes, kid: str, claims: Mapping[str, Any], type: str = TYPE) -> str:
+        """Return a signed token; one of another type is no access token."""
+        header = {"alg": ALGORITHM, "typ": type, "kid": kid}
         return jwt.encode(header, dict(claims), _private(secret), registry=_REGISTRY)
 
     def claims(self, token: str, keys: Mapping[str, str]) -> Mapping[str, Any] | None:

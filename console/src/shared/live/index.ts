@@ -1,0 +1,2 @@
+export { type LiveEvent, type Standing } from './connection';
+export { LiveProvider, useLive, useStanding } from './live';

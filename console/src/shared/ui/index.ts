@@ -1,0 +1,13 @@
+export { Money } from './Amount';
+export { Badge, type Tone } from './Badge';
+export { Button } from './Button';
+export { DataTable, type Column } from './DataTable';
+export { Dialog, Drawer } from './Dialog';
+export { Select, TextArea, TextField } from './Field';
+export { Id } from './Id';
+export { Json } from './Json';
+export { KeyHelp } from './KeyHelp';
+export { Facts, Page, Section, Toolbar } from './Page';
+export { Empty, Failure, Loading } from './State';
+export { Tabs, type Tab } from './Tabs';
+export { Time, useNow } from './Time';

@@ -1,0 +1,1 @@
+"""The outside world of A2A: where notifications go."""

@@ -121,6 +121,7 @@ SPHINX = $(BIN)/python -m sphinx -q -W -E --keep-going -d .venv/.doctrees -b
 docs: $(STAMPS)/install $(STAMPS)/docs $(STAMPS)/dev ## write the generated reference, build docs into site/
 	@$(BIN)/python tools/command_index.py
 	@$(BIN)/python tools/reference.py
+	@$(BIN)/python tools/asvs.py
 	@$(BIN)/python tools/grpc_fields.py
 	@$(SPHINX) html docs site
 	@echo "open site/index.html"
@@ -129,6 +130,7 @@ docs: $(STAMPS)/install $(STAMPS)/docs $(STAMPS)/dev ## write the generated refe
 docs-check: $(STAMPS)/install $(STAMPS)/docs $(STAMPS)/dev
 	@$(BIN)/python tools/command_index.py --check
 	@$(BIN)/python tools/reference.py --check
+	@$(BIN)/python tools/asvs.py --check
 	@$(BIN)/python tools/grpc_fields.py --check
 	@$(SPHINX) html docs site
 

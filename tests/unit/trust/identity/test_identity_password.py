@@ -40,6 +40,7 @@ def test_what_a_guesser_tries_first_is_refused(password):
         "viele Wörter über Äpfel",
         "雨が降ると川の水が増えて橋が見えない",
         "jVxmw9-tkqbd-82hfz",
+        "tortoise lamps in a quiet harbour " * 2 + "and other long things that nobody told us",
     ],
 )
 def test_what_is_long_and_unlike_anything_common_is_taken(password):

@@ -164,6 +164,7 @@ def _check(spec: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 KIND = Kind(
     name=NAME,
     plural="protections",
+    realm="system",
     summary="How the server protects itself: attack rules, countries, challenges, bounds.",
     schema=SCHEMA,
     check=_check,

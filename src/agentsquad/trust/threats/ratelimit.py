@@ -134,6 +134,7 @@ def _check(spec: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 KIND = Kind(
     name=NAME,
     plural="ratelimits",
+    realm="system",
     summary="How much may be asked of the server in a time, by whom and of what.",
     schema=SCHEMA,
     check=_check,

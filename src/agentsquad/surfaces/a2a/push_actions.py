@@ -311,8 +311,8 @@ async def _one(ctx: Context, value: OneInput) -> push.Config:
     if found is None:
         known = ", ".join(box.configs)
         raise PushMissingError(
-            f"task {value.task[:100]} has no receiver {value.config[:100]!r}",
-            hint=f"there are: {known}" if known else "squad a2a push list",
+            f"task {value.task[:100]} has no receiver {value.config[:100]}".rstrip(),
+            hint=f"name one: {known}" if known else "squad a2a push list",
         )
     return found
 

@@ -100,13 +100,12 @@ class OAuthEndpoints:
             return _wrong(error)
 
     async def revoke(self, asked: Asked) -> Response:
-        """Let a token count no more (RFC 7009); who holds it may."""
+        """Let a token count no more (RFC 7009)."""
         await screened(asked)
-        form = form_of(asked)
-        client = (basic_of(asked.request) or (form.get("client_id", ""), ""))[0]
-        await self._desk().tokens.revoke(
-            form.get("token", ""), f"service:{client or 'unnamed'}", client=client or None
-        )
+        try:
+            await self._oauth.revoke(form_of(asked), basic_of(asked.request))
+        except OAuthError as error:
+            return _wrong(error)
         return told({})
 
     async def introspect(self, asked: Asked) -> Response:

@@ -112,6 +112,13 @@ class ClientInput(msgspec.Struct, frozen=True, kw_only=True):
     label: Annotated[str, Meta(description="Name that people are shown.", examples=["Reports"])] = (
         ""
     )
+    scopes: Annotated[
+        tuple[str, ...],
+        Meta(description="The most that it may ask for.", examples=[["runs.*", "read"]]),
+    ] = ("*",)
+    device: Annotated[
+        bool, Meta(description="It may run where there is no browser, and shows a code instead.")
+    ] = False
 
 
 class ClientNaming(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +133,8 @@ class ClientOutput(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     redirects: tuple[str, ...]
     label: str = ""
+    scopes: tuple[str, ...] = ("*",)
+    device: bool = False
 
 
 class ClientList(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +144,13 @@ class ClientList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _client(one: Client) -> ClientOutput:
-    return ClientOutput(client=one.id, redirects=one.redirects, label=one.label)
+    return ClientOutput(
+        client=one.id,
+        redirects=one.redirects,
+        label=one.label,
+        scopes=one.scopes,
+        device=one.device,
+    )
 
 
 @action(
@@ -260,12 +275,21 @@ async def bootstrap_token(ctx: Context, input: Nothing) -> BootstrapOutput:
     cli=("clients", "add"),
     positional=("client",),
     realm="system",
-    examples=("squad clients add reports --redirects https://reports.example.com/callback",),
+    examples=(
+        "squad clients add reports --redirects https://reports.example.com/callback --scopes read",
+    ),
 )
 async def add_client(ctx: Context, input: ClientInput) -> ClientOutput:
     """Let a program ask people for tokens (OAuth 2.1, PKCE, no secret)."""
     made = await desk_of(ctx).oauth.add_client(
-        Client(id=input.client, redirects=input.redirects, label=input.label), str(ctx.actor)
+        Client(
+            id=input.client,
+            redirects=input.redirects,
+            label=input.label,
+            scopes=input.scopes,
+            device=input.device,
+        ),
+        str(ctx.actor),
     )
     return _client(made)
 

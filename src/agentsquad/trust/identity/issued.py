@@ -72,9 +72,12 @@ class Code(msgspec.Struct, kw_only=True):
 
 class Client(msgspec.Struct, kw_only=True):
     """A program that may ask for tokens in the name of people. It has no
-    secret: PKCE and its redirect addresses say that it is itself."""
+    secret: PKCE and its redirect addresses say that it is itself. It asks for
+    no more than its `scopes`, and by codes of a `device` only where it must."""
 
     id: str
     redirects: tuple[str, ...]
     label: str = ""
     version: int = 0
+    scopes: tuple[str, ...] = ("*",)
+    device: bool = False

@@ -45,6 +45,7 @@ from agentsquad.trust.identity.contract import (
 from agentsquad.trust.identity.credential import (
     KEY,
     SECRET_SIZE,
+    Key,
     digest,
     live,
     narrowed,
@@ -70,6 +71,7 @@ OWN_CLIENTS = {
         id=COMMAND_LINE,
         redirects=("http://127.0.0.1/callback", "http://[::1]/callback"),
         label="The command line",
+        device=True,
     )
 }
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -148,6 +150,7 @@ class OAuth:
                 )
         if not client.redirects or not _CLIENT.fullmatch(client.id) or client.id in OWN_CLIENTS:
             raise OAuthError("invalid_request", f"{client.id!r} with no good name or address")
+        scopes = scopes_of(client.scopes)
 
         def decide(state: State, now_ms: int) -> Change:
             held = state.clients.get(client.id)
@@ -155,6 +158,8 @@ class OAuth:
                 "client": client.id,
                 "redirects": list(client.redirects),
                 "label": client.label,
+                "scopes": list(scopes),
+                "device": client.device,
                 "at_ms": now_ms,
             }
             event = NewEvent(
@@ -203,9 +208,9 @@ class OAuth:
         if query.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
             raise RedirectError("invalid_request", "PKCE with S256 is needed", redirect, told)
         try:
-            scopes = scopes_of(tuple(query.get("scope", "").split()))
-        except ScopeError as error:
-            raise RedirectError("invalid_scope", error.message, redirect, told) from error
+            scopes = _scopes_for(client, query)
+        except OAuthError as error:
+            raise RedirectError(error.error, error.message, redirect, told) from error
         return Asked(
             client=client.id,
             label=client.label or client.id,
@@ -301,12 +306,7 @@ class OAuth:
     async def _credentials(self, client: str, secret: str, form: Mapping[str, str]) -> TokenSet:
         """A service shows its API key as its secret; the token is good for no
         more than the key."""
-        state = await self._directory.follow()
-        now_ms = self._directory.now_ms()
-        key = state.keys_by_digest.get(digest(secret)) if well_formed(secret, KEY) else None
-        account = None if key is None or not live(key, now_ms) else state.account(key.owner)
-        if key is None or account is None or account.disabled or not _named(account, client):
-            raise OAuthError("invalid_client", "that service is not known by this secret")
+        key, account = await self._service(client, secret)
         scopes = _scopes(form) or key.scopes
         if narrowed(key.scopes, scopes) != scopes:
             raise OAuthError("invalid_scope", "more was asked for than the key allows")
@@ -318,6 +318,26 @@ class OAuth:
             method="client_credentials",
         )
         return await self._tokens.issue(request)
+
+    async def _service(self, client: str, secret: str) -> tuple[Key, Account]:
+        """Return the key that a service shows, and its account."""
+        state = await self._directory.follow()
+        now_ms = self._directory.now_ms()
+        key = state.keys_by_digest.get(digest(secret)) if well_formed(secret, KEY) else None
+        account = None if key is None or not live(key, now_ms) else state.account(key.owner)
+        if key is None or account is None or account.disabled or not _named(account, client):
+            raise OAuthError("invalid_client", "that service is not known by this secret")
+        return key, account
+
+    async def revoke(self, form: Mapping[str, str], basic: tuple[str, str] | None = None) -> None:
+        """Let a token count no more (RFC 7009): a program those that it holds,
+        a service its own, by its secret."""
+        token, client = form.get("token", ""), basic[0] if basic else form.get("client_id", "")
+        secret = basic[1] if basic else form.get("client_secret", "")
+        owner = str((await self._tokens.introspect(token)).get("sub", ""))
+        if secret or owner.startswith("service:"):
+            await self._service(client, secret)
+        await self._tokens.revoke(token, f"service:{client or 'unnamed'}", client=client or None)
 
     def _known(self, state: State, given: str, kind: str, client: str) -> Code:
         code = state.codes.get(digest(given)) if well_formed(given, "sqc_") else None
@@ -337,7 +357,9 @@ class OAuth:
         client = client_named(state, form.get("client_id", ""))
         if client is None:
             raise OAuthError("invalid_client", "the program is not known here")
-        scopes = _scopes(form) or ("*",)
+        if not client.device:
+            raise OAuthError("unauthorized_client", "that program is not for devices")
+        scopes = _scopes_for(client, form)
         self._limits.begin(address, self._directory.now_ms())
         secret = new_secret("sqc_", self._directory.entropy.token(SECRET_SIZE))
         shown = spoken(self._directory.entropy.token(16))
@@ -503,6 +525,14 @@ def with_query(address: str, values: Mapping[str, str]) -> str:
 
 def _letters(typed: str) -> str:
     return "".join(char for char in typed.upper()[:64] if char in LETTERS)
+
+
+def _scopes_for(client: Client, form: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what a program asks for, all it may where it does not say."""
+    asked = _scopes(form) or client.scopes
+    if narrowed(client.scopes, asked) != asked:
+        raise OAuthError("invalid_scope", "more was asked for than that program may")
+    return asked
 
 
 def _scopes(form: Mapping[str, str]) -> tuple[str, ...]:

@@ -384,6 +384,8 @@ def _client(state: State, body: Body, event: Event) -> None:
         redirects=tuple(body["redirects"]),
         label=body.get("label", ""),
         version=event.stream_seq,
+        scopes=tuple(body.get("scopes", ("*",))),
+        device=body.get("device", False),
     )
 
 

@@ -324,3 +324,41 @@ async def test_whoever_guesses_codes_is_stopped_before_a_right_one_helps(bench):
     await bench.clock.advance(told.value.retry_after_ms - 1)
     with pytest.raises(DeviceLimitError):
         await bench.desk.oauth.waiting(device.user_code, str(who.actor))
+
+
+async def test_a_program_asks_for_no_more_than_it_was_added_for(bench):
+    address = "https://reports.example.com/callback"
+    made = Client(id="reports", redirects=(address,), scopes=("runs.*",))
+    await bench.desk.oauth.add_client(made, "person:root")
+    asked = {**QUERY, "client_id": "reports", "redirect_uri": address}
+
+    told = await bench.other().oauth.check({**asked, "scope": "runs.list"})
+    assert told.scopes == ("runs.list",)
+    assert (await bench.desk.oauth.check({**asked, "scope": ""})).scopes == ("runs.*",)
+    for scope in ("users.add", "runs.list users.*", "*"):
+        assert await error(bench.desk.oauth.check({**asked, "scope": scope})) == "invalid_scope"
+    device = bench.desk.oauth.device({"client_id": "reports"})
+    assert await error(device) == "unauthorized_client"
+
+
+async def test_a_service_ends_its_tokens_by_its_secret_and_nobody_elses(bench):
+    office = bench.desk.administration
+    secrets = []
+    for name in ("nightly", "other"):
+        await office.add(name, "person:root", kind="service")
+        secrets.append((await office.create_key(Wanted(owner=name), "person:root")).secret)
+    grant = {"grant_type": "client_credentials"}
+    tokens = await bench.desk.oauth.token(grant, ("nightly", secrets[0]))
+    form = {"token": tokens.access_token}
+
+    for basic in (None, ("nightly", "sqk_wrong"), ("nightly", secrets[1]), ("nightly", "")):
+        assert await error(bench.desk.oauth.revoke(form, basic)) == "invalid_client"
+    named = {**form, "client_id": "nightly"}
+    assert await error(bench.desk.oauth.revoke(named)) == "invalid_client"
+    await bench.desk.oauth.revoke(form, ("other", secrets[1]))
+    assert await bench.desk.recognition.recognise(Shown(bearer=tokens.access_token))
+
+    await bench.desk.oauth.revoke({"token": "nonsense"})
+    await bench.other().oauth.revoke(form, ("nightly", secrets[0]))
+    with pytest.raises(CredentialError):
+        await bench.desk.recognition.recognise(Shown(bearer=tokens.access_token))

@@ -53,7 +53,10 @@ from agentsquad.runtime.policy.rulebook import (
 )
 
 _CACHE_MAX = 8
-UNGOVERNED_MAX = 4096
+OFTEN = 20  # evaluations after which an engine of their own has paid for itself
+FEW_MAX = 8  # of one thread, 1.5 MB each
+ANSWERED_MAX = 4096
+FAILED = ("policy.error",)
 _EMPTY = "{}"
 
 
@@ -83,10 +86,13 @@ _read_rows = msgspec.json.Decoder(_Rows).decode
 
 
 class _Engines(threading.local):
-    """The engines of one thread by revision, the oldest given up first."""
+    """The engines of one thread by revision, the oldest given up first; and
+    those that ask but a few packages, by revision and which."""
 
     def __init__(self) -> None:
         self.by_revision: dict[str, Any] = {}
+        self.few: dict[tuple[str, tuple[int, ...]], Any] = {}
+        self.asked: dict[tuple[str, tuple[int, ...]], int] = {}
 
 
 _engines = _Engines()
@@ -100,8 +106,9 @@ class RegoPolicy:
     ) -> None:
         self._book = book
         self._packages = tuple(packages)
-        self._prefixes = tuple(p for package in packages for p in prefixes(package.actions))
         self._ungoverned: dict[tuple[str, str], Decision] = {}
+        self._answered: dict[bytes, Decision] = {}
+        self._governing: dict[str, tuple[int, ...]] = {}
         self._rules = tuple(rule for module in modules for rule in module.rules)
 
     def _engine(self) -> Any:
@@ -109,18 +116,57 @@ class RegoPolicy:
         if engine is None:
             while len(_engines.by_revision) >= _CACHE_MAX:
                 _engines.by_revision.pop(next(iter(_engines.by_revision)))
-            engine = self.fresh_engine()
-            _engines.by_revision[self.revision] = engine
+            engine = _engines.by_revision[self.revision] = self.fresh_engine()
         return engine
 
-    def fresh_engine(self) -> Any:
-        """Return an engine of the calling thread's own, ready to decide."""
+    def _engine_of(self, governing: tuple[int, ...]) -> Any:
+        """Return an engine that asks these packages: one of their own once
+        they were asked often, else the one that asks all and costs double."""
+        key = (self.revision, governing)
+        engine = _engines.few.get(key)
+        if engine is not None:
+            return engine
+        if len(_engines.asked) >= ANSWERED_MAX:
+            _engines.asked.clear()
+        asked = _engines.asked[key] = _engines.asked.get(key, 0) + 1
+        if asked < OFTEN:
+            return self._engine()
+        while len(_engines.few) >= FEW_MAX:
+            gone = next(iter(_engines.few))
+            del _engines.few[gone]
+            _engines.asked.pop(gone, None)
+        engine = _engines.few[key] = self.fresh_engine(governing)
+        return engine
+
+    def fresh_engine(self, asks: tuple[int, ...] | None = None) -> Any:
+        """Return an engine of the calling thread's own, ready to decide; with
+        `asks` by the packages at these places alone."""
         engine = new_engine()
         for file in self._book.modules:
             engine.add_policy(file.name, file.text)
-        engine.add_policy(NAME, mounted(self._packages))
+        packages = self._packages if asks is None else [self._packages[one] for one in asks]
+        engine.add_policy(NAME, mounted(packages))
         engine.add_data_json(json.dumps(self._book.data))
         return engine
+
+    def _governs(self, action: str) -> tuple[int, ...]:
+        """Return the places of the packages that govern an action.
+
+        The others would contribute nothing, and looking that up with every
+        question is half of what one costs.
+        """
+        known = self._governing.get(action)
+        if known is None:
+            subject = f"{action} "
+            known = tuple(
+                place
+                for place, package in enumerate(self._packages)
+                if any(subject.startswith(prefix) for prefix in prefixes(package.actions))
+            )
+            if len(self._governing) >= ANSWERED_MAX:
+                self._governing.clear()
+            self._governing[action] = known
+        return known
 
     @property
     def revision(self) -> str:
@@ -147,40 +193,51 @@ class RegoPolicy:
 
         No rule speaks of an action that no package governs, so what the base
         rules say of it depends on its name and effect alone and is asked once.
+        Of what is governed the same question is evaluated once: rules know no
+        time and no chance (`check_calls`), so the answer follows from the
+        rules and the whole question, and another revision is another policy.
         """
+        governing = self._governs(question.action)
         key = (question.action, question.effect)
-        known = self._ungoverned.get(key)
+        known = None if governing else self._ungoverned.get(key)
         if known is not None:
             return known
-        decision = self._decided(question)
-        subject = f"{question.action} "
-        if not any(subject.startswith(prefix) for prefix in self._prefixes):
-            if len(self._ungoverned) >= UNGOVERNED_MAX:
-                self._ungoverned.clear()
-            self._ungoverned[key] = decision
-        return decision
-
-    def _decided(self, question: Question) -> Decision:
         try:
-            text = msgspec.json.encode(question_document(question)).decode()
+            text = msgspec.json.encode(question_document(question))
+        except (TypeError, ValueError, msgspec.MsgspecError) as error:
+            return self._failed(error)
+        if not governing:
+            return _keep(self._ungoverned, key, self._decided(text, governing))
+        mark = hashlib.sha256(text).digest()
+        known = self._answered.get(mark)
+        if known is not None:
+            return known
+        decision = self._decided(text, governing)
+        return decision if decision.clauses == FAILED else _keep(self._answered, mark, decision)
+
+    def _decided(self, text: bytes, governing: tuple[int, ...]) -> Decision:
+        try:
             with _no_panic():
-                engine = self._engine()
-                engine.set_input_json(text)
+                engine = self._engine_of(governing)
+                engine.set_input_json(text.decode())
                 answer = _read_answer(engine.eval_rule_as_json(DECISION))
                 engine.take_prints()  # else they would pile up
         except (RuntimeError, TypeError, ValueError, msgspec.MsgspecError) as error:
-            return Decision(
-                allow=False,
-                reason=f"the policy could not be evaluated: {located(error)}",
-                revision=self.revision,
-                clauses=("policy.error",),
-            )
+            return self._failed(error)
         return Decision(
             allow=answer.allow,
             reason=answer.reason,
             revision=self.revision,
             clauses=tuple(sorted(answer.clauses)),
             obligations=tuple(answer.obligations),
+        )
+
+    def _failed(self, error: Exception) -> Decision:
+        return Decision(
+            allow=False,
+            reason=f"the policy could not be evaluated: {located(error)}",
+            revision=self.revision,
+            clauses=FAILED,
         )
 
     def query(self, path: str, value: Any) -> Any:
@@ -201,6 +258,14 @@ class RegoPolicy:
             raise PolicyQueryError(
                 f"{path} could not be evaluated: {located(error)}", hint=found.hint
             ) from None
+
+
+def _keep(kept: dict[Any, Decision], key: Any, decision: Decision) -> Decision:
+    """Remember a decision; all are forgotten when there are too many."""
+    if len(kept) >= ANSWERED_MAX:
+        kept.clear()
+    kept[key] = decision
+    return decision
 
 
 class RegoCompiler:

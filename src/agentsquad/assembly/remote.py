@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -25,9 +25,6 @@ from agentsquad.surfaces.gateway.installation import Installation, Opened
 from agentsquad.surfaces.gateway.operation import Operation
 from agentsquad.surfaces.rest.contract import Place, checked_url
 from agentsquad.surfaces.rest.plugin import logins, server_client
-
-if TYPE_CHECKING:
-    from agentsquad.surfaces.rest.adapters.client import ServerClient
 
 SERVER, TOKEN, CA = "SQUAD_SERVER", "SQUAD_TOKEN", "SQUAD_CA"
 WHO_IS_ASKED = Actor("person", "me")  # stands in where the server knows better
@@ -75,9 +72,9 @@ class RemoteInstallation:
             return self._here.open(home, namespace)
         named = namespace or self.environment.get("SQUAD_NAMESPACE") or DEFAULT_NAMESPACE
         return RemoteNamespace(
-            server_client(place_in(self.environment), named, logins(self.environment)),
-            place_in(self.environment).url,
-            self._here.registry(),
+            place_in(self.environment),
+            named,
+            self._here,
             lambda: self._here.open(home, namespace),
         )
 
@@ -86,11 +83,11 @@ class RemoteNamespace:
     """One namespace of a server elsewhere (`Opened`)."""
 
     def __init__(
-        self, client: ServerClient, url: str, registry: Registry, here: Callable[[], Opened]
+        self, place: Place, namespace: str, installed: Installation, here: Callable[[], Opened]
     ) -> None:
-        self._registry = registry
-        self._url = url
-        self._client = client
+        self._registry = installed.registry()
+        self._url = place.url
+        self._client = server_client(place, namespace, logins(installed.environment))
         self._make_here = here
         self._here: Opened | None = None
         self.world: Any = SimpleNamespace(progress=None)

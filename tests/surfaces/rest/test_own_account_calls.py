@@ -16,10 +16,11 @@ from agentsquad.surfaces.gateway.gateway import ServingGateway
 from agentsquad.surfaces.rest.routes import Rest
 from agentsquad.trust.access.contract import SYSTEM
 from agentsquad.trust.access.decision import RoleAccess
-from agentsquad.trust.access.own import FIELDS
+from agentsquad.trust.access.own import FIELDS, GRAVE
 from agentsquad.trust.identity.administration import Wanted
-from agentsquad.trust.identity.contract import External, Visit
+from agentsquad.trust.identity.contract import FRESH_MS, External, Visit
 from agentsquad.trust.identity.office import Desk, Office
+from agentsquad.trust.identity.tokens import Request
 from agentsquad.trust.threats.contract import Verdict
 
 pytestmark = pytest.mark.slow
@@ -60,7 +61,7 @@ class Town:
     """Accounts without any role, and who calls in their name."""
 
     def __init__(self, squad: Any, desk: Desk, world: Any) -> None:
-        self.desk = desk
+        self.desk, self.clock = desk, squad.world.clock
         free, clock = Free(), squad.world.clock
         access = RoleAccess(world.policy, world.store, clock, squad.registry.kinds)
         gateway = ServingGateway(
@@ -187,3 +188,26 @@ async def test_an_administrator_still_sees_and_changes_those_of_all(town: Town) 
     revoked = (await town.call("keys.revoke", {"key": made["key"]}, ada)).json()
     assert {one["account"] for one in sessions} == {"person:ada", "person:bob"}
     assert made["owner"] == "person:bob" and revoked["revoked"] is True
+
+
+async def test_a_browser_left_open_changes_nothing_of_how_its_owner_signs_in(town: Town) -> None:
+    ada, _ = await town.session("ada"), await town.session("bob")
+    await town.desk.administration.grant("ada", SYSTEM, "admin", "person:root")
+    first = await town.desk.tokens.issue(Request(owner="ada", client="c", refresh=True))
+    made = (await town.call("keys.create", {"label": "old"}, ada)).json()
+    town.clock._now += FRESH_MS + 1
+    tokens = await town.desk.tokens.refresh(first.refresh_token or "", "c")
+    bearer = {"Authorization": f"Bearer {tokens.access_token}"}
+    before = await town.stand("ada")
+    for action in GRAVE:
+        own = {name: held for name, held in OTHERS[action].items() if name != FIELDS[action]}
+        for who in (ada, bearer):
+            said = await town.call(action, own, who)
+            assert (said.status_code, said.json()["code"]) == (401, "identity.stale"), action
+    assert await town.stand("ada") == before
+
+    assert (await town.call("factors.list", {}, ada)).status_code == 200
+    assert (await town.call("keys.revoke", {"key": made["key"]}, ada)).status_code == 200
+    assert (await town.call("keys.create", {"owner": "bob"}, ada)).status_code == 200
+    again = await town.session("ada")
+    assert (await town.call("keys.create", {"label": "new"}, again)).status_code == 200

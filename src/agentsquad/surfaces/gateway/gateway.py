@@ -45,8 +45,8 @@ from agentsquad.surfaces.gateway.installation import Opened
 from agentsquad.surfaces.gateway.keys import Keys
 from agentsquad.surfaces.gateway.operation import Operation, operations
 from agentsquad.trust.access.contract import Access, Ask
-from agentsquad.trust.access.own import CLAUSE, account_target, narrowed
-from agentsquad.trust.identity.contract import Identity, Shown
+from agentsquad.trust.access.own import CLAUSE, account_target, narrowed, stale
+from agentsquad.trust.identity.contract import Identity, Shown, SignInStaleError
 from agentsquad.trust.threats.contract import Hit, Shield, Verdict, refusal
 
 WAIT_MS = 60_000  # how long a caller waits who does not say
@@ -198,6 +198,8 @@ class ServingGateway:
             surface=caller.surface,
         )
         decision = await self._access.require(caller.principal, ask)
+        if stale(caller.principal, ask, self._clock.now_ms()):
+            raise SignInStaleError(hint="sign in again, then do it within ten minutes")
         value = call.value
         if CLAUSE in decision.clauses:
             value = narrowed(spec.name, value, caller.principal)

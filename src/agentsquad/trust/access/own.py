@@ -12,12 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentsquad.trust.access.contract import Ask
-from agentsquad.trust.identity.contract import Principal
+from agentsquad.trust.identity.contract import FRESH_MS, Principal
 
 RULE = "data.access.roles.oneself"
 CLAUSE = "access.own"
 ACCOUNT = "account"  # the kind of a target that is one: account/ada, account/ for one's own
 READS = ("pure", "read")
+# What changes how somebody signs in, or where they are signed in; not what only
+# takes something back.
+GRAVE = (
+    "factors.add_app", "factors.confirm", "factors.remove", "factors.new_codes", "keys.create",
+    "sessions.revoke",
+)  # fmt: skip
 FIELDS = {
     "factors.list": "name",
     "factors.add_app": "name",
@@ -42,6 +48,13 @@ def narrowed(verb: str, value: Mapping[str, Any], principal: Principal) -> dict[
     """Return the input of a call that was allowed for one's own account
     alone."""
     return {**value, FIELDS[verb]: str(principal.actor)}
+
+
+def stale(principal: Principal, ask: Ask, now_ms: int) -> bool:
+    """Whether people must sign in again before they do this to their own
+    account, so that a browser left open is not enough."""
+    grave = ask.verb in GRAVE and concerns_own(principal, ask)
+    return grave and principal.begun_ms is not None and now_ms - principal.begun_ms > FRESH_MS
 
 
 def concerns_own(principal: Principal, ask: Ask) -> bool:

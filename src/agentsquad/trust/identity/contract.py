@@ -21,6 +21,7 @@ from agentsquad.kernel.errors import (
 )
 
 EVERY_NAMESPACE = "*"
+FRESH_MS = 10 * 60_000  # how long a sign-in counts as just now
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +32,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     may be used for, never more than the roles allow. `credential` names it
     (`key:…`, `session:…`, `token:…`) for events and revocation, `method` how it
     was proven (password, totp, webauthn, key, token, oidc, saml, ldap, local).
-    `expires_ms` is None where it does not expire by itself.
+    `expires_ms` is None where it does not expire by itself; `begun_ms` is when
+    a person signed in or consented, of sessions and tokens.
     """
 
     actor: Actor
@@ -40,6 +42,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     credential: str = ""
     method: str = ""
     expires_ms: int | None = None
+    begun_ms: int | None = None
 
     def roles(self, namespace: str) -> tuple[str, ...]:
         """Return the roles held in a namespace, in the order of their names."""

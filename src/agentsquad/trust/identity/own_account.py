@@ -12,12 +12,16 @@ import msgspec
 
 from agentsquad.trust.identity import ticket as tickets
 from agentsquad.trust.identity.account import Account
-from agentsquad.trust.identity.contract import CredentialError, SignInStaleError, TicketError, Visit
+from agentsquad.trust.identity.contract import (
+    FRESH_MS,
+    CredentialError,
+    SignInStaleError,
+    TicketError,
+    Visit,
+)
 from agentsquad.trust.identity.credential import Session, digest
 from agentsquad.trust.identity.directory import Directory
 from agentsquad.trust.identity.sign_in import SignIn
-
-FRESH_MS = 10 * 60_000
 
 
 class Own(msgspec.Struct, frozen=True, kw_only=True):

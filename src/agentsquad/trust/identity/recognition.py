@@ -221,6 +221,7 @@ def session_now(state: State, session: Session, now_ms: int) -> Principal | None
         credential=f"session:{session.id}",
         method=session.method,
         expires_ms=session_until(session),
+        begun_ms=session.begun_ms,
     )
 
 

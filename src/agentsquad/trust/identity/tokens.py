@@ -198,6 +198,7 @@ class Tokens:
             credential=f"token:{claims['sid']}.{claims['jti']}",
             method=state.families[claims["sid"]].method or "token",
             expires_ms=claims["exp"] * 1000,
+            begun_ms=state.families[claims["sid"]].begun_ms,
         )
 
     def confirmed(self, state: State, principal: Principal) -> Principal | None:

@@ -468,7 +468,7 @@ async def test_a_name_that_leads_inside_by_now_is_not_gone_to(
     assert receiver.came == []
     shown = await line.call("a2a.push_show", task=task)
     assert shown.given_up == 2
-    assert "may not go to" in shown.why
+    assert "may not be gone to" in shown.why
 
 
 async def test_redirects_are_not_followed(line: Line, receiver: Receiver) -> None:

@@ -70,7 +70,12 @@ async def test_the_same_message_twice_is_one_task(office: Any) -> None:
         ("GetTask", {"id": "nothing"}, -32001),
         ("CreateTaskPushNotificationConfig", {"taskId": "x", "url": "http://x"}, -32003),
         ("SendMessage", {"message": {"messageId": "m", "role": "ROLE_USER", "parts": []}}, -32602),
-        ("SendMessage", message(parts=[{"url": "http://x"}]), -32005),
+        ("SendMessage", message(parts=[{}]), -32005),
+        ("SendMessage", message(parts=[{"url": "http://x"}]), -32602),
+        ("SendMessage", message(parts=[{"raw": "!"}]), -32602),
+        ("SendMessage", message("action:nothing.there"), -32602),
+        ("SendMessage", message("action:runs.start"), -32602),
+        ("SendMessage", message("action:approvals.approve"), -32602),
         ("SendMessage", message(skill="agent:nobody"), -32602),
         ("SendMessage", message(taskId="nothing"), -32001),
         ("Nothing", {}, -32601),
@@ -109,7 +114,8 @@ NAMES = st.sampled_from(
     [
         "message", "parts", "text", "data", "kind", "role", "messageId", "taskId", "contextId",
         "configuration", "blocking", "historyLength", "id", "metadata", "skill", "pageSize",
-        "pageToken", "status", "tenant", "file",
+        "pageToken", "status", "tenant", "file", "raw", "url", "filename",
+        "taskPushNotificationConfig",
     ]
 ) | st.text(max_size=6)  # fmt: skip
 KNOWN = st.sampled_from(["ROLE_USER", "user", "workflow:adding", "m1", "data", "text", "file"])

@@ -99,6 +99,12 @@ async def patient(ctx: WorkflowContext, value: AddInput) -> Sum:
     return Sum(sum=value.a)
 
 
+@workflow("keeping", version="1")
+async def keeping(ctx: WorkflowContext, value: dict[str, Any]) -> dict[str, Any]:
+    """Give back what was given, files included."""
+    return {"given": value}
+
+
 RULES = """package sums.rules
 
 actions := {"sums.add", "sums.report", "sums.refuse", "approvals.give"}
@@ -108,7 +114,7 @@ allow contains {"clause": "sums.rules.all", "reason": "a test"} if true
 sums = Plugin(
     name="sums",
     actions=(add, report, refuse),
-    workflows=(adding, asking, patient),
+    workflows=(adding, asking, patient, keeping),
     policies={"sums/rules.rego": RULES},
 )
 

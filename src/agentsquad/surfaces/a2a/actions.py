@@ -17,6 +17,7 @@ from agentsquad.runtime.engine.decider import plain
 from agentsquad.runtime.ledger.contract import Ledger
 from agentsquad.surfaces.a2a.contract import WORKFLOW, WORKING, TaskMissingError
 from agentsquad.surfaces.a2a.task import Told, task_of, told
+from agentsquad.surfaces.gateway.operation import Operation, operations
 
 HIDDEN = (WORKFLOW, "agent-turn")
 
@@ -104,7 +105,9 @@ async def described(ctx: Context, run: str, at: int | None = None) -> Told:
 
 
 class SkillsInput(msgspec.Struct, kw_only=True):
-    """Nothing to ask."""
+    """Which skills."""
+
+    actions: Annotated[bool, Meta(description="single actions too")] = False
 
 
 class Skill(msgspec.Struct, kw_only=True):
@@ -122,9 +125,28 @@ class Skills(msgspec.Struct, kw_only=True):
     items: list[Skill]
 
 
+def is_skill(operation: Operation) -> bool:
+    """Whether an action is one that an agent of another system may ask for: not
+    what a person answers, nor what concerns the whole installation."""
+    room = operation.action.partition(".")[0]
+    return (
+        not operation.local and operation.realm == "namespace" and room not in ("approvals", "a2a")
+    )
+
+
+def _of_action(operation: Operation) -> Skill:
+    return Skill(
+        id=f"action:{operation.action}",
+        name=operation.action,
+        description=f"{operation.summary} {operation.description}".strip()[:1024],
+        tags=["action", operation.effect],
+    )
+
+
 @action("a2a.skills", effect=Effect.READ, cli=("a2a", "skills"))
 async def skills(ctx: Context, value: SkillsInput) -> Skills:
-    """List agents and workflows as skills of A2A."""
+    """List agents and workflows as skills of A2A, and single actions where
+    they are asked for."""
     found = [
         Skill(
             id=f"workflow:{name}",
@@ -143,4 +165,6 @@ async def skills(ctx: Context, value: SkillsInput) -> Skills:
                 id=f"agent:{name}", name=name, description=spec.get("role") or name, tags=["agent"]
             )
         )
+    if value.actions:
+        found += [_of_action(one) for one in operations(ctx.port(Registry)) if is_skill(one)]
     return Skills(items=sorted(found, key=lambda one: one.id))

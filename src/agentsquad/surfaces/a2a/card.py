@@ -10,7 +10,7 @@ from typing import Any
 
 from agentsquad.surfaces.a2a.contract import BEFORE, CURRENT
 
-MODES = ["text/plain", "application/json"]
+MODES = ["text/plain", "application/json", "application/octet-stream"]
 _ANY = {
     "id": "any",
     "name": "Agents and workflows",

@@ -68,7 +68,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Webhooks(Protocol):
-    """Where notifications may go, and how they get there."""
+    """Where notifications may go and files come from, and how they get
+    there."""
 
     on: bool
 
@@ -79,6 +80,11 @@ class Webhooks(Protocol):
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Receipt:
         """Deliver to an address that is looked at anew; PushUrlError if it may
         no longer be gone to."""
+        ...
+
+    async def get(self, url: str) -> tuple[bytes, str]:
+        """Return what is at an address that is looked at alike, and its media
+        type; FileError where there is nothing to be had."""
         ...
 
 
@@ -142,6 +148,12 @@ class ContentTypeError(InvalidError):
     """A part is of a media type that is not taken."""
 
     code = "a2a.content_type"
+
+
+class FileError(InvalidError):
+    """The file of a part cannot be had."""
+
+    code = "a2a.file"
 
 
 class VersionError(UnsupportedError):

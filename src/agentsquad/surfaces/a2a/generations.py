@@ -119,6 +119,8 @@ def task_then(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def streamed_then(event: Mapping[str, Any], ended: bool) -> dict[str, Any]:
     """Return what is streamed, for 0.3; `ended` says that nothing follows."""
+    if "message" in event:
+        return message_then(event["message"])
     if "task" in event:
         return task_then(event["task"])
     if "statusUpdate" in event:
@@ -185,6 +187,8 @@ def receiver_then(found: Mapping[str, Any]) -> dict[str, Any]:
 def result_then(method: str, result: Any) -> Any:
     """Return a 1.0 result as 0.3 gives it."""
     if method == "SendMessage":
+        if "message" in result:
+            return message_then(result["message"])
         return task_then(result["task"])
     if method in ("GetTask", "CancelTask"):
         return task_then(result)

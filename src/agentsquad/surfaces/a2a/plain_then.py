@@ -6,11 +6,14 @@ otherwise.
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from typing import Any
 
 from agentsquad.surfaces.a2a import generations
 from agentsquad.surfaces.a2a.contract import CANCELED
+from agentsquad.surfaces.a2a.parts import is_file
 
 CANCELLED = "TASK_STATE_CANCELLED"
 
@@ -82,6 +85,8 @@ def _part_now(part: Any) -> Any:
             "mime_type": "mediaType",
         }  # fmt: skip
         found |= {names[key]: value for key, value in file.items() if key in names}
+        if "file_with_bytes" in file:
+            found["raw"] = _once(found["raw"])
     return found
 
 
@@ -89,7 +94,24 @@ def _part_then(part: Mapping[str, Any]) -> dict[str, Any]:
     if "data" in part:
         data = part["data"]
         return {"data": {"data": data if isinstance(data, dict) else {"value": data}}}
+    if is_file(part):
+        file = {"fileWithUri": part["url"]} if "url" in part else {"fileWithBytes": _twice(part)}
+        file |= {"mimeType": part.get("mediaType", ""), "name": part.get("filename", "")}
+        return {"file": file}
     return {"text": part.get("text", "")}
+
+
+def _once(raw: Any) -> Any:
+    """Return base64 that was encoded twice: the official libraries of that
+    generation put base64 into a field of bytes, which JSON has as base64."""
+    try:
+        return base64.b64decode(raw, validate=True).decode("ascii")
+    except (binascii.Error, ValueError, TypeError):
+        return raw
+
+
+def _twice(part: Mapping[str, Any]) -> str:
+    return base64.b64encode(str(part["raw"]).encode()).decode()
 
 
 def _message_then(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +145,8 @@ def task_then(task: Mapping[str, Any]) -> dict[str, Any]:
 def result_then(method: str, result: Any) -> Any:
     """Return a 1.0 result."""
     if method == "SendMessage":
+        if "message" in result:
+            return {"message": _message_then(result["message"])}
         return {"task": task_then(result["task"])}
     if method in ("GetTask", "CancelTask"):
         return task_then(result)
@@ -137,6 +161,8 @@ def result_then(method: str, result: Any) -> Any:
 
 def streamed_then(event: Mapping[str, Any], ended: bool) -> dict[str, Any]:
     """Return a piece of a stream; `ended` says that nothing follows."""
+    if "message" in event:
+        return {"message": _message_then(event["message"])}
     if "task" in event:
         return {"task": task_then(event["task"])}
     if "statusUpdate" in event:

@@ -9,11 +9,12 @@ from agentsquad.kernel.registry import Plugin
 from agentsquad.surfaces.a2a import push_actions
 from agentsquad.surfaces.a2a.actions import show, skills, tasks
 from agentsquad.surfaces.a2a.contract import Webhooks
+from agentsquad.surfaces.a2a.fetch import fetch
 from agentsquad.surfaces.a2a.workflow import a2a_task
 
 _PUSH = """package a2a.push
 
-actions := {"a2a.push_set", "a2a.push_remove", "a2a.push_again", "a2a.push_send"}
+actions := {"a2a.push_set", "a2a.push_remove", "a2a.push_again", "a2a.push_send", "a2a.fetch"}
 
 who := split(input.actor, ":")[0]
 
@@ -39,7 +40,7 @@ def webhooks(settings: Any) -> Webhooks:
     variables = settings.environment
     return HttpWebhooks(
         switched(variables.get("SQUAD_A2A_PUSH") or "on"),
-        allowed(variables.get("SQUAD_A2A_PUSH_TO") or ""),
+        allowed(variables.get("SQUAD_A2A_REACH") or ""),
         variables.get("SSL_CERT_FILE"),
     )
 
@@ -50,6 +51,7 @@ plugin = Plugin(
         show,
         skills,
         tasks,
+        fetch,
         push_actions.push_set,
         push_actions.push_show,
         push_actions.push_list,

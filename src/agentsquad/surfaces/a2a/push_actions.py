@@ -14,8 +14,8 @@ from agentsquad.kernel.action import Effect, action
 from agentsquad.kernel.context import Context
 from agentsquad.kernel.errors import DeniedError, MissingError
 from agentsquad.kernel.event import NewEvent
-from agentsquad.kernel.ports import EventStore
-from agentsquad.surfaces.a2a import generations, push
+from agentsquad.kernel.ports import BlobStore, EventStore
+from agentsquad.surfaces.a2a import generations, parts, push
 from agentsquad.surfaces.a2a.actions import described
 from agentsquad.surfaces.a2a.contract import (
     BEFORE,
@@ -206,8 +206,8 @@ class SendInput(msgspec.Struct, kw_only=True):
     """Which notification: of which task, to whom, its place in the stream."""
 
     task: TaskId
-    config: str
-    n: int
+    config: Annotated[str, Meta(description="id of the receiver", examples=["hook"])]
+    n: Annotated[int, Meta(description="place of the notification in its stream", examples=[2])]
 
 
 @action(
@@ -225,9 +225,12 @@ async def push_send(ctx: Context, value: SendInput) -> Receipt:
     queued = letter.queued
     try:
         shown = await ctx.call("a2a.task", {"task": value.task, "history": 0, "at": queued.seq})
+        task = dict(shown["task"])
+        blobs = ctx.port(BlobStore)  # type: ignore[type-abstract]
+        task["artifacts"] = await parts.filled(task.get("artifacts", []), blobs.get, "")
     except (DeniedError, MissingError) as error:
         return Receipt(status=403, why=f"not shown to {config.by}: {error.message}"[:300])
-    body = _body(shown["task"], config, queued)
+    body = _body(task, config, queued)
     secrets = _unsealed(ctx, value.task, config)
     token = await _vouched(ctx, value, config, body)
     try:

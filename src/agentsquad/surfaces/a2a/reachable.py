@@ -1,7 +1,8 @@
-"""Reachable: which addresses notifications may go to. Pure.
+"""Reachable: which addresses notifications may go to, and files come from.
+Pure.
 
-Whoever asks for notifications names an address that this server then calls:
-without care they would reach through it what only it can reach. So only
+Whoever asks for either names an address that this server then calls: without
+care they would reach through it what only it can reach. So only
 addresses of the open internet are allowed, and over https; what else may be
 reached the owner of the installation says by network or by name.
 """
@@ -26,7 +27,7 @@ from agentsquad.surfaces.a2a.contract import PushUrlError
 
 URL_MAX = 2048
 ON = ("on", "off")
-HINT = "an https address of the open internet, or one that SQUAD_A2A_PUSH_TO names"
+HINT = "an https address of the open internet, or one that SQUAD_A2A_REACH names"
 # Addresses in which others are written: what they lead to is what counts.
 _NAT64 = ip_network("64:ff9b::/96")
 # Called global by some, and nowhere that a notification has to go.
@@ -58,7 +59,7 @@ def allowed(text: str) -> Allowed:
             name = word.lower().rstrip(".")
             if "/" in name or ":" in name or not name.replace(".", "").replace("-", "").isalnum():
                 raise InvalidError(
-                    f"SQUAD_A2A_PUSH_TO has {word!r}, no network and no host",
+                    f"SQUAD_A2A_REACH has {word!r}, no network and no host",
                     code="settings.choice",
                     hint=f"such as 10.1.0.0/16,hooks.internal; {error}",
                 ) from None
@@ -100,9 +101,9 @@ def chosen(parts: SplitResult, addresses: Iterable[str], also: Allowed) -> str:
     inside = [named or any(one in network for network in also.networks) for one in found]
     open_to_all = all(ours or public(one) for one, ours in zip(found, inside, strict=True))
     if not found or not open_to_all:
-        raise PushUrlError(f"notifications may not go to {host}", hint=HINT)
+        raise PushUrlError(f"{host} may not be gone to from here", hint=HINT)
     if parts.scheme != "https" and not all(inside):
-        raise PushUrlError(f"notifications go to {host} over https only", hint=HINT)
+        raise PushUrlError(f"{host} is gone to over https only", hint=HINT)
     return str(found[0])
 
 

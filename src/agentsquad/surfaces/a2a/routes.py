@@ -50,7 +50,7 @@ def routes(
     know it, `push` whether notifications are delivered."""
     from starlette.routing import Route
 
-    served = Endpoint(Service(gateway, version=version, push=push), base)
+    served = Endpoint(Service(gateway, version=version, push=push, base=base.rstrip("/")), base)
     receivers = "/tasks/{taskId}/pushNotificationConfigs"
     rest = [
         ("POST", "/message:send", "SendMessage"),

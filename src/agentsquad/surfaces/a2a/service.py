@@ -12,7 +12,7 @@ import msgspec
 
 from agentsquad.kernel.errors import InvalidError, MissingError
 from agentsquad.kernel.jsonrpc import METHOD, RpcError
-from agentsquad.surfaces.a2a import receiving
+from agentsquad.surfaces.a2a import parts, receiving
 from agentsquad.surfaces.a2a.card import card_of
 from agentsquad.surfaces.a2a.contract import (
     CURRENT,
@@ -30,19 +30,25 @@ from agentsquad.surfaces.a2a.contract import (
     TaskNotCancelableError,
 )
 from agentsquad.surfaces.a2a.receiving import RECEIVING
+from agentsquad.surfaces.a2a.workflow import words
 from agentsquad.surfaces.gateway.contract import Call, Caller, Following, Gateway
 
 WAIT_S = 55.0  # how long an answer waits for a task that is at work
 TEXT_MAX = 512
+ACTION = "action:"
 STREAMED = ("SendStreamingMessage", "SubscribeToTask")
 
 
 class Service:
     """A2A for callers who have been let in."""
 
-    def __init__(self, gateway: Gateway, *, version: str = "0", push: bool = False) -> None:
-        """`push` says whether notifications are delivered."""
+    def __init__(
+        self, gateway: Gateway, *, version: str = "0", push: bool = False, base: str = ""
+    ) -> None:
+        """`push` says whether notifications are delivered, `base` where the
+        server is reached."""
         self.gateway = gateway
+        self.base = base
         self.version = version
         self.push = push
 
@@ -58,6 +64,8 @@ class Service:
         is the generation that notifications are to be in."""
         if method == "SendMessage":
             task = await self._send(params, caller, spoken)
+            if not isinstance(task, str):
+                return {"message": task}
             told = params.get("configuration")
             at_once = isinstance(told, Mapping) and told.get("returnImmediately") is True
             return {"task": await self._settled(task, caller, _history(told), at_once)}
@@ -79,6 +87,8 @@ class Service:
         """Begin an operation that is answered in pieces; return the pieces."""
         if method == "SendStreamingMessage":
             task = await self._send(params, caller, spoken)
+            if not isinstance(task, str):
+                return _alone({"message": task})
         else:
             task = _id(params)
             now = await self._task(task, caller)
@@ -95,8 +105,11 @@ class Service:
 
     # --- sending
 
-    async def _send(self, params: Mapping[str, Any], caller: Caller, spoken: str) -> str:
-        """Start a task, or tell one more; return its id."""
+    async def _send(
+        self, params: Mapping[str, Any], caller: Caller, spoken: str
+    ) -> str | dict[str, Any]:
+        """Start a task, or tell one more, and return its id; or carry a single
+        action out and return the message that answers."""
         message = _checked(params.get("message"))
         told = params.get("configuration")
         wanted = told.get("taskPushNotificationConfig") if isinstance(told, Mapping) else None
@@ -107,11 +120,14 @@ class Service:
         if named:
             if receiver is not None:
                 await self._call("a2a.push_set", {**receiver, "task": named}, caller, None)
+            message = await self._kept(message, caller)
             return await self._tell(str(named), message, caller)
         skill = await self._skill(params, message, caller)
+        message = await self._kept(message, caller)
+        if skill.startswith(ACTION):
+            return await self._act(skill.removeprefix(ACTION), message, caller)
         body = {"skill": skill, "message": message, "context": message.get("contextId") or ""}
-        who = f"{caller.principal.actor} {caller.namespace} {message['messageId']}"
-        key = "a2a-" + hashlib.sha256(who.encode()).hexdigest()[:32]
+        key = _key(message, caller)
         value = {
             "workflow": WORKFLOW,
             "input": msgspec.json.encode(body).decode(),
@@ -124,6 +140,48 @@ class Service:
             body = {**receiver, "task": task, "past": True}
             await self._call("a2a.push_set", body, caller, None)
         return task
+
+    async def _act(self, name: str, message: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Carry out a single action, with the caller's own rights."""
+        operation = self.gateway.operation(name)
+        _, data = words(message)
+        value = parts.into(operation, data, message["parts"])
+        key = _key(message, caller)
+        answer = await self.gateway.call(Call(action=name, value=value, caller=caller, key=key))
+        made: list[dict[str, Any]] = [{"data": answer.value, "mediaType": "application/json"}]
+        for file in answer.files:
+            if len(file.data) <= parts.INLINE_MAX:
+                made.append(parts.whole(file))
+                continue
+            named = {"filename": file.name, "mediaType": file.media_type}
+            made.append(parts.kept(named, await self.gateway.keep(caller, file)))
+        made = (await self._filled([{"parts": made}], caller))[0]["parts"]
+        context = message.get("contextId") or key
+        return {"messageId": key, "role": "ROLE_AGENT", "contextId": context, "parts": made}
+
+    async def _kept(self, message: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """Return a message with its files kept as blobs."""
+        found = []
+        for part in message["parts"]:
+            file, url = parts.brought(part), part.get("url")
+            if file is not None:
+                part = parts.kept(part, await self.gateway.keep(caller, file))
+            elif url is not None and not str(url).startswith(parts.BLOBS):
+                value = {"url": url, "media_type": str(part.get("mediaType") or "")}
+                part = parts.kept(part, await self._call("a2a.fetch", value, caller, None))
+            found.append(part)
+        return {**message, "parts": found}
+
+    async def _filled(
+        self, artifacts: list[dict[str, Any]], caller: Caller, inline_max: int = parts.INLINE_MAX
+    ) -> list[dict[str, Any]]:
+        """Return artifacts with their files."""
+
+        async def fetch(digest: str) -> bytes:
+            return (await self.gateway.blob(caller, digest)).data
+
+        base = f"{self.base}/v1/namespaces/{caller.namespace}" if self.base else ""
+        return await parts.filled(artifacts, fetch, base, inline_max)
 
     async def _tell(self, task: str, message: dict[str, Any], caller: Caller) -> str:
         now = (await self._task(task, caller))["task"]
@@ -159,7 +217,7 @@ class Service:
         return _skill_named(wish, skills)
 
     async def _skills(self, caller: Caller) -> list[dict[str, Any]]:
-        found = await self._call("a2a.skills", {}, caller, None)
+        found = await self._call("a2a.skills", {"actions": True}, caller, None)
         return list(found["items"])
 
     # --- being told
@@ -191,9 +249,14 @@ class Service:
         if history is not None:
             value["history"] = history
         try:
-            return dict(await self._call("a2a.task", value, caller, None))
+            found = dict(await self._call("a2a.task", value, caller, None))
         except MissingError as error:
             raise TaskMissingError(error.message) from None
+        artifacts = found["task"].get("artifacts")
+        if artifacts:
+            filled = await self._filled(artifacts, caller)
+            found["task"] = {**found["task"], "artifacts": filled}
+        return found
 
     async def _list(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         state = params.get("status") or ""
@@ -221,7 +284,11 @@ class Service:
         history = _history(params)
         if history is not None:
             value["history"] = history
-        return dict(await self._call("a2a.tasks", value, caller, None))
+        page = dict(await self._call("a2a.tasks", value, caller, None))
+        for task in page["tasks"]:
+            if task.get("artifacts"):
+                task["artifacts"] = await self._filled(task["artifacts"], caller, -1)
+        return page
 
     async def _cancel(self, task: str, caller: Caller) -> dict[str, Any]:
         now = (await self._task(task, caller))["task"]
@@ -281,28 +348,38 @@ def _checked(message: Any) -> dict[str, Any]:
     """Return a message; raises where it is none."""
     if not isinstance(message, dict):
         raise InvalidError("expected message to be an object", code="a2a.params")
-    id, parts = message.get("messageId"), message.get("parts")
+    id, given = message.get("messageId"), message.get("parts")
     if not isinstance(id, str) or not 0 < len(id) <= TEXT_MAX:
         raise InvalidError("expected message.messageId to be a text", code="a2a.params")
     if message.get("role") != "ROLE_USER":
         raise InvalidError("expected message.role to be ROLE_USER", code="a2a.params")
-    if not isinstance(parts, list) or not parts:
+    if not isinstance(given, list) or not given:
         raise InvalidError("expected message.parts to have at least one part", code="a2a.params")
     for name in ("taskId", "contextId"):
-        given = message.get(name)
-        if given is not None and (not isinstance(given, str) or len(given) > TEXT_MAX):
+        value = message.get(name)
+        if value is not None and (not isinstance(value, str) or len(value) > TEXT_MAX):
             raise InvalidError(f"expected message.{name} to be a text", code="a2a.params")
-    for part in parts:
+    for part in given:
         if not isinstance(part, dict):
             raise InvalidError("expected each part to be an object", code="a2a.params")
         if "text" in part and not isinstance(part["text"], str):
             raise InvalidError("expected text of a part to be a text", code="a2a.params")
-        if "text" not in part and "data" not in part:
-            raise ContentTypeError(
-                "only parts with text or data are taken",
-                hint='keep a file as a blob and send {"$blob": …} as data',
-            )
+        for name in ("raw", "url", "filename", "mediaType"):
+            if part.get(name) is not None and not isinstance(part[name], str):
+                raise InvalidError(f"expected {name} of a part to be a text", code="a2a.params")
+        if not any(part.get(name) is not None for name in ("text", "data", "raw", "url")):
+            raise ContentTypeError("expected a part with text, data, raw or url")
     return message
+
+
+def _key(message: Mapping[str, Any], caller: Caller) -> str:
+    """Return what is the same for the same message of the same sender."""
+    who = f"{caller.principal.actor} {caller.namespace} {message['messageId']}"
+    return "a2a-" + hashlib.sha256(who.encode()).hexdigest()[:32]
+
+
+async def _alone(piece: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    yield piece
 
 
 def _skill_named(wish: str, skills: list[dict[str, Any]]) -> str:

@@ -19,6 +19,7 @@ from agentsquad.surfaces.a2a.contract import (
     SUBMITTED,
     WORKING,
 )
+from agentsquad.surfaces.a2a.parts import file_parts
 from agentsquad.surfaces.a2a.workflow import ASKS
 
 _ENDS = {"run.completed": COMPLETED, "run.failed": FAILED, "run.cancelled": CANCELED}
@@ -117,7 +118,8 @@ def artifacts_of(found: Told) -> list[dict[str, Any]]:
         part: dict[str, Any] = {"text": found.output, "mediaType": "text/plain"}
     else:
         part = {"data": found.output, "mediaType": "application/json"}
-    return [{"artifactId": "output", "name": "output", "parts": [part]}]
+    files = file_parts(found.output)
+    return [{"artifactId": "output", "name": "output", "parts": [part, *files]}]
 
 
 def task_of(found: Told, *, history: int | None = None, artifacts: bool = True) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from agentsquad.runtime.engine.contract import WorkflowContext, workflow
 from agentsquad.surfaces.a2a.contract import MESSAGE, WORKFLOW, TaskInput
+from agentsquad.surfaces.a2a.parts import with_files
 
 ASKS = "inputRequired"  # in an agent's answer: what it needs to know
 ROUNDS = 20
@@ -37,6 +38,13 @@ async def a2a_task(ctx: WorkflowContext, value: TaskInput) -> Any:
 
 
 def said(message: Any) -> tuple[str, Any]:
+    """Return the text of a message, and its data, the files that came along in
+    it."""
+    text, data = words(message)
+    return text, with_files(data, message.get("parts", []) if isinstance(message, dict) else [])
+
+
+def words(message: Any) -> tuple[str, Any]:
     """Return the text of a message, and its data: of one part as it is, of
     several as a list."""
     parts = message.get("parts", []) if isinstance(message, dict) else []

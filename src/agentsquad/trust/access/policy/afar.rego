@@ -14,7 +14,7 @@ operating := {
 	"schedules.continue", "schedules.backfill", "messages.publish", "messages.deliver",
 	"messages.redeliver", "budget.release", "breakers.open", "breakers.close",
 	"transactions.recover", "drift.baseline", "log.checkpoint", "log.export", "attest.prove",
-	"a2a.push_set", "a2a.push_remove", "a2a.push_again",
+	"a2a.push_set", "a2a.push_remove", "a2a.push_again", "a2a.fetch",
 }
 
 authoring := {

@@ -52,8 +52,12 @@ class Asked:
         self._caller: Caller | None = None
 
     async def read(self, limit: int) -> None:
-        """Read the body, but no more than allowed."""
-        announced = self.request.headers.get("content-length", "0")
+        """Read the body, but no more than allowed; a look that announces none
+        has none."""
+        headers = self.request.headers
+        announced = headers.get("content-length", "0")
+        if announced == "0" and "transfer-encoding" not in headers and self._looks:
+            return
         if announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
         parts, size = [], 0
@@ -63,6 +67,10 @@ class Asked:
                 raise _too_large(limit)
             parts.append(part)
         self.body = b"".join(parts)
+
+    @property
+    def _looks(self) -> bool:
+        return self.request.scope["method"] in ("GET", "HEAD")
 
     @property
     def namespace(self) -> str | None:
@@ -150,10 +158,12 @@ class Asked:
     def parameters(self, operation: Operation, held: Mapping[str, Any]) -> dict[str, Any]:
         """Return an operation's input: what the address holds, and its
         parameters."""
-        fields = {one.name: one for one in operation.fields}
         found: dict[str, Any] = {}
-        given = self.request.query_params.multi_items() if self._asks else ()
-        for name, text in given:
+        if not self._asks:
+            named = {one.name: one for one in operation.fields if one.name in held}
+            return {name: fitted(named.get(name), held[name]) for name in held}
+        fields = {one.name: one for one in operation.fields}
+        for name, text in self.request.query_params.multi_items():
             if name in RESERVED:
                 continue
             field = fields.get(name) or fields.get(f"{name}_")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers
@@ -164,6 +165,10 @@ class QuickHeaders(Headers):
 
     def __getitem__(self, key: str) -> str:
         return self._first[key.lower()]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a header, or what stands in for it."""
+        return self._first.get(key.lower(), default)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and key.lower() in self._first

@@ -24,6 +24,7 @@ from agentsquad.surfaces.rest.events import watched
 from agentsquad.surfaces.rest.reply import TAG_LENGTH, Reply, revision_in, tag_of, tags_in
 
 LIST, GET, PUT, DELETE = "resources.list", "resources.get", "resources.put", "resources.delete"
+SPELLINGS_MAX = 1_000
 LOST = ("ledger.expect", "resource.stale", "resource.exists")
 
 
@@ -50,9 +51,17 @@ class Resources:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
+        self._kinds: dict[str, str] = {}
 
     def _kind(self, asked: Asked) -> str:
-        return kind_named(asked.gateway.kinds(), asked.path["kind"]).name
+        word = asked.path["kind"]
+        known = self._kinds.get(word)
+        if known is None:
+            known = kind_named(asked.gateway.kinds(), word).name
+            if len(self._kinds) >= SPELLINGS_MAX:  # in any case: there are many
+                self._kinds.clear()
+            self._kinds[word] = known
+        return known
 
     async def listed(self, asked: Asked) -> Reply | Response:
         """List the resources of a kind, or watch them change."""

@@ -67,3 +67,12 @@ def test_why_something_outside_failed_goes_to_the_log_alone(
     [line] = lines(capsys)
     assert "CERTIFICATE_VERIFY_FAILED" in line and "hunter2" not in line
     assert "CERTIFICATE" not in str(error.to_dict())
+
+
+def test_methods_that_somebody_makes_up_are_one_measure() -> None:
+    made = measures(ManualClock(), "json", None)
+    for word in ("GET", "AAAA", "AAAB", "BREW"):
+        made.answered({**SCOPE, "method": word}, 405, 1.0, "n-7")
+    counted = [one for one in made.exposition().decode().splitlines()
+               if one.startswith("squad_http_requests_total{")]  # fmt: skip
+    assert len(counted) == 2 and any('method="OTHER"' in one for one in counted)

@@ -24,6 +24,10 @@ from agentsquad.surfaces.gateway.contract import Call
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 UNROUTED = "(none)"
+METHODS = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
+)
+"""Others are words of strangers; each would be kept as a measure of its own."""
 
 
 class ServerMeasures:
@@ -51,6 +55,7 @@ class ServerMeasures:
             registry=self._kept, buckets=BUCKETS,
         )  # fmt: skip
         self._count = 0
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         logging.getLogger("agentsquad.web").setLevel(logging.WARNING)
 
     @property
@@ -71,9 +76,14 @@ class ServerMeasures:
     def answered(self, scope: Any, status: int, took_ms: float, number: str) -> None:
         """Hear how a request ended."""
         route = getattr(scope.get("route"), "path", UNROUTED)
-        method = scope["method"] if scope["method"].isalpha() else "OTHER"
-        self.requests.labels(method[:16], route, status).inc()
-        self.request_seconds.labels(route).observe(took_ms / 1000)
+        method = scope["method"] if scope["method"] in METHODS else "OTHER"
+        key = (method, route, status)
+        counted = self._counted.get(key)
+        if counted is None:
+            counted = self.requests.labels(*key), self.request_seconds.labels(route)
+            self._counted[key] = counted
+        counted[0].inc()
+        counted[1].observe(took_ms / 1000)
         if route in ("/healthz", "/readyz", "/metrics") and status < 400:
             return
         client = scope.get("client")

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
+import msgspec
 import pytest
 
 from agentsquad.runtime.control.resource import applied_event
@@ -31,6 +32,7 @@ from agentsquad.trust.identity.adapters.passkeys import WebauthnKeys
 from agentsquad.trust.identity.adapters.pyotp_codes import PyotpCodes
 from agentsquad.trust.identity.adapters.saml import PysamlLogin
 from agentsquad.trust.identity.contract import (
+    FactorNeededError,
     LockedError,
     ProviderError,
     ProviderMissingError,
@@ -512,6 +514,21 @@ async def test_an_assertion_in_the_open_counts_only_where_the_provider_is_said_t
     leaving, known = await saml(bench, idp, encrypted=False)
     form = idp.answer(known, leaving.location, encrypt=False)
     assert (await bench.desk.providers.arrive("corp", leaving.cookie, form, HERE)).session
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strong", [PASSWORD, "urn:oasis:names:tc:SAML:2.0:ac:classes:Smartcard"])
+async def test_what_a_saml_provider_says_of_the_sign_in_is_looked_at(bench, idp, strong):
+    bench.desk.instruments = msgspec.structs.replace(bench.desk.instruments, strict=True)
+    await bench.apply(saml={"metadataFile": str(idp.metadata)}, strongWhen=[strong])
+    known = await bench.desk.providers.metadata("corp", CALLBACK)
+    leaving = await bench.desk.providers.leave("corp", CALLBACK)
+    form = idp.answer(known, leaving.location)
+    if strong == PASSWORD:  # which is what this one says
+        assert (await bench.desk.providers.arrive("corp", leaving.cookie, form, HERE)).session
+    else:
+        with pytest.raises(FactorNeededError):
+            await bench.desk.providers.arrive("corp", leaving.cookie, form, HERE)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -321,13 +321,15 @@ class Abroad:
     """Providers that are scripted: the protocols have tests against real
     ones; here it is about redirects, cookies and forms."""
 
+    more: Mapping[str, Any] = {}
+
     async def location(self, oidc: Any, request: Any) -> str:
         self.request = dict(request)
         return f"https://id.example/authorize?state={request['state']}"
 
     async def claims(self, oidc: Any, redemption: Any) -> Vouched:
         assert redemption["code"] == "c1"
-        return Vouched(subject="s-1", facts={"preferred_username": "bea"})
+        return Vouched(subject="s-1", facts={"preferred_username": "bea", **self.more})
 
     async def vouch(self, ldap: Any, name: str, password: str) -> Vouched | None:
         return Vouched(subject="u1", facts={"uid": name}) if password == PASSWORD else None
@@ -375,6 +377,25 @@ async def test_a_provider_sends_the_browser_back_signed_in(house: House, abroad:
     assert (home.status_code, home.headers["location"]) == (303, "/docs")
     assert "person:bea" in inside.text
     assert again.status_code == 401, "the way back is gone with the cookie"
+
+
+@pytest.mark.parametrize(("told", "status"), [(["pwd"], 403), (["pwd", "mfa"], 303), (None, 403)])
+async def test_where_a_second_factor_is_demanded_the_provider_must_say_that_there_was_one(
+    house: House, abroad: Abroad, told: Any, status: int
+) -> None:
+    abroad.more = {"amr": told}
+    house.desk.instruments = msgspec.structs.replace(house.desk.instruments, strict=True)
+    system = await house.squad.namespaces.use(SYSTEM)
+    spec = {"oidc": {"issuer": "https://id.example", "clientId": "squad"}, "strongWhen": ["mfa"]}
+    value = {"kind": "identityprovider", "name": "corp", "resource": {"spec": spec}}
+    await system.invoke("resources.put", value, actor=Actor("person", "root"))
+    async with house.browser() as browser:
+        away = await browser.get("/auth/providers/corp")
+        state = away.headers["location"].partition("state=")[2]
+        back = {"code": "c1", "state": state}
+        home = await browser.get("/auth/providers/corp/callback", params=back)
+    assert home.status_code == status
+    assert ("__Host-squad=" in home.headers.get("set-cookie", "")) is (status == 303)
 
 
 async def test_a_directory_is_asked_by_name_and_password(house: House, abroad: Abroad) -> None:

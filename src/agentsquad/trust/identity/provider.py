@@ -77,6 +77,15 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     groups_claim: str = "groups"
     mapping: tuple[Rule, ...] = ()
     strong: bool = False
+    strong_when: tuple[str, ...] = ()
+
+    def proves_second_factor(self, facts: Mapping[str, Any]) -> bool:
+        """Whether somebody showed the provider a second factor: by what it
+        says of this sign-in where that is looked at, else by what it is."""
+        if not self.strong_when:
+            return self.strong
+        told = {*values_of(facts.get("amr")), *values_of(facts.get("acr"))}
+        return not told.isdisjoint(self.strong_when)
 
     @property
     def protocol(self) -> Literal["oidc", "saml", "ldap"]:
@@ -127,6 +136,9 @@ def _check(spec: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         except RoleNameError as error:
             found.append((f"/mapping/{place}", error.message, error.hint or ""))
     ldap = spec.get("ldap")
+    if spec.get("strongWhen") and (ldap or spec.get("strong")):
+        hint = "a directory tells nothing of how somebody signed in; give strong or strongWhen"
+        found.append(("/strongWhen", "does not belong to strong or to ldap", hint))
     if ldap and "{name}" not in ldap.get("userFilter", "(uid={name})"):
         found.append(("/ldap/userFilter", "does not say {name}", "e.g. (uid={name})"))
     if ldap and ldap["url"].startswith("ldap://") and ldap.get("startTls") is False:
@@ -172,6 +184,11 @@ IDENTITY_PROVIDER = Kind(
                 "type": "boolean",
                 "description": "The provider asks for a second factor itself; none of ours then.",
             },
+            "strongWhen": listing(
+                "The same, but only of sign-ins of which the provider says one of these: values"
+                " of amr or acr, or the class of a SAML authentication context.",
+                text("A value.", "mfa"),
+            ),
             "mapping": listing(
                 "Which groups hold which roles, from the next sign-in on.",
                 record(

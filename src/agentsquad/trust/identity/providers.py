@@ -213,7 +213,7 @@ class Providers:
             display=_first(facts, "name", "displayName", "cn"),
             email=_first(facts, "email", "mail"),
             grants=grants_of(provider.mapping, groups),
-            strong=provider.strong,
+            strong=provider.proves_second_factor(facts),
         )
         return await self._sign_in.vouched(external, visit, once)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from agentsquad.kernel.manifest import ManifestError, load
@@ -81,9 +82,36 @@ def test_a_provider_is_what_its_manifest_says():
 
 
 @pytest.mark.parametrize(
+    ("told", "proven"),
+    [
+        ({"amr": ["pwd", "mfa"]}, True),
+        ({"acr": "urn:strong"}, True),
+        ({"amr": ["pwd"], "acr": "urn:weak"}, False),
+        ({"amr": "mfa"}, True),
+        ({"amr": None, "acr": 7}, False),
+        ({}, False),
+    ],
+)
+def test_a_second_factor_there_counts_by_what_the_provider_says_of_this_sign_in(told, proven):
+    (resource,) = manifest(
+        "{oidc: {issuer: 'https://login.example.com', clientId: squad},"
+        " strongWhen: [mfa, 'urn:strong']}"
+    )
+    looked = provider_of({"metadata": {"name": "corp"}, "spec": resource.spec})
+    assert looked.proves_second_factor(told) is proven
+    assert msgspec.structs.replace(looked, strong_when=(), strong=True).proves_second_factor(told)
+    assert not msgspec.structs.replace(looked, strong_when=()).proves_second_factor(told)
+
+
+@pytest.mark.parametrize(
     ("spec", "said"),
     [
         ("{}", "exactly one"),
+        (
+            "{oidc: {issuer: 'https://a', clientId: b}, strong: true, strongWhen: [mfa]}",
+            "does not belong",
+        ),
+        ("{ldap: {url: 'ldaps://a', baseDn: c}, strongWhen: [mfa]}", "does not belong"),
         ("{oidc: {issuer: 'https://a', clientId: b}, ldap: {url: 'ldaps://a', baseDn: c}}", "one"),
         ("{oidc: {issuer: 'http://login.example.com', clientId: b}}", "not https"),
         ("{ldap: {url: 'ldap://a.example.com', baseDn: c, startTls: false}}", "in the clear"),

@@ -57,7 +57,9 @@ class HttpOidc:
             more = await self._userinfo(client, about, str(tokens.get("access_token", "")))
         if more.get("sub") not in (None, claims["sub"]):
             raise SignInFailedError("the provider speaks of two people")
-        return Vouched(subject=str(claims["sub"]), facts={**more, **claims})
+        # How somebody signed in counts only as the token says that was signed.
+        signed = {name: claims.get(name) for name in ("amr", "acr")}
+        return Vouched(subject=str(claims["sub"]), facts={**more, **claims, **signed})
 
     def _client(self, oidc: Oidc) -> httpx.AsyncClient:
         import ssl

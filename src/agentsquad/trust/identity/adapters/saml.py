@@ -73,6 +73,7 @@ class PysamlLogin:
         if found.name_id is None or not found.name_id.text:
             raise SignInFailedError("the provider's answer names nobody")
         facts = {key: [str(one) for one in values] for key, values in found.ava.items()}
+        facts = {**facts, "amr": [], "acr": [str(told[0]) for told in found.authn_info()]}
         return Vouched(subject=str(found.name_id.text), facts=facts)
 
     def metadata(self, name: str, saml: Saml, place: str) -> str:

@@ -96,7 +96,7 @@ test: lint console-check docs-check pytest ## every check and every test; what C
 
 .PHONY: pytest
 pytest: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev $(STAMPS)/services $(STAMPS)/console ## the tests alone: make pytest ARGS="-k money"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## ruff, mypy strict, import contracts, tidy

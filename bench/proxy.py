@@ -32,7 +32,7 @@ from typing import Any
 
 PEERS = Path(__file__).parents[1] / "build" / "bench"
 HOME = Path(os.environ.get("BENCH_PEERS", PEERS)) / "litellm"
-PACKAGES = {  # the peer, and an agent of LangGraph that tests record
+PACKAGES = {  # the peer, and an agent of LangGraph for recording.py
     HOME: "litellm[proxy]==1.106.2",
     HOME.with_name("langgraph-agent"): "langgraph==1.2.22 langchain-openai==1.7.3",
 }

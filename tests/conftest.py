@@ -7,8 +7,10 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +31,24 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("explore", deadline=None, max_examples=2000, print_blob=True)
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+
+
+def _without_waiting_for_a_disk() -> None:
+    """Have temp folders in memory, where there is room and programs may start.
+
+    Processes die in tests, machines do not: whatever was synced is there
+    again, whichever kind of folder it is in. TMPDIR says otherwise.
+    """
+    fits = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+    if "TMPDIR" in os.environ or not fits or not os.access(MEMORY, os.W_OK):
+        return
+    if not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None
+
+
+_without_waiting_for_a_disk()
 homes = itertools.count()
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

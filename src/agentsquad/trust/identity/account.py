@@ -27,6 +27,8 @@ ADDRESSES_MAX = 8  # from which an account signed in last
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# Roles of a business are named by its policy: `ap_clerk` as well as `ap-clerk`.
+_ROLE = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 
 
 class Factor(msgspec.Struct, kw_only=True):
@@ -108,7 +110,7 @@ def granted(namespace: str, role: str) -> tuple[str, str]:
         raise RoleNameError(
             f"{namespace!r} is not a namespace", hint="a name such as acme, or * for all of them"
         )
-    if not _LABEL.fullmatch(role):
+    if not _ROLE.fullmatch(role):
         raise RoleNameError(f"{role!r} is not a role", hint="e.g. viewer, operator, admin")
     return namespace, role
 

@@ -72,6 +72,13 @@ async def test_a_grant_is_held_until_it_is_removed(bench):
         await office.ungrant("ada", "acme", "operator", "person:root")
 
 
+async def test_a_role_of_a_business_is_granted_as_its_policy_names_it(bench):
+    office = bench.desk.administration
+    await office.add("ada", "person:root")
+    await office.grant("ada", "acme", "ap_clerk", "person:root")
+    assert (await office.find("ada")).grants == {"acme": ("ap_clerk",)}
+
+
 @pytest.mark.parametrize(("where", "role"), [("Acme", "operator"), ("acme", "a b"), ("", "x")])
 async def test_what_is_no_role_or_namespace_is_not_granted(bench, where, role):
     await bench.desk.administration.add("ada", "person:root")

@@ -53,8 +53,9 @@ class A2aPeer:
         self._url = ""
         self._version = CURRENT
 
-    async def definitions(self) -> list[Definition]:
-        """Return its skills as its card tells them now."""
+    async def definitions(self, *, fresh: bool = False) -> list[Definition]:
+        """Return its skills as its card tells them now; nobody tells of changes
+        of a card, so it is always read."""
         card = await self._face.card()
         self._choose(card)
         skills = card.get("skills")

@@ -112,7 +112,7 @@ async def diff(ctx: Context, value: ServerInput) -> Differences:
     server = await pins.server_of(store, value.server)
     peer = await ctx.port(Peers).connect(value.server, server)  # type: ignore[type-abstract]
     known = await pins.pinned(store, value.server)
-    found = pins.differences(server, known, await peer.definitions())
+    found = pins.differences(server, known, await peer.definitions(fresh=True))
     return Differences(server=value.server, items=found)
 
 
@@ -135,7 +135,7 @@ async def pin(ctx: Context, value: ServerInput) -> Differences:
     store = ctx.port(EventStore)  # type: ignore[type-abstract]
     server = await pins.server_of(store, value.server)
     peer = await ctx.port(Peers).connect(value.server, server)  # type: ignore[type-abstract]
-    now = [one for one in await peer.definitions() if server.allows(one.name)]
+    now = [one for one in await peer.definitions(fresh=True) if server.allows(one.name)]
     lacking = sorted(set(server.allow) - {one.name for one in now})
     if lacking:
         raise ToolServerMissingError(f"{value.server} has no tool {', '.join(lacking)}")
@@ -195,8 +195,10 @@ async def _call(ctx: Context, value: CallInput, effect: str) -> Result:
             f"{value.tool} is not pinned", hint=f"squad tools diff {name}, squad tools pin {name}"
         )
     peer = await ctx.port(Peers).connect(name, server)  # type: ignore[type-abstract]
-    now = {one.name: one for one in await peer.definitions()}.get(tool)
     wanted = value.digest or known.digest
+    now = _named(tool, await peer.definitions())
+    if now is None or now.digest != known.digest:  # perhaps it was pinned since
+        now = _named(tool, await peer.definitions(fresh=True))
     if now is None or known.digest != wanted or now.digest != known.digest:
         await _drifted(ctx, store, name, known, now)
         raise ToolDriftError(
@@ -206,6 +208,10 @@ async def _call(ctx: Context, value: CallInput, effect: str) -> Result:
         )
     ctx.meter(kind="tool", server=name, tool=tool)
     return await peer.call(now, value.arguments, ctx.idempotency_key)
+
+
+def _named(tool: str, offered: list[Definition]) -> Definition | None:
+    return next((one for one in offered if one.name == tool), None)
 
 
 async def _drifted(

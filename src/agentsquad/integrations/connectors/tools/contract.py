@@ -76,8 +76,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class Peer(Protocol):
     """A tool server that is connected."""
 
-    async def definitions(self) -> list[Definition]:
-        """Return what it offers now, in the order of names."""
+    async def definitions(self, *, fresh: bool = False) -> list[Definition]:
+        """Return what it offers now, in the order of names: asked just now if
+        `fresh`, else also what was said before, as long as the server has
+        promised to tell of changes and would be heard."""
         ...
 
     async def call(self, tool: Definition, arguments: Mapping[str, Any], key: str) -> Result:
@@ -96,6 +98,10 @@ class Peers(Protocol):
     async def connect(self, name: str, server: Server) -> Peer:
         """Return a connection; ToolUnreachableError where there is none. It
         stays for the next call."""
+        ...
+
+    async def close(self) -> None:
+        """End all connections, and the programs that were started for them."""
         ...
 
 

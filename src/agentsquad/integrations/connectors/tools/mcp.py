@@ -27,18 +27,39 @@ CLIENT = {"name": "agentsquad", "version": "1"}
 TOOLS_MAX = 2000
 PROBE_S = 10.0
 KEY = "agentsquad.dev/key"
+# However a server tells of changes, it is asked again after this long: one that
+# keeps silent, or is not heard, goes on with what was pinned no longer.
+KNOWN_S = 60.0
+LISTEN = "subscriptions/listen"
+CHANGED = "notifications/tools/list_changed"
+HEARD = "notifications/subscriptions/acknowledged"
 
 
 class Wire(Protocol):
-    """Sends messages to a server and brings the answers."""
+    """Sends messages to a server and brings the answers.
+
+    `changes` counts how often the server told that its tools changed.
+    """
 
     version: str
+    changes: int
+
+    @property
+    def hearing(self) -> bool:
+        """Whether what the server tells would be heard now."""
+        ...
 
     async def ask(
         self, method: str, params: Mapping[str, Any], headers: Mapping[str, str]
     ) -> Response:
         """Return the answer to a request; `headers` go along where there are
         such."""
+        ...
+
+    async def listen(self, method: str, params: Mapping[str, Any]) -> None:
+        """Begin to hear what the server tells by itself; `method` is empty
+        where nothing is asked for that. Return when it is heard, or is known
+        not to be."""
         ...
 
     async def tell(self, method: str) -> None:
@@ -55,6 +76,8 @@ class McpPeer:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._tells = False  # the server has promised to tell of changes
+        self._known: tuple[list[Definition], int, float] | None = None
 
     @property
     def broken(self) -> bool:
@@ -81,6 +104,7 @@ class McpPeer:
             data = reply.error.get("data")
             spoken = data.get("supported", ()) if isinstance(data, dict) else ()
         if isinstance(spoken, list) and CURRENT in spoken:
+            self._tells = isinstance(reply.result, dict) and _tells(reply.result)
             return
         await self._initialize()
 
@@ -95,10 +119,34 @@ class McpPeer:
                 hint=f"spoken here: {', '.join((CURRENT, *BEFORE))}",
             )
         self._wire.version = version
+        self._tells = _tells(found)
         await self._wire.tell("notifications/initialized")
 
-    async def definitions(self) -> list[Definition]:
-        """Return what the server offers now."""
+    async def definitions(self, *, fresh: bool = False) -> list[Definition]:
+        """Return what the server offers now, as it said last where that is
+        known to hold."""
+        now_s = asyncio.get_running_loop().time()
+        if self._known is not None and not fresh:
+            offered, changes, until_s = self._known
+            if self._wire.hearing and changes == self._wire.changes and now_s < until_s:
+                return offered
+        self._known = None
+        if self._tells and not self._wire.hearing:
+            await self._listen()
+        changes = self._wire.changes  # what changes while they are listed counts
+        offered = await self._listed()
+        if self._tells and self._wire.hearing:
+            self._known = (offered, changes, now_s + KNOWN_S)
+        return offered
+
+    async def _listen(self) -> None:
+        if self.current:
+            asked = self._params({"notifications": {"toolsListChanged": True}})
+            await self._wire.listen(LISTEN, asked)
+        else:
+            await self._wire.listen("", {})
+
+    async def _listed(self) -> list[Definition]:
         found: dict[str, Definition] = {}
         cursor: str | None = None
         while True:
@@ -143,6 +191,19 @@ class McpPeer:
             META + "clientCapabilities": {},
         }
         return {**own, "_meta": meta}
+
+
+def _tells(found: Mapping[str, Any]) -> bool:
+    """Whether a server promises to tell when its tools change."""
+    capabilities = found.get("capabilities")
+    tools = capabilities.get("tools") if isinstance(capabilities, Mapping) else None
+    return isinstance(tools, Mapping) and tools.get("listChanged") is True
+
+
+def promised(params: Mapping[str, Any]) -> bool:
+    """Whether a server that was asked to tell of changed tools agreed to."""
+    agreed = params.get("notifications")
+    return isinstance(agreed, Mapping) and agreed.get("toolsListChanged") is True
 
 
 def _object(reply: Response, what: str) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from agentsquad.integrations.connectors.tools.contract import (
     ToolLostError,
     ToolUnreachableError,
 )
+from agentsquad.integrations.connectors.tools.mcp import CHANGED, HEARD, promised
 from agentsquad.kernel import jsonrpc
-from agentsquad.kernel.jsonrpc import METHOD, Request, Response, RpcError
+from agentsquad.kernel.jsonrpc import METHOD, Notification, Request, Response, RpcError
 
 LINE_MAX = 16 * 2**20
 END_S = 2.0
+LISTEN_S = 5.0
 
 
 class ProgramWire:
@@ -24,6 +26,10 @@ class ProgramWire:
 
     def __init__(self, process: asyncio.subprocess.Process, timeout_s: float) -> None:
         self.version = ""
+        self.changes = 0
+        self._agreed = False
+        self._listening: jsonrpc.Id | None = None
+        self._acknowledged = asyncio.Event()
         self._process = process
         self._timeout_s = timeout_s
         self._asked = 0
@@ -75,6 +81,25 @@ class ProgramWire:
         finally:
             del self._waiting[number]
 
+    @property
+    def hearing(self) -> bool:
+        """Whether the program would be heard: what it tells comes the same way
+        as what it answers."""
+        return self._agreed and not self.broken
+
+    async def listen(self, method: str, params: Mapping[str, Any]) -> None:
+        """Ask the program to tell, where it has to be asked."""
+        if not method:
+            self._agreed = True
+            return
+        self._asked += 1
+        self._listening = self._asked
+        self._acknowledged.clear()
+        await self._write(jsonrpc.request(self._asked, method, params))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LISTEN_S):
+                await self._acknowledged.wait()
+
     async def tell(self, method: str) -> None:
         """Tell something that is not answered."""
         await self._write(jsonrpc.notification(method))
@@ -125,6 +150,11 @@ class ProgramWire:
             waiting = self._waiting[message.id]
             if not waiting.done():
                 waiting.set_result(message)
+        elif isinstance(message, Response) and message.id == self._listening:
+            self._agreed, self._listening = False, None
+            self._acknowledged.set()
+        elif isinstance(message, Notification):
+            self._told(message)
         elif isinstance(message, Request):
             known = message.method == "ping"
             answer = (
@@ -134,3 +164,10 @@ class ProgramWire:
             )
             with suppress(ToolLostError):
                 await self._write(answer)
+
+    def _told(self, message: Notification) -> None:
+        if message.method == CHANGED:
+            self.changes += 1
+        elif message.method == HEARD and self._listening is not None:
+            self._agreed = promised(message.params)
+            self._acknowledged.set()

@@ -6,7 +6,9 @@ pinned is spoken to, and none that it points at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,12 +19,14 @@ from agentsquad.integrations.connectors.tools.contract import (
     ToolLostError,
     ToolUnreachableError,
 )
+from agentsquad.integrations.connectors.tools.mcp import CHANGED, HEARD, promised
 from agentsquad.integrations.connectors.tools.mirrored import encoded
 from agentsquad.kernel import canonical, jsonrpc
 from agentsquad.kernel.errors import InvalidError
-from agentsquad.kernel.jsonrpc import Response, RpcError
+from agentsquad.kernel.jsonrpc import Notification, Response, RpcError
 
 ANSWER_MAX = 16 * 2**20
+LISTEN_S = 5.0
 CARDS = ("/.well-known/agent-card.json", "/.well-known/agent.json")
 NAMED = {"tools/call": "name"}
 
@@ -61,6 +65,24 @@ class Web:
         except httpx.HTTPError as error:
             raise ToolLostError(f"the connection to {url} was lost") from error
 
+    @asynccontextmanager
+    async def told(
+        self, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> AsyncIterator[AsyncIterator[Any] | None]:
+        """Open a stream of what the server tells by itself, message by message;
+        None where it has none."""
+        said = {"Accept": "text/event-stream", **headers}
+        if body is not None:
+            said |= {"Content-Type": "application/json"}
+            said["Accept"] = "application/json, text/event-stream"
+        content = None if body is None else jsonrpc.encode(body)
+        async with self._client.stream(
+            "GET" if body is None else "POST", self.url, content=content, headers=said
+        ) as response:
+            kind = response.headers.get("content-type", "").partition(";")[0].strip()
+            fits = response.status_code == 200 and kind == "text/event-stream"
+            yield _messages(response) if fits else None
+
     async def get(self, url: str) -> Any:
         """Return a JSON document, None where there is none."""
         try:
@@ -98,8 +120,9 @@ async def _answer(response: httpx.Response, id: Any) -> Response | None:
     return found if isinstance(found, Response) else None
 
 
-async def _data(response: httpx.Response) -> Any:
-    """Return the data of each event of a stream."""
+async def _data(response: httpx.Response, *, whole: bool = True) -> Any:
+    """Return the data of each event of a stream, which is of a size that is
+    limited as a whole, or each event."""
     lines: list[str] = []
     size = 0
     async for line in response.aiter_lines():
@@ -110,7 +133,12 @@ async def _data(response: httpx.Response) -> Any:
             lines.append(line[5:].removeprefix(" "))
         elif not line and lines:
             yield "\n".join(lines).encode()
-            lines = []
+            lines, size = [], size if whole else 0
+
+
+async def _messages(response: httpx.Response) -> AsyncIterator[Any]:
+    async for data in _data(response, whole=False):
+        yield _message(data)
 
 
 def _message(data: bytes) -> Any:
@@ -127,8 +155,11 @@ class McpWeb:
         self.version = ""
         self.broken = False
         self._web = web
+        self.changes = 0
+        self.hearing = False
         self._session: str | None = None
         self._asked = 0
+        self._listening: asyncio.Task[None] | None = None
 
     async def ask(
         self, method: str, params: Mapping[str, Any], headers: Mapping[str, str]
@@ -147,6 +178,51 @@ class McpWeb:
         words = f"{self._web.url} answered {response.status_code}"
         return Response(id=None, error={"code": response.status_code, "message": words})
 
+    async def listen(self, method: str, params: Mapping[str, Any]) -> None:
+        """Open the stream of what the server tells."""
+        self._end_listening()
+        body = None
+        if method:
+            self._asked += 1
+            body = jsonrpc.request(self._asked, method, params)
+        headers = self._headers(method, params) if method else self._headers("", {})
+        opened = asyncio.Event()
+        self._listening = asyncio.create_task(self._hear(body, headers, opened))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LISTEN_S):
+                await opened.wait()
+
+    async def _hear(
+        self, body: Mapping[str, Any] | None, headers: Mapping[str, str], opened: asyncio.Event
+    ) -> None:
+        try:
+            async with self._web.told(body, headers) as messages:
+                if messages is None:
+                    return
+                if body is None:
+                    self.hearing = True
+                    opened.set()
+                async for message in messages:
+                    if not isinstance(message, Notification):
+                        continue
+                    if message.method == CHANGED:
+                        self.changes += 1
+                    elif message.method == HEARD:
+                        self.hearing = promised(message.params)
+                        opened.set()
+        except (httpx.HTTPError, ToolLostError):
+            pass  # not heard any more: the next call asks again
+        finally:
+            if self._listening is asyncio.current_task():
+                self.hearing = False
+            opened.set()
+
+    def _end_listening(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+        self.hearing = False
+
     async def tell(self, method: str) -> None:
         """Tell something that is not answered."""
         await self._web.post(self._web.url, jsonrpc.notification(method), self._headers(method, {}))
@@ -155,7 +231,7 @@ class McpWeb:
         found = {} if method == "initialize" else {"MCP-Protocol-Version": self.version}
         if self._session is not None:
             found["Mcp-Session-Id"] = self._session
-        elif method != "initialize":
+        elif method and method != "initialize":
             found["Mcp-Method"] = method
             field = NAMED.get(method)
             if field is not None:
@@ -164,6 +240,10 @@ class McpWeb:
 
     async def close(self) -> None:
         """End."""
+        listening = self._listening
+        self._end_listening()
+        if listening is not None:
+            await asyncio.gather(listening, return_exceptions=True)
         await self._web.close()
 
 

@@ -22,6 +22,7 @@ from agentsquad.assembly.catalogue import plugins, shipped_agents, shipped_rules
 from agentsquad.assembly.resources import ModelAppraiser, Providing, Shelf
 from agentsquad.assembly.settings import Settings
 from agentsquad.integrations.connectors.ai.contract import Models
+from agentsquad.integrations.connectors.tools.contract import Peers
 from agentsquad.integrations.proxy.contract import Endpoints
 from agentsquad.kernel.action import Action, Effect
 from agentsquad.kernel.actor import Actor
@@ -374,6 +375,9 @@ class Squad:
             await self.ports.get(Engine).close()
         if self.ports.made(Access):
             await self.ports.get(Access).close()
+        if self.ports.made(Peers):
+            with suppress(Exception):
+                await self.ports.get(Peers).close()
         for close in reversed(self._closers):
             with suppress(Exception):
                 close()

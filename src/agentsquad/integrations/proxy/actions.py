@@ -59,6 +59,10 @@ class ProxyInput(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="most that a session may cost, with its currency", examples=["5.00USD"]),
     ] = None
+    agent_to_stderr: Annotated[
+        bool,
+        Meta(description="what the agent prints goes to the standard error, beside the output"),
+    ] = False
 
 
 class ProxyOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +145,7 @@ async def _serve(
     try:
         added = surroundings(listening.address, key)
         if value.command:
-            return await programs.run(value.command, added, ())
+            return await programs.run(value.command, added, (), aside=value.agent_to_stderr)
         await programs.announce(added)
         await ctx.port(Stopping).told()  # type: ignore[type-abstract]
         return 0

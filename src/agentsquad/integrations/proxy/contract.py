@@ -195,10 +195,16 @@ class Programs(Protocol):
     """Starts programs."""
 
     async def run(
-        self, command: Sequence[str], added: Mapping[str, str], removed: Sequence[str]
+        self,
+        command: Sequence[str],
+        added: Mapping[str, str],
+        removed: Sequence[str],
+        *,
+        aside: bool = False,
     ) -> int:
         """Run a program on this terminal, with variables added to those of this
-        process and others left out; return its exit code."""
+        process and others left out; return its exit code. With `aside` it
+        prints where errors go."""
         ...
 
     async def announce(self, added: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from agentsquad.integrations.proxy.api import Api
 from agentsquad.integrations.proxy.balance import WAYS
 from agentsquad.integrations.proxy.contract import Endpoint, UpstreamMissingError
 from agentsquad.kernel.resource import Kind
-from agentsquad.runtime.control.kinds import listing, record, text
+from agentsquad.runtime.control.kinds import count, listing, record, text
 from agentsquad.runtime.control.quantity import Finding, duration_ms, findings
 from agentsquad.runtime.resilience.breaker import BreakerRule
 from agentsquad.runtime.resilience.ration import RationRule
@@ -29,16 +29,6 @@ EMAIL = r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}
 PATTERNS = {"email": EMAIL}
 _DURATION = "ms, s, m and h may be combined"
 _DURATIONS = ("/timeout", "/eject/latency", "/eject/window", "/eject/openFor", "/batch/wait")
-
-
-def _count(description: str, example: int, least: int = 1, most: int = 1_000_000) -> dict[str, Any]:
-    return {
-        "type": "integer",
-        "minimum": least,
-        "maximum": most,
-        "description": description,
-        "examples": [example],
-    }
 
 
 SCHEMA = record(
@@ -57,7 +47,7 @@ SCHEMA = record(
                 "One target.",
                 {
                     "provider": text("A ModelProvider, by its name.", "openai", minLength=1),
-                    "weight": _count("How much of the requests it takes.", 3, 1, 1000),
+                    "weight": count("How much of the requests it takes.", 3, 1, 1000),
                 },
                 ("provider",),
             ),
@@ -85,7 +75,7 @@ SCHEMA = record(
         "eject": record(
             "When a target gets no requests for a while; a breaker like those of a Guard.",
             {
-                "minimum": _count("Fewer requests than these say nothing.", 5),
+                "minimum": count("Fewer requests than these say nothing.", 5),
                 "errorRate": {
                     "type": "number",
                     "exclusiveMinimum": 0,
@@ -101,14 +91,14 @@ SCHEMA = record(
         "retries": record(
             "How a request that failed is sent again, to another target where there is one.",
             {
-                "attempts": _count("How often it is sent at most.", 3, 1, 10),
+                "attempts": count("How often it is sent at most.", 3, 1, 10),
                 "share": {
                     "type": "number",
                     "minimum": 0,
                     "description": "Share of all requests that may be sent again.",
                     "examples": [0.2],
                 },
-                "minimum": _count("So many in any case.", 10, 0),
+                "minimum": count("So many in any case.", 10, 0),
             },
         ),
         "coalesce": {
@@ -120,7 +110,7 @@ SCHEMA = record(
             "Embeddings that are asked for at about the same time are sent as one request.",
             {
                 "wait": text("How long the first one waits for others.", "5ms"),
-                "size": _count("Most texts in one request.", 64, 2, 2048),
+                "size": count("Most texts in one request.", 64, 2, 2048),
             },
         ),
         "personal": listing(

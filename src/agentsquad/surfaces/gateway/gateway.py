@@ -20,6 +20,7 @@ import msgspec
 from agentsquad.kernel.action import Action, Effect
 from agentsquad.kernel.errors import (
     DeadlineError,
+    InvalidError,
     MissingError,
     SquadError,
     UnavailableError,
@@ -170,6 +171,7 @@ class ServingGateway:
             caller = msgspec.structs.replace(call.caller, namespace=SYSTEM_NAMESPACE)
             call = msgspec.structs.replace(call, caller=caller)
         call = await self._admitted(call, action, _target(call))
+        _flags(operation, call.value)
         if any(field.name == WAIT_FOR_PEOPLE for field in operation.fields):
             call = msgspec.structs.replace(call, value={WAIT_FOR_PEOPLE: False, **call.value})
         if action.spec.effect in (Effect.PURE, Effect.READ):
@@ -326,6 +328,20 @@ class ServingGateway:
 def plain(value: Any) -> Any:
     """Return an output as plain JSON."""
     return msgspec.to_builtins(value, str_keys=True)
+
+
+def _flags(operation: Operation, value: Mapping[str, Any]) -> None:
+    """Refuse a number or a word in the place of a flag: each format would take
+    others of them for true."""
+    for field in operation.fields:
+        given = value.get(field.name)
+        if field.kind == "flag" and given is not None and not isinstance(given, bool):
+            raise InvalidError(
+                f"input of {operation.action}: {field.name} is true or false, not {given!r:.40}",
+                code="action.input",
+                hint=f"give {field.name} as true or false",
+                details={"action": operation.action},
+            )
 
 
 def _target(call: Call) -> str:

@@ -18,7 +18,12 @@ class SystemPrograms:
     """Starts programs that read and write where this process does."""
 
     async def run(
-        self, command: Sequence[str], added: Mapping[str, str], removed: Sequence[str]
+        self,
+        command: Sequence[str],
+        added: Mapping[str, str],
+        removed: Sequence[str],
+        *,
+        aside: bool = False,
     ) -> int:
         """Run a program to its end and return its exit code, 128 and the number
         of a signal that ended it."""
@@ -26,7 +31,9 @@ class SystemPrograms:
         for name in removed:
             environment.pop(name, None)
         try:
-            child = await asyncio.create_subprocess_exec(*command, env=environment)
+            child = await asyncio.create_subprocess_exec(
+                *command, env=environment, stdout=2 if aside else None
+            )
         except (OSError, ValueError) as error:
             raise ProxyCommandError(
                 f"cannot start {command[0]!r}: {getattr(error, 'strerror', None) or error}",

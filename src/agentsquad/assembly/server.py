@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,10 @@ class Running:
         )
         watching.watch("squad_calls_under_way", "Writing calls now.", lambda: gateway.under_way)
         self._duties.heard = watching.line
-        routes = [*self._health(gateway, watching), *surfaces(gateway, squad, listening.url)]
         desk = _desk(system)
         desk.reached_at(listening.url)
+        offered = surfaces(gateway, squad, listening.url, (desk.tokens.issuer,))
+        routes = [*self._health(gateway, watching), *offered]
         proxy = ServedProxy(gateway, guards[2], squad.namespaces)
         routes += [*auth_routes(gateway, lambda: desk), *proxy.routes()]
         app = Front(
@@ -231,14 +233,17 @@ def write_secret(file: Path, secret: str) -> None:
     temporary.replace(file)
 
 
-def surfaces(gateway: ServingGateway, squad: Squad, base: str) -> list[Any]:
-    """Return the routes of every surface; `base` is where they are reached."""
+def surfaces(
+    gateway: ServingGateway, squad: Squad, base: str, issuers: Sequence[str] = ()
+) -> list[Any]:
+    """Return the routes of every surface; `base` is where they are reached,
+    `issuers` give the tokens that are taken."""
     registry, world = squad.registry, squad.world
     return [
         *rest(gateway, registry, world.clock),
         *graphql(gateway, registry),
         *websocket(gateway, clock=world.clock),
-        *mcp(gateway, registry, world.entropy, base=base, version=__version__),
+        *mcp(gateway, registry, world.entropy, base=base, version=__version__, issuers=issuers),
         *a2a(gateway, base=base, version=__version__),
         *console(),
     ]

@@ -483,7 +483,8 @@ async def test_somebody_signs_in_at_a_saml_provider_with_an_encrypted_assertion(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "spoil", ["open", "unsigned", "other request", "torn", "edited", "other key", "empty"]
+    "spoil",
+    ["open", "unsigned", "other request", "torn", "edited", "other key", "empty", "weak padding"],
 )
 async def test_a_saml_answer_that_is_not_all_right_signs_nobody_in(bench, idp, spoil, tmp_path):
     leaving, known = await saml(bench, idp, encrypted=spoil not in ("unsigned", "edited"))
@@ -502,8 +503,15 @@ async def test_a_saml_answer_that_is_not_all_right_signs_nobody_in(bench, idp, s
         form["SAMLResponse"] = base64.b64encode(text).decode()
     elif spoil == "empty":
         form["SAMLResponse"] = ""
+    elif spoil == "weak padding":
+        text = base64.b64decode(form["SAMLResponse"])
+        assert b"xmlenc#rsa-oaep-mgf1p" in text
+        weak = text.replace(b"xmlenc#rsa-oaep-mgf1p", b"xmlenc#rsa-1_5")
+        form["SAMLResponse"] = base64.b64encode(weak).decode()
 
-    with pytest.raises(SignInFailedError):
+    with pytest.raises(
+        SignInFailedError, match="not encrypted well" if spoil == "weak padding" else None
+    ):
         await bench.desk.providers.arrive("corp", leaving.cookie, form, HERE)
 
 

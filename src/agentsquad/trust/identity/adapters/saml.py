@@ -23,6 +23,8 @@ KEY_FILE = "saml.key"
 CERTIFICATE_FILE = "saml.crt"
 SIZE_MAX = 500_000
 YEARS = 10
+WEAK = "http://www.w3.org/2001/04/xmlenc#rsa-1_5"
+_METHOD = "{http://www.w3.org/2001/04/xmlenc#}EncryptionMethod"
 _ASSERTION = "{urn:oasis:names:tc:SAML:2.0:assertion}"
 
 with warnings.catch_warnings():
@@ -56,6 +58,7 @@ class PysamlLogin:
         client = self._client(name, saml, place)
         if len(answer) > SIZE_MAX:
             raise SignInFailedError("the provider's answer is too long")
+        _refuse_weak(answer)
         if saml.encrypted:
             _refuse_open(answer)
         try:
@@ -199,12 +202,26 @@ def _certified(secret: bytes) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _refuse_open(answer: str) -> None:
-    """Refuse an answer whose assertion anybody on the way could read."""
+def _refuse_weak(answer: str) -> None:
+    """Refuse an answer that is encrypted in a way that gives itself away to
+    whoever may try often enough (PKCS #1 v1.5)."""
+    if any(part.get("Algorithm", "").strip() == WEAK for part in _read(answer).iter(_METHOD)):
+        raise SignInFailedError(
+            "the provider's answer is not encrypted well enough",
+            private=f"{WEAK}; have the provider encrypt keys by RSA-OAEP",
+        )
+
+
+def _read(answer: str) -> Any:
     try:
-        root = ElementTree.fromstring(base64.b64decode(answer))
+        return ElementTree.fromstring(base64.b64decode(answer))
     except Exception as error:
         raise SignInFailedError("the provider's answer is not good", private=repr(error)) from error
+
+
+def _refuse_open(answer: str) -> None:
+    """Refuse an answer whose assertion anybody on the way could read."""
+    root = _read(answer)
     if root.find(f"{_ASSERTION}Assertion") is not None:
         raise SignInFailedError("the provider's answer is not encrypted")
     if root.find(f"{_ASSERTION}EncryptedAssertion") is None:

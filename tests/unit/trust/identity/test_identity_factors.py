@@ -81,6 +81,16 @@ async def test_a_factor_that_was_taken_away_is_not_asked_for(bench):
         await bench.desk.factors.remove("ada", factor, "person:ada")
 
 
+async def test_who_is_given_another_password_still_shows_their_second_factor(bench):
+    await bench.ada()
+    await bench.app()
+    await bench.desk.administration.set_password("ada", GOOD + " again", "person:root")
+
+    step = await bench.other().sign_in.begin("ada", GOOD + " again", HERE)
+
+    assert (step.session, step.wants) == (None, ("totp", "recovery"))
+
+
 async def test_new_recovery_codes_replace_the_old_ones(bench):
     await bench.ada()
     _, old = await bench.app()

@@ -82,7 +82,7 @@ def quiet_office(tmp_path: Path) -> Iterator[Any]:
     made = Office(tmp_path)
     made.home = tmp_path
     made.loop = asyncio.new_event_loop()
-    made.served_app = made.app()
+    made.served_app = made.app(push=True)
     yield made
     made.loop.run_until_complete(made.close())
     made.loop.close()

@@ -115,10 +115,15 @@ NAMES = st.sampled_from(
         "message", "parts", "text", "data", "kind", "role", "messageId", "taskId", "contextId",
         "configuration", "blocking", "historyLength", "id", "metadata", "skill", "pageSize",
         "pageToken", "status", "tenant", "file", "raw", "url", "filename",
-        "taskPushNotificationConfig",
+        "taskPushNotificationConfig", "pushNotificationConfig", "authentication", "schemes",
     ]
 ) | st.text(max_size=6)  # fmt: skip
-KNOWN = st.sampled_from(["ROLE_USER", "user", "workflow:adding", "m1", "data", "text", "file"])
+KNOWN = st.sampled_from(
+    [
+        "ROLE_USER", "user", "workflow:adding", "action:sums.add", "action:sums.report", "m1",
+        "data", "text", "file", "aGk=", "https://[::1]/x", "squad://blobs/sha256:00",
+    ]
+)  # fmt: skip
 VALUES = st.recursive(
     LEAVES | KNOWN,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=6),
@@ -129,12 +134,15 @@ METHODS = st.sampled_from(
         "SendMessage", "SendStreamingMessage", "GetTask", "ListTasks", "CancelTask",
         "SubscribeToTask", "GetExtendedAgentCard", "message/send", "message/stream", "tasks/get",
         "tasks/cancel", "tasks/resubscribe", "tasks/pushNotificationConfig/set", "nothing",
+        "tasks/pushNotificationConfig/get", "CreateTaskPushNotificationConfig",
+        "DeleteTaskPushNotificationConfig", "ListTaskPushNotificationConfigs",
     ]
 )  # fmt: skip
 PATHS = st.sampled_from(
     [
         "/a2a/message:send", "/a2a/v1/message:send", "/a2a/clerk/message:stream", "/a2a/tasks/x",
         "/a2a/tasks/x:cancel", "/a2a/tasks", "/a2a/tasks/x/pushNotificationConfigs",
+        "/a2a/v1/tasks/x/pushNotificationConfigs", "/a2a/tasks/x/pushNotificationConfigs/y",
     ]
 )  # fmt: skip
 
@@ -209,3 +217,40 @@ def test_http_json_never_answers_500(path: str, body: str, get: bool, quiet_offi
     work = ask(quiet_office.served_app, raw, method="GET" if get else "POST", path=path)
     reply = quiet_office.loop.run_until_complete(work)
     assert reply.status < 500 or reply.status == 501, reply.body
+
+
+PART = st.dictionaries(
+    st.sampled_from(["raw", "url", "text", "data", "filename", "mediaType", "metadata"]),
+    KNOWN | VALUES | st.just({"field": "source"}) | st.just({"field": 7}),
+    max_size=4,
+)
+RECEIVERS = st.dictionaries(
+    st.sampled_from(["id", "url", "token", "authentication", "taskId"]), KNOWN | VALUES
+)
+
+
+@settings(
+    max_examples=EXCHANGES,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    skill=st.sampled_from(["workflow:keeping", "action:sums.report", "action:sums.add", "clerk"]),
+    parts=st.lists(PART, min_size=1, max_size=3),
+    receiver=st.none() | RECEIVERS,
+    number=st.integers(),
+    version=st.sampled_from(["1.0", "0.3"]),
+)
+def test_a_message_of_odd_parts_always_has_an_answer(
+    skill: str, parts: Any, receiver: Any, number: int, version: str, quiet_office: Any
+) -> None:
+    params = message(skill, parts=parts, messageId=f"m{number}")
+    if receiver is not None:
+        name = "taskPushNotificationConfig" if version == "1.0" else "pushNotificationConfig"
+        params["configuration"] = {"returnImmediately": True, name: receiver}
+    raw = json.dumps(rpc("SendMessage", params)).encode()
+    work = ask(quiet_office.served_app, raw, {"a2a-version": version}, path="/a2a")
+    reply = quiet_office.loop.run_until_complete(work)
+    assert reply.status == 200, reply.body
+    assert b"-32603" not in reply.body, reply.body

@@ -9,7 +9,7 @@ from typing import Any
 from agentsquad.kernel.money import Money
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.resource import Kind
-from agentsquad.runtime.control.kinds import ACTION_NAME, listing, record, text
+from agentsquad.runtime.control.kinds import ACTION_NAME, count, listing, record, text
 from agentsquad.runtime.control.quantity import Finding, duration_ms, findings
 from agentsquad.runtime.control.resource import listed
 from agentsquad.runtime.resilience.breaker import BreakerRule
@@ -23,16 +23,6 @@ _DURATION = "ms, s, m, h, d and w may be combined"
 
 def _number(description: str, example: float, **rules: Any) -> dict[str, Any]:
     return {"type": "number", "description": description, "examples": [example], **rules}
-
-
-def _count(description: str, example: int, least: int = 1) -> dict[str, Any]:
-    return {
-        "type": "integer",
-        "minimum": least,
-        "maximum": 1_000_000,
-        "description": description,
-        "examples": [example],
-    }
 
 
 SCHEMA = record(
@@ -56,8 +46,8 @@ SCHEMA = record(
             "counts as failed is unavailable, over time, over a limit or broken.",
             {
                 "window": text(f"How far it looks back; {_DURATION}.", "60s"),
-                "calls": _count("How many of the last calls it looks at, at most.", 100),
-                "minimum": _count("Fewer calls than these say nothing.", 10),
+                "calls": count("How many of the last calls it looks at, at most.", 100),
+                "minimum": count("Fewer calls than these say nothing.", 10),
                 "errorRate": _number(
                     "Share of failed calls that is too much.", 0.5, exclusiveMinimum=0, maximum=1
                 ),
@@ -69,7 +59,7 @@ SCHEMA = record(
                     maximum=100,
                 ),
                 "cost": text("Most that the window's calls may cost.", "5.00 USD"),
-                "concurrency": _count("More calls at once than these are too many.", 50),
+                "concurrency": count("More calls at once than these are too many.", 50),
                 "adaptive": _number(
                     "Learn what is usual; so many times that is too much already, below what is "
                     "set.",
@@ -80,14 +70,14 @@ SCHEMA = record(
                     f"How long it stays open; twice as long each time it fails again. {_DURATION}.",
                     "30s",
                 ),
-                "probes": _count("Calls that must go well before it closes.", 3),
+                "probes": count("Calls that must go well before it closes.", 3),
             },
         ),
         "bulkhead": record(
             "How many calls may be under way at once.",
             {
-                "limit": _count("That many.", 10),
-                "waiting": _count("How many more may wait for a place.", 20, 0),
+                "limit": count("That many.", 10),
+                "waiting": count("How many more may wait for a place.", 20, 0),
                 "patience": text(f"How long they wait; {_DURATION}.", "5s"),
             },
             ("limit",),
@@ -125,7 +115,7 @@ SCHEMA = record(
             "How many retries all calls together may make; each call's own policy says when.",
             {
                 "share": _number("Share of the calls.", 0.2, minimum=0),
-                "minimum": _count("So many in any case.", 10, 0),
+                "minimum": count("So many in any case.", 10, 0),
                 "window": text(f"Over what it is counted; {_DURATION}.", "60s"),
             },
         ),

@@ -49,6 +49,17 @@ def record(
     }
 
 
+def count(description: str, example: int, least: int = 1, most: int = 1_000_000) -> dict[str, Any]:
+    """Return the schema of a whole number between two others."""
+    return {
+        "type": "integer",
+        "minimum": least,
+        "maximum": most,
+        "description": description,
+        "examples": [example],
+    }
+
+
 def listing(description: str, items: Mapping[str, Any], **rules: Any) -> dict[str, Any]:
     """Return the schema of a list."""
     return {"type": "array", "description": description, "items": dict(items), **rules}

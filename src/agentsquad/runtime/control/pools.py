@@ -8,7 +8,7 @@ from typing import Any
 
 from agentsquad.kernel.ports import EventStore
 from agentsquad.kernel.resource import Kind
-from agentsquad.runtime.control.kinds import listing, record, text
+from agentsquad.runtime.control.kinds import count, listing, record, text
 from agentsquad.runtime.control.quantity import (
     Finding,
     cost,
@@ -27,18 +27,8 @@ _DURATION = "ms, s, m, h, d and w may be combined"
 _HOURS = {"hour": 1, "day": 24, "week": 168, "month": 730, "year": 8760}
 
 
-def _count(description: str, example: int, least: int = 1) -> dict[str, Any]:
-    return {
-        "type": "integer",
-        "minimum": least,
-        "maximum": 1_000_000,
-        "description": description,
-        "examples": [example],
-    }
-
-
 _MEASURES = {
-    "slots": _count("Steps at once.", 8),
+    "slots": count("Steps at once.", 8),
     "cpu": {
         "type": ["string", "number"],
         "description": 'Processors: "2000m" are two.',
@@ -136,7 +126,7 @@ SCHEMA = record(
             ),
         ),
         "aging": text(f"Waiting so long lifts by one level; {_DURATION}.", "1m"),
-        "waiting": _count("Most that may wait; others are told to come again.", 1000, 0),
+        "waiting": count("Most that may wait; others are told to come again.", 1000, 0),
         "patience": text(f"How long a step waits at most; {_DURATION}.", "10m"),
         "overflow": record(
             "Where a step may go that waits too long.",

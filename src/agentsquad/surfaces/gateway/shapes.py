@@ -14,8 +14,13 @@ import msgspec
 if TYPE_CHECKING:
     from agentsquad.kernel.action import Action
 
-COMPONENTS = "#/components/schemas/{name}"
+COMPONENT = "#/components/schemas/"
+COMPONENTS = COMPONENT + "{name}"
 DEFS = "#/$defs/{name}"
+
+
+Schema = Mapping[str, Any]
+UNTOLD = ("actions", "contract", "agentsquad", "plugin")  # modules that say nothing of a type
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +51,29 @@ def shapes_of(
 def schema_of(action: Action) -> Shape:
     """Return the shape of one action, each schema complete by itself."""
     return Shape(input=_whole(action.spec.input), output=_whole(action.spec.output))
+
+
+def component_of(reference: str) -> str:
+    """Return the name of the component that a schema refers to."""
+    return reference.removeprefix(COMPONENT)
+
+
+def telling(component: str) -> list[str]:
+    """Return the words of a component's name that say something: its type, and
+    before it the modules, where two types have one name."""
+    return [one for one in component.split(".") if one not in UNTOLD]
+
+
+def without_null(schema: Schema) -> tuple[Schema, bool]:
+    """Return a schema without its null, and whether it had one.
+
+    One of several types is no schema at all for surfaces that have no unions.
+    """
+    options = schema.get("anyOf")
+    if options is None:
+        return schema, False
+    inner = [one for one in options if one.get("type") != "null"]
+    return (inner[0] if len(inner) == 1 else {}), len(inner) < len(options)
 
 
 def _whole(shape: Any) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-PLACES = ("actions", "contract", "agentsquad", "plugin")  # modules that say nothing of a type
+from agentsquad.surfaces.gateway.shapes import telling
+
 WORD = re.compile(r"[A-Za-z0-9]+")
-SCHEMA = "#/components/schemas/"
 
 
 def field_name(name: str) -> str:
@@ -40,9 +40,9 @@ def type_names(components: Iterable[str], reserved: Iterable[str]) -> dict[str, 
     found: dict[str, str] = {}
     taken = set(reserved)
     for component in sorted(components, key=lambda one: (one.count("."), one)):
-        *places, last = component.split(".")
+        *places, last = telling(component)
         name = type_name(last)
-        for place in reversed([one for one in places if one not in PLACES]):
+        for place in reversed(places):
             if name not in taken and "." not in component:
                 break
             name = type_name(place) + name

@@ -23,10 +23,11 @@ from graphql import (
     GraphQLString,
 )
 
-from agentsquad.surfaces.graphql.naming import SCHEMA, enum_name, field_name, type_name, type_names
+from agentsquad.surfaces.gateway.shapes import Schema, component_of, without_null
+from agentsquad.surfaces.graphql.naming import enum_name, field_name, type_name, type_names
 from agentsquad.surfaces.graphql.scalar import JSON, LONG
 
-Schema = Mapping[str, Any]
+SAYING = {"anyOf", "type", "$ref", "enum"}  # without any of them a value may be anything
 SIMPLE = {
     "string": GraphQLString,
     "integer": LONG,
@@ -60,9 +61,9 @@ class Shapes:
 
     def output(self, schema: Schema, hint: str = "") -> Any:
         """Return the type of a value that comes out, which may be null."""
-        schema, _ = _bare(schema)
+        schema, _ = without_null(schema)
         if "$ref" in schema:
-            return self._object(schema["$ref"].removeprefix(SCHEMA))
+            return self._object(component_of(schema["$ref"]))
         if "enum" in schema:
             return self._enum(schema, hint) or GraphQLString
         if schema.get("type") == "array" and "items" in schema and "prefixItems" not in schema:
@@ -103,9 +104,9 @@ class Shapes:
 
     def input(self, schema: Schema, hint: str = "") -> Any:
         """Return the type of a value that goes in, which may be null."""
-        schema, _ = _bare(schema)
+        schema, _ = without_null(schema)
         if "$ref" in schema:
-            return self._input_object(schema["$ref"].removeprefix(SCHEMA))
+            return self._input_object(component_of(schema["$ref"]))
         if "enum" in schema:
             return self._enum(schema, hint) or GraphQLString
         if schema.get("type") == "array" and "items" in schema and "prefixItems" not in schema:
@@ -135,7 +136,7 @@ class Shapes:
     def arguments(self, schema: Schema) -> list[tuple[str, Any, str | None]]:
         """Return (name, type, words) of each property of an input."""
         if "$ref" in schema:
-            return self.arguments(self._components[schema["$ref"].removeprefix(SCHEMA)])
+            return self.arguments(self._components[component_of(schema["$ref"])])
         found = []
         for name, inner in schema.get("properties", {}).items():
             made = self.input(inner, name)
@@ -169,18 +170,10 @@ def _simple(schema: Schema) -> Any:
     return SIMPLE.get(str(schema.get("type")), JSON)
 
 
-def _bare(schema: Schema) -> tuple[Schema, bool]:
-    """Return a schema without its null, and whether it had one."""
-    options = schema.get("anyOf")
-    if options is None:
-        kind = schema.get("type")
-        return schema, kind is None and "$ref" not in schema and "enum" not in schema
-    inner = [one for one in options if one.get("type") != "null"]
-    return (inner[0] if len(inner) == 1 else {}), len(inner) < len(options)
-
-
 def _nullable(schema: Any) -> bool:
-    return not isinstance(schema, Mapping) or _bare(schema)[1] or schema.get("type") == "null"
+    if not isinstance(schema, Mapping) or not SAYING & schema.keys():
+        return True
+    return without_null(schema)[1] or schema.get("type") == "null"
 
 
 def _words(schema: Schema) -> str | None:

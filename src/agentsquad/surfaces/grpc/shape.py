@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Schema = Mapping[str, Any]
-COMPONENTS = "#/components/schemas/"
+from agentsquad.surfaces.gateway.shapes import Schema, component_of, telling, without_null
+
 VALUE = ".google.protobuf.Value"
 SCALARS = {"string": "string", "integer": "int64", "number": "double", "boolean": "bool"}
-PLACES = ("actions", "contract", "agentsquad", "plugin")  # modules that say nothing of a type
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
@@ -60,7 +59,7 @@ class Messages:
         reference = schema.get("$ref", "")
         if not reference:
             return VALUE
-        component = reference.removeprefix(COMPONENTS)
+        component = component_of(reference)
         inner = self._components[component]
         if "$ref" in inner:
             return self.message(inner)
@@ -74,14 +73,13 @@ class Messages:
 
     def _resolved(self, schema: Schema) -> Schema:
         while "$ref" in schema:
-            schema = self._components[schema["$ref"].removeprefix(COMPONENTS)]
+            schema = self._components[component_of(schema["$ref"])]
         return schema
 
     def _name(self, component: str) -> str:
         found = self._names.get(component)
         if found is None:
-            parts = component.split(".")
-            names = [camel(one) for one in parts if one not in PLACES]
+            names = [camel(one) for one in telling(component)]
             found = "".join(names[1:]) if "." in component and len(names) > 1 else names[0]
             while found in self._names.values() or found in self._reserved:
                 found += "Value"
@@ -89,13 +87,13 @@ class Messages:
         return found
 
     def _member(self, name: str, schema: Schema, needed: bool) -> Member:
-        bare, nullable = _bare(schema)
+        bare, nullable = without_null(schema)
         bare = bare if "enum" not in self._resolved(bare) else {"type": "string"}
         if "$ref" in bare:
             return Member(name, self.message(bare))
         kind = bare.get("type")
         if kind == "array" and "prefixItems" not in bare and isinstance(bare.get("items"), Mapping):
-            inner, maybe = _bare(bare["items"])
+            inner, maybe = without_null(bare["items"])
             inner = inner if "enum" not in self._resolved(inner) else {"type": "string"}
             if "$ref" in inner and not maybe:
                 return Member(name, self.message(inner), repeated=True)
@@ -105,12 +103,3 @@ class Messages:
         if kind in SCALARS:
             return Member(name, SCALARS[kind], optional=nullable or not needed)
         return Member(name, VALUE)
-
-
-def _bare(schema: Schema) -> tuple[Schema, bool]:
-    """Return a schema without its null, and whether it had one."""
-    options = schema.get("anyOf")
-    if options is None:
-        return schema, False
-    inner = [one for one in options if one.get("type") != "null"]
-    return (inner[0] if len(inner) == 1 else {}), len(inner) < len(options)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from agentsquad.kernel.resource import Kind
+from agentsquad.runtime.control.kinds import count
 from agentsquad.trust.threats.ratelimit import LOOPBACK
 from agentsquad.trust.threats.shape import Bounds
 
@@ -25,16 +26,6 @@ _COUNTRIES = {
     "maxItems": 300,
     "items": {"type": "string", "pattern": "^[A-Z]{2}$"},
 }
-
-
-def _whole(description: str, example: int, least: int, most: int) -> dict[str, Any]:
-    return {
-        "type": "integer",
-        "minimum": least,
-        "maximum": most,
-        "description": description,
-        "examples": [example],
-    }
 
 
 SCHEMA: dict[str, Any] = {
@@ -55,7 +46,7 @@ SCHEMA: dict[str, Any] = {
                     "remembered.",
                     "examples": ["log"],
                 },
-                "threshold": _whole(
+                "threshold": count(
                     "The score at which a request counts as an attack; one critical rule has 5.",
                     5,
                     1,
@@ -113,9 +104,9 @@ SCHEMA: dict[str, Any] = {
             "description": "What happens to addresses that look like machines trying doors.",
             "examples": [{"challenge": 60, "refuse": 300}],
             "properties": {
-                "challenge": _whole("Points from which work is asked for.", 60, 1, 1000),
-                "refuse": _whole("Points from which requests are refused.", 300, 1, 1000),
-                "fade": _whole("Points that fade in a minute.", 6, 1, 1000),
+                "challenge": count("Points from which work is asked for.", 60, 1, 1000),
+                "refuse": count("Points from which requests are refused.", 300, 1, 1000),
+                "fade": count("Points that fade in a minute.", 6, 1, 1000),
             },
         },
         "trusted": {
@@ -132,7 +123,7 @@ SCHEMA: dict[str, Any] = {
             "description": "The most that a request may have; lengths in bytes.",
             "examples": [{"depth": 64}],
             "properties": {
-                name: _whole(f"Most of {what}.", default, 1, 2**40)
+                name: count(f"Most of {what}.", default, 1, 2**40)
                 for name, what, default in (
                     ("path", "the path", 4096),
                     ("query", "the query", 16384),

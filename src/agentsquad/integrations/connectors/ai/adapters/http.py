@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from agentsquad.integrations.connectors.ai.adapters.body import whole
 from agentsquad.integrations.connectors.ai.contract import (
     HttpReply,
     HttpRequest,
@@ -23,7 +24,6 @@ from agentsquad.integrations.connectors.ai.contract import (
 )
 
 CONNECT_S = 10.0
-BODY_MAX = 64 * 2**20
 
 
 class HttpxTransport:
@@ -148,14 +148,7 @@ class _Stream:
 
     async def read(self) -> bytes:
         """Return the rest of the body at once."""
-        parts: list[bytes] = []
-        size = 0
-        async for piece in self.pieces():
-            parts.append(piece)
-            size += len(piece)
-            if size > BODY_MAX:
-                break
-        return b"".join(parts)
+        return await whole(self.pieces())
 
     async def close(self) -> None:
         if self._response is not None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import h11
 
+from agentsquad.integrations.connectors.ai.adapters.body import whole
 from agentsquad.integrations.connectors.ai.contract import (
     HttpReply,
     HttpRequest,
@@ -26,7 +27,6 @@ from agentsquad.integrations.connectors.ai.contract import (
 )
 
 CONNECT_S = 10.0
-BODY_MAX = 64 * 2**20
 READ = 64 * 1024
 FREE_MAX = 256  # connections kept for one address
 Address = tuple[str, str, int]
@@ -221,14 +221,7 @@ class _Reply:
 
     async def read(self) -> bytes:
         """Return the rest of the body at once."""
-        parts: list[bytes] = []
-        size = 0
-        async for piece in self.pieces():
-            parts.append(piece)
-            size += len(piece)
-            if size > BODY_MAX:
-                break
-        return b"".join(parts)
+        return await whole(self.pieces())
 
     def close(self) -> None:
         """Keep the connection if the answer was heard to its end, else hang

@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.docs.program import Program, words_of
+
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>[\w-]*)\s*$")
 COMMENT = re.compile(r"^<!-- (?P<key>skip|exit|file|capture): ?(?P<value>.*?) ?-->$")
 RUN = ("console", "python")
@@ -114,39 +116,14 @@ def filled(text: str, words: dict[str, str]) -> str:
     return text
 
 
-def run_console(block: Block, folder: Path, words: dict[str, str]) -> None:
+def run_console(block: Block, folder: Path, words: dict[str, str], program: Program | None) -> None:
     """Run the commands of a block and compare what they print."""
     steps = list(conversation(filled(block.text, words)))
-    binaries = str(Path(sys.executable).parent)
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("SQUAD_")},
-        "PATH": binaries + os.pathsep + os.environ.get("PATH", ""),
-        "COLUMNS": "100",
-        "NO_COLOR": "1",
-        "TERM": "dumb",
-        "SQUAD_HOME": str(folder / ".squad"),
-        "SQUAD_MODELS": "off",
-    }
+    environment = environment_of(folder)
     for number, (command, expected) in enumerate(steps, 1):
-        result = subprocess.run(
-            ["bash", "-c", command],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS_MAX,
-            check=False,
-        )
-        # A command ended by a signal, as a shell tells it: 128 and the signal.
-        code = result.returncode if result.returncode >= 0 else 128 - result.returncode
+        code, printed = carried_out(command, folder, environment, program)
         wanted = int(block.notes.get("exit", "0")) if number == len(steps) else 0
-        output = (
-            result.stdout
-            if result.stdout.endswith("\n") or not result.stdout
-            else (result.stdout + "\n")
-        )
+        output = printed if printed.endswith("\n") or not printed else printed + "\n"
         if code != wanted:
             raise ExampleError(
                 f"line {block.line}: `{command}` ended with {code}, not {wanted}:\n{output}"
@@ -160,7 +137,45 @@ def run_console(block: Block, folder: Path, words: dict[str, str]) -> None:
             words[name] = value
 
 
-def run_page(page: str, folder: Path) -> list[str]:
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the variables of the examples of a page."""
+    binaries = str(Path(sys.executable).parent)
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SQUAD_")},
+        "PATH": binaries + os.pathsep + os.environ.get("PATH", ""),
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "SQUAD_HOME": str(folder / ".squad"),
+        "SQUAD_MODELS": "off",
+    }
+
+
+def carried_out(
+    command: str, folder: Path, environment: dict[str, str], program: Program | None
+) -> tuple[int, str]:
+    """Return the code and output of a command: by the loaded program, if there
+    is one and no shell is needed, else by bash."""
+    plain = words_of(command) if program else None
+    if program and plain:
+        return program.run(plain[1], folder, {**environment, **plain[0]})
+    result = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+    # A command ended by a signal, as a shell tells it: 128 and the signal.
+    code = result.returncode if result.returncode >= 0 else 128 - result.returncode
+    return code, result.stdout
+
+
+def run_page(page: str, folder: Path, program: Program | None = None) -> list[str]:
     """Run a page's examples; return what was skipped, each with its reason."""
     skipped = []
     names: dict[str, object] = {"__name__": "example"}
@@ -175,7 +190,7 @@ def run_page(page: str, folder: Path) -> list[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
         elif block.language == "console":
-            run_console(block, folder, words)
+            run_console(block, folder, words, program)
         elif block.language == "python":
             exec(compile(block.text, f"example at line {block.line}", "exec"), names)
     return skipped

@@ -4,22 +4,18 @@ prints.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.docs import examples
+from tests.docs.program import Program, words_of
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-_spec = importlib.util.spec_from_file_location("docs_examples", HERE / "examples.py")
-assert _spec and _spec.loader
-examples = importlib.util.module_from_spec(_spec)
-sys.modules["docs_examples"] = examples
-_spec.loader.exec_module(examples)
-
+ROOT = Path(__file__).parents[2]
 # The address that pages name; the tests run them with one that is there.
 DATABASE = "postgresql://squad@localhost/squad"
+# What everybody reads first: each command in a process of its own, as there.
+FRESH = ("README.md", "docs/tutorial/first-minute.md")
 PAGES = [
     path
     for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -27,18 +23,31 @@ PAGES = [
 ]
 
 
+@pytest.fixture(scope="session")
+def program() -> Iterator[Program]:
+    """The program, loaded once for all pages."""
+    made = Program()
+    yield made
+    made.close()
+
+
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_examples_of_a_page_run(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    page: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    program: Program,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SQUAD_HOME", str(tmp_path / ".squad"))
     text = page.read_text(encoding="utf-8")
     if f"SQUAD_STORE={DATABASE} " in text:
         text = text.replace(DATABASE, request.getfixturevalue("postgresql_url"))
-    examples.run_page(text, tmp_path)
+    fresh = page.relative_to(ROOT).as_posix() in FRESH
+    examples.run_page(text, tmp_path, None if fresh else program)
 
 
 def console(*lines: str, note: str = "") -> str:
@@ -98,3 +107,38 @@ def test_what_a_command_printed_can_be_used_by_the_next(tmp_path: Path) -> None:
 
 def test_agents_answer_by_rule_in_examples(tmp_path: Path) -> None:
     assert examples.run_page(console("$ echo $SQUAD_MODELS", "off"), tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "squad --version",
+        "squad runs list",
+        "SQUAD_HOME=none squad runs list -o json",
+        "squad nothing",
+        "squad runs show 'a b'",
+    ],
+)
+def test_the_loaded_program_does_as_one_that_starts(
+    command: str, tmp_path: Path, program: Program
+) -> None:
+    """The same words on both streams and the same code, in this folder."""
+    told = [
+        examples.carried_out(command, tmp_path, examples.environment_of(tmp_path), one)
+        for one in (None, program)
+    ]
+    assert told[0] == told[1]
+    assert told[0][1]
+
+
+@pytest.mark.parametrize(
+    ("command", "read"),
+    [
+        ("squad runs show 'a b'", ({}, ["squad", "runs", "show", "a b"])),
+        ("A=1 squad inbox", ({"A": "1"}, ["squad", "inbox"])),
+        *((text, None) for text in ("squad up", "squad inbox > a", "squad a; b", "squad $(x)")),
+        *((text, None) for text in ("echo squad", "squad proxy -- x", "squad a & b", "A=1", "")),
+    ],
+)
+def test_only_plain_commands_are_taken_from_the_shell(command: str, read: object) -> None:
+    assert words_of(command) == read

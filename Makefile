@@ -56,7 +56,7 @@ $(STAMPS)/services: tools/services.py tools/peers.py requirements/services.txt \
 	@touch $@
 
 # The browser's part, built into the package; the types of its client come from our own description.
-CONSOLE_SOURCES = $(shell find console -type f -not -path '*/node_modules/*' -not -path '*/generated/*')
+CONSOLE_SOURCES = $(shell find console -type f -not -path '*/node_modules/*' -not -path '*/generated/*' -not -path '*/.build/*')
 $(STAMPS)/console: tools/console_api.py $(CONSOLE_SOURCES) $(shell find src -name '*.py') | $(STAMPS)/server
 	@echo "building the console …"
 	@cmp -s console/package-lock.json $(STAMPS)/console.lock && test -d console/node_modules || \

@@ -26,11 +26,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     what a test answers is answered for all."""
     assert (DIST / "index.html").exists(), "the console is not built: make console"
     found = Served(tmp_path_factory.mktemp("console") / "home")
-    found.pay()
-    found.start()
-    found.people()
-    yield found
-    found.close()
+    try:
+        found.pay()
+        found.start()
+        found.people()
+        yield found
+    finally:
+        found.close()
 
 
 @pytest.fixture(scope="package")

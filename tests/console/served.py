@@ -21,7 +21,7 @@ PASSWORD = "plum tractor quietly 7 boats"
 READY_S = 60.0
 # name → roles: ada may do everything and answer everything; eve only looks.
 PEOPLE: dict[str, tuple[str, ...]] = {
-    "ada": ("controller", "cfo", "ap-manager", "buyer", "approver"),
+    "ada": ("controller", "cfo", "ap_clerk", "buyer", "approver"),
     "eve": ("viewer",),
 }
 

@@ -1,0 +1,1 @@
+export { useKeys, type Keys } from './useKeys';

@@ -69,7 +69,10 @@ SHIPPED = (
     "trials.batch", "a2a.skills",
 )  # fmt: skip
 # Empty without a store.
-LISTS = ("runs.list", "runs.inbox", "cost.show", "budget.show", "a2a.tasks", "tools.list")
+LISTS = (
+    "runs.list", "runs.inbox", "cost.show", "budget.show", "a2a.tasks", "a2a.push_list",
+    "tools.list",
+)  # fmt: skip
 METERED = ("models.ask", "models.test")  # may spend; without a store there is no budget to spend of
 # These change what a store already holds: none is made only for them to fail.
 CHANGING = (
@@ -79,6 +82,7 @@ CHANGING = (
     "effects.resolve", "resources.delete",
     "deployments.retire", "messages.redeliver", "transactions.recover", "log.erase",
     "budget.release", "attest.prove", "drift.baseline",
+    "a2a.push_set", "a2a.push_remove", "a2a.push_again", "tools.pin",
 )  # fmt: skip
 CHECKING = "deployments.deploy"  # a mere check needs no store
 FILES = "files"  # in a home: where a server's actions may open files

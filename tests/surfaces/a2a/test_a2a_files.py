@@ -15,7 +15,7 @@ from tests.surfaces.a2a.test_a2a_judged import FACES, all_of, connected, plain, 
 from tests.surfaces.a2a.test_a2a_wire import message, rpc
 from tests.surfaces.mcp.conftest import ask
 
-from agentsquad.kernel.errors import DeniedError, InvalidError
+from agentsquad.kernel.errors import DeniedError, InvalidError, MissingError
 from agentsquad.surfaces.a2a import parts
 from agentsquad.surfaces.a2a.adapters.webhooks import FILE_MAX, HttpWebhooks
 from agentsquad.surfaces.a2a.contract import Webhooks
@@ -146,6 +146,17 @@ async def test_skills_and_tasks_need_no_store_of_their_own(tmp_path: Any) -> Non
     assert "workflow:purchase-to-pay" in {one.id for one in found.items}
     assert (await squad.invoke("a2a.tasks", {}))["tasks"] == []
     assert (await squad.invoke("tools.list", {})).items == []
+    assert (await squad.invoke("a2a.push_list", {})).items == []
+    failing = {
+        "a2a.task": {"task": "x"},
+        "a2a.push_set": {"task": "x", "url": "https://client.example"},
+        "a2a.push_remove": {"task": "x"},
+        "a2a.push_again": {"task": "x"},
+        "tools.pin": {"server": "x"},
+    }
+    for action, value in failing.items():
+        with pytest.raises(MissingError):
+            await squad.invoke(action, value)
     await squad.close()
     assert not (tmp_path / "none").exists()
 

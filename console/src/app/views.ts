@@ -13,6 +13,8 @@ export interface View {
 
 /** Every view there is, in the order of the navigation: one line each. A view has addresses of its own below `name`. */
 export const views: readonly View[] = [
+  { name: 'inbox', icon: 'inbox', key: 'i', load: () => import('@/features/inbox') },
+  { name: 'log', icon: 'log', key: 'l', load: () => import('@/features/log') },
 ];
 
 export async function loadView(view: View): Promise<{ Component: ComponentType }> {

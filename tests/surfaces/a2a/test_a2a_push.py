@@ -353,6 +353,25 @@ async def test_a_crash_after_the_answer_sends_again_what_has_the_same_name(
     assert names[0] == names[1] != names[2]
 
 
+async def test_what_is_of_no_concern_is_not_read_again(line: Line, receiver: Receiver) -> None:
+    task = await started(line.app)
+    await ended(line.app, task)
+    store = line.office.squad.world.store
+    read, asked = store.read, []
+
+    async def noted(**options: Any) -> Any:
+        asked.append(options["after"])
+        return await read(**options)
+
+    store.read = noted
+    await line.deliver(5)
+    store.read = read
+    assert asked == [0]
+    await line.call("a2a.push_set", task=task, url=receiver.url, past=True)  # type: ignore[attr-defined]
+    await line.deliver()
+    assert receiver.states()[-1] == DONE
+
+
 async def test_a_person_who_has_to_decide_is_told_of_and_so_is_the_answer(
     line: Line, receiver: Receiver
 ) -> None:

@@ -104,7 +104,8 @@ class Post:
             await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
     async def _take_in(self) -> None:
-        more = True
+        size = await self._store.size()
+        more = size > self._after
         while more:
             types = (*push.TYPES, *MOVES) if self._boxes else push.TYPES
             batch = await self._store.read(after=self._after, limit=PAGE, types=types)
@@ -114,6 +115,7 @@ class Post:
                 if types is push.TYPES and self._boxes:
                     break  # what else happened since counts from here on
             more = bool(batch)
+        self._after = max(self._after, size)  # what is of no concern is read once
         # What was given up is read again when somebody has it sent again.
         for name in [name for name, box in self._boxes.items() if not box.open]:
             del self._boxes[name]

@@ -10,9 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import httpx
-import openai
 import pytest
 
 from agentsquad.testing import model_provider
@@ -36,7 +34,14 @@ TOOL: Any = {
 }
 
 
+# Each worker reads every file of tests, and the clients load for seconds: they
+# are imported where they are used.
+
+
 def clients(address: str, key: str = KEY) -> tuple[Any, Any]:
+    import anthropic
+    import openai
+
     gpt = openai.AsyncOpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0)
     claude = anthropic.AsyncAnthropic(base_url=address, api_key=key, max_retries=0)
     OPEN.extend((gpt, claude))
@@ -165,6 +170,9 @@ async def test_the_same_question_twice_gives_both_answers_in_their_order(
 
 
 async def test_the_first_divergence_is_named_and_no_model_is_asked(tmp_path: Path) -> None:
+    import anthropic
+    import openai
+
     with provider() as upstream:
         async with installed(tmp_path, upstream.url) as squad, door(squad) as open_:
             gpt, _ = clients(open_.address)
@@ -208,6 +216,9 @@ async def test_times_and_ids_in_prompts_do_not_make_a_request_another(tmp_path: 
 
 
 async def test_a_stranger_without_the_key_is_kept_out(tmp_path: Path) -> None:
+    import anthropic
+    import openai
+
     with provider() as upstream:
         async with installed(tmp_path, upstream.url) as squad, door(squad) as open_:
             gpt, claude = clients(open_.address, "sk-x")

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
-import openai
 from starlette.applications import Starlette
 
 from agentsquad.assembly.proxying import ServedProxy
@@ -51,6 +50,8 @@ class Entrance:
 
 
 async def test_each_caller_has_a_run_of_their_own_in_their_namespace(tmp_path: Path) -> None:
+    import openai  # loads for a second, in every worker otherwise
+
     with provider() as there:
         home = world.installed(tmp_path / "one", there.url)
         other = world.installed(tmp_path / "two", there.url)

@@ -7,8 +7,7 @@ import random
 from collections import Counter
 
 import pytest
-from scipy import stats
-from scipy.stats._morestats import _anderson_ksamp_midrank
+import scipy  # loads its statistics when they are first asked for
 
 from agentsquad.insight.drift.chance import Chance, exceeding
 from agentsquad.insight.drift.contingency import (
@@ -56,7 +55,7 @@ def samples(seed: int, *, ties: bool) -> tuple[list[float], list[float]]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_kolmogorov_smirnov_is_exact_as_scipys_where_no_values_are_equal(seed):
     old, new = samples(seed, ties=False)
-    judged = stats.ks_2samp(old, new, method="exact")
+    judged = scipy.stats.ks_2samp(old, new, method="exact")
     gap, p = kolmogorov_smirnov(Pooled(old, new))
     assert gap == pytest.approx(judged.statistic)
     assert p == pytest.approx(judged.pvalue, rel=1e-9)
@@ -90,7 +89,7 @@ def test_beyond_the_exact_limit_the_limiting_distribution_takes_over():
     draw = random.Random(5)
     old = [draw.gauss(0, 1) for _ in range(600)]
     new = [draw.gauss(0.09, 1) for _ in range(600)]
-    judged = stats.ks_2samp(old, new, method="asymp")
+    judged = scipy.stats.ks_2samp(old, new, method="asymp")
     gap, p = kolmogorov_smirnov(Pooled(old, new))
     assert (gap, p) == (pytest.approx(judged.statistic), pytest.approx(judged.pvalue, rel=0.06))
 
@@ -103,7 +102,7 @@ def test_anderson_darling_is_scipys_statistic_by_midranks(seed, ties):
     distinct = sorted(set(both))
     import numpy
 
-    judged = _anderson_ksamp_midrank(
+    judged = scipy.stats._morestats._anderson_ksamp_midrank(
         [numpy.sort(old), numpy.sort(new)],
         numpy.array(both),
         numpy.array(distinct),
@@ -118,8 +117,8 @@ def test_anderson_darling_is_scipys_statistic_by_midranks(seed, ties):
 def test_anderson_darlings_p_value_is_scipys_by_permutation():
     old, new = samples(3, ties=True)
     _, p = anderson_darling(Pooled(old, new), Chance("x"))
-    method = stats.PermutationMethod(n_resamples=1500, rng=1)
-    judged = stats.anderson_ksamp([old, new], variant="midrank", method=method).pvalue
+    method = scipy.stats.PermutationMethod(n_resamples=1500, rng=1)
+    judged = scipy.stats.anderson_ksamp([old, new], variant="midrank", method=method).pvalue
     assert abs(p - judged) < 5 * math.sqrt(p * (1 - p) / 1500) + 0.3 * p
 
 
@@ -128,7 +127,7 @@ def test_fishers_p_value_is_scipys(seed):
     draw = random.Random(seed)
     n, m = draw.randint(1, 300), draw.randint(1, 300)
     a, b = draw.randint(0, n), draw.randint(0, m)
-    judged = stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue
+    judged = scipy.stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue
     assert fisher(a, n, b, m) == pytest.approx(judged, rel=1e-6)
 
 
@@ -136,7 +135,7 @@ def test_fishers_p_value_is_scipys(seed):
 @pytest.mark.parametrize("statistic", [0.0, 0.3, 2.5, 11.0, 60.0])
 def test_the_chi_square_tail_is_scipys(degrees, statistic):
     assert chi_square_p(statistic, degrees) == pytest.approx(
-        float(stats.chi2.sf(statistic, degrees)), rel=1e-9
+        float(scipy.stats.chi2.sf(statistic, degrees)), rel=1e-9
     )
 
 
@@ -147,8 +146,8 @@ def test_chi_square_and_g_are_scipys(seed):
     new = draw.choices("abcd", weights=[1, 2, 3, 4], k=draw.randint(30, 90))
     first, second = Counter(old), Counter(new)
     table = [[c[x] for x in "abcd"] for c in (first, second)]
-    pearson = stats.chi2_contingency(table, correction=False)
-    g = stats.chi2_contingency(table, correction=False, lambda_="log-likelihood")
+    pearson = scipy.stats.chi2_contingency(table, correction=False)
+    g = scipy.stats.chi2_contingency(table, correction=False, lambda_="log-likelihood")
     statistic, p, least = chi_square(first, second)
     assert statistic == pytest.approx(pearson.statistic)
     assert p == pytest.approx(pearson.pvalue, rel=1e-9)
@@ -167,7 +166,7 @@ def test_one_category_that_moved_among_many_has_its_exact_p_value():
     old = ["paid"] * 60 + ["held"] * 30 + ["x"] * 2 + ["y"] * 3 + ["z"] * 5
     new = ["paid"] * 90 + ["x"] * 4 + ["y"] * 2 + ["z"] * 4
     _, _, p = category_p(old, new, Chance("x"))
-    judged = stats.fisher_exact([[30, 70], [0, 100]]).pvalue
+    judged = scipy.stats.fisher_exact([[30, 70], [0, 100]]).pvalue
     assert p == pytest.approx(2 * 5 * judged, rel=1e-6)
 
 
@@ -182,7 +181,7 @@ def test_wilson_is_scipys_interval(seed):
     draw = random.Random(seed)
     n = draw.randint(1, 200)
     a = draw.randint(0, n)
-    judged = stats.binomtest(a, n).proportion_ci(method="wilson")
+    judged = scipy.stats.binomtest(a, n).proportion_ci(method="wilson")
     assert wilson(a, n) == (pytest.approx(judged.low, abs=1e-9), pytest.approx(judged.high))
 
 
@@ -197,7 +196,7 @@ def test_newcombes_published_examples():
 @pytest.mark.parametrize("degrees", [6, 10, 24.5, 48, 400])
 @pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
 def test_students_quantile_is_scipys(degrees, level):
-    judged = stats.t.ppf(0.5 + level / 2, degrees)
+    judged = scipy.stats.t.ppf(0.5 + level / 2, degrees)
     assert student_quantile(level, degrees) == pytest.approx(judged, rel=3e-3)
 
 
@@ -205,7 +204,7 @@ def test_students_quantile_is_scipys(degrees, level):
 def test_the_interval_of_means_is_welchs(seed):
     old, new = samples(seed + 50, ties=False)
     old, new = [*old, *old, 3.0], [*new, *new, 4.0]
-    judged = stats.ttest_ind(new, old, equal_var=False).confidence_interval(0.95)
+    judged = scipy.stats.ttest_ind(new, old, equal_var=False).confidence_interval(0.95)
     _, low, high = mean_difference(old, new)
     assert (low, high) == (pytest.approx(judged.low, rel=0.01, abs=1e-3),
                            pytest.approx(judged.high, rel=0.01, abs=1e-3))  # fmt: skip
@@ -222,7 +221,7 @@ def test_holm_with_equal_weights_and_the_false_discovery_rate_are_those_of_the_t
         highest = max(highest, min(1.0, (count - rank) * values[i]))
         textbook[i] = highest
     assert holm(values, [1 / count] * count) == pytest.approx(textbook)
-    judged = stats.false_discovery_control(values)
+    judged = scipy.stats.false_discovery_control(values)
     assert benjamini_hochberg(values) == pytest.approx(list(judged))
 
 

@@ -38,7 +38,7 @@ def test_what_is_looked_for_stands_in_the_address(desk: Desk) -> None:
     page.reload()
     expect(rows).to_have_count(len(asked))
     page.get_by_role("button", name="Clear").click()
-    expect(page.get_by_text("effect.confirmed").first).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("effect.confirmed")).first).to_be_visible()
 
 
 def test_times_and_streams_narrow_it_and_nothing_is_said_in_words(desk: Desk) -> None:
@@ -46,7 +46,7 @@ def test_times_and_streams_narrow_it_and_nothing_is_said_in_words(desk: Desk) ->
     page = desk.go(f"log?stream={first['stream']}&until=2020-01-01T00:00:00")
     expect(page.get_by_text("Nothing fits")).to_be_visible()
     page.goto(page.url.partition("&until")[0])
-    expect(page.get_by_text("run.started").first).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("run.started")).first).to_be_visible()
 
 
 def test_what_happens_now_comes_by_itself(desk: Desk) -> None:
@@ -61,17 +61,16 @@ def test_an_event_says_where_it_comes_from_and_how_far_it_reached(desk: Desk) ->
     page = desk.go(f"log?event={asked['seq']}")
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text(asked["actor"]).first).to_be_visible()
-    desk.shoot("log-event")
+    desk.shoot("log-event", widths=(1440, 360))
     dialog.get_by_role("tab", name="Causes").click()
     led = dialog.get_by_role("list", name="What led to it")
     expect(led.get_by_role("button", name=re.compile(rf"#{asked['cause']}\b"))).to_be_visible()
-    desk.shoot("log-causes", widths=(1440, 360))
     page.goto(f"{desk.served.url}/console/default/log?event=1&part=impact")
     expect(dialog.get_by_text("How far it reached")).to_be_visible()
     runs = desk.served.call("runs.list", {"all": True, "limit": 500})["items"]
     expect(dialog.locator("dl div", has_text="Runs").locator("dd")).to_have_text(str(len(runs)))
     expect(dialog.get_by_role("heading", name="Payments")).to_be_visible()
-    desk.shoot("log-impact")
+    desk.shoot("log-impact", widths=(1440, 360))
 
 
 def test_the_browser_proves_an_event_itself_and_sees_a_changed_letter(desk: Desk) -> None:
@@ -122,7 +121,7 @@ def test_the_browser_remembers_what_it_saw_and_has_growth_proven_from_there(desk
     page.get_by_role("button", name="Prove growth").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Proven.")).to_be_visible()
-    desk.shoot("log-growth")
+    desk.shoot("log-growth", widths=(1440, 360))
     seen = page.evaluate("JSON.parse(localStorage.getItem('squad.log.default')).head.size")
     assert seen == head["size"]
     page.evaluate(keep, {**memory, "head": {"size": 20, "root": kept["root"]}})

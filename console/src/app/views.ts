@@ -14,6 +14,9 @@ export interface View {
 /** Every view there is, in the order of the navigation: one line each. A view has addresses of its own below `name`. */
 export const views: readonly View[] = [
   { name: 'inbox', icon: 'inbox', key: 'i', load: () => import('@/features/inbox') },
+  { name: 'runs', icon: 'runs', key: 'r', load: () => import('@/features/runs') },
+  { name: 'cost', icon: 'cost', key: 'c', load: () => import('@/features/cost') },
+  { name: 'health', icon: 'health', key: 'h', load: () => import('@/features/health') },
   { name: 'log', icon: 'log', key: 'l', load: () => import('@/features/log') },
 ];
 

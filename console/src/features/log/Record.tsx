@@ -35,7 +35,11 @@ export function Record({ event, onShow }: ShownProps) {
         <Facts items={facts} />
       </Section>
       <Section title={t('payload')}>
-        {event.payload === null ? <p className={css.soft}>{t('erased')}</p> : <Json value={event.payload} label={t('payload')} />}
+        {event.payload === null ? <p className={css.soft}>{t('erased')}</p> : (
+          <div className={css.payload}>
+            <Json value={event.payload} label={t('payload')} />
+          </div>
+        )}
       </Section>
     </>
   );

@@ -53,6 +53,7 @@ function field(payload: unknown, name: string): string | undefined {
 
 /** What an event is about, in the words of whoever wrote it. */
 export function about(event: Event): string {
-  const names = ['name', 'action', 'workflow', 'reason', 'because', 'subject', 'key', 'position'];
-  return names.map((name) => field(event.payload, name)).find(Boolean) ?? '';
+  const names = ['name', 'action', 'workflow', 'reason', 'because', 'subject'];
+  const told = names.map((name) => field(event.payload, name)).find(Boolean);
+  return told ?? event.stream.split('/').slice(2).join('/');
 }

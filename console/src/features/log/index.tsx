@@ -18,8 +18,8 @@ function useColumns(): Column<Event>[] {
   const { number } = useFormat();
   return useMemo(
     () => [
-      { id: 'seq', title: t('column.seq'), width: '64px', align: 'end', cell: (one) => <span className={css.seq}>{number(one.seq)}</span> },
-      { id: 'type', title: t('column.type'), width: 'minmax(120px, 200px)', cell: (one) => <Badge tone={tone(one.type)}>{one.type}</Badge> },
+      { id: 'seq', title: t('column.seq'), width: '48px', align: 'end', cell: (one) => <span className={css.seq}>{number(one.seq)}</span> },
+      { id: 'type', title: t('column.type'), width: 'minmax(124px, 170px)', cell: (one) => <Badge tone={tone(one.type)}>{one.type}</Badge> },
       { id: 'about', title: t('column.about'), width: 'minmax(60px, 2fr)', cell: (one) => about(one) },
       { id: 'stream', title: t('column.stream'), width: 'minmax(120px, 2fr)', wideOnly: true, cell: (one) => <code className={css.stream} title={one.stream}>{one.stream}</code> },
       { id: 'actor', title: t('column.actor'), width: 'minmax(100px, 1fr)', wideOnly: true, cell: (one) => one.actor },

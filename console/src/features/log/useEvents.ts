@@ -26,7 +26,7 @@ async function firstAt(time: string, size: number, signal: AbortSignal): Promise
   let [low, high] = [1, size + 1];
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const { items } = await call('events.list', { after: middle - 1, limit: 1 }, { signal });
+    const { items } = await call('log.show', { after: middle - 1, limit: 1 }, { signal });
     if ((items[0]?.at ?? '') >= time) high = middle;
     else low = middle + 1;
   }
@@ -34,7 +34,7 @@ async function firstAt(time: string, size: number, signal: AbortSignal): Promise
 }
 
 async function edges(filter: Filter, signal: AbortSignal): Promise<{ top: number; floor: number; size: number }> {
-  const { size } = await call('events.list', { after: END, limit: 1 }, { signal });
+  const { size } = await call('log.show', { limit: 1 }, { signal });
   const [since, until] = [instant(filter.since), instant(filter.until)];
   const floor = since ? (await firstAt(since, size, signal)) - 1 : 0;
   const top = until ? (await firstAt(until, size, signal)) - 1 : size;

@@ -6,11 +6,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agentsquad import __version__
 from agentsquad.assembly.duties import Duties
+from agentsquad.assembly.posting import delivers, post
 from agentsquad.assembly.proxying import ServedProxy
 from agentsquad.assembly.settings import Settings, read
 from agentsquad.assembly.squad import Squad
@@ -111,6 +113,7 @@ class Running:
         desk.reached_at(listening.url)
         offered = surfaces(gateway, squad, listening.url, (desk.tokens.issuer,))
         routes = [*self._health(gateway, watching), *offered]
+        self._duties.beside = partial(post, desk)
         proxy = ServedProxy(gateway, guards[2], squad.namespaces)
         routes += [*auth_routes(gateway, lambda: desk), *proxy.routes()]
         app = Front(
@@ -244,7 +247,7 @@ def surfaces(
         *graphql(gateway, registry),
         *websocket(gateway, clock=world.clock),
         *mcp(gateway, registry, world.entropy, base=base, version=__version__, issuers=issuers),
-        *a2a(gateway, base=base, version=__version__),
+        *a2a(gateway, base=base, version=__version__, push=delivers(squad)),
         *console(),
     ]
 

@@ -19,11 +19,11 @@ function useColumns(): Column<Event>[] {
   return useMemo(
     () => [
       { id: 'seq', title: t('column.seq'), width: '48px', align: 'end', cell: (one) => <span className={css.seq}>{number(one.seq)}</span> },
-      { id: 'type', title: t('column.type'), width: 'minmax(124px, 170px)', cell: (one) => <Badge tone={tone(one.type)}>{one.type}</Badge> },
-      { id: 'about', title: t('column.about'), width: 'minmax(60px, 2fr)', cell: (one) => about(one) },
-      { id: 'stream', title: t('column.stream'), width: 'minmax(120px, 2fr)', wideOnly: true, cell: (one) => <code className={css.stream} title={one.stream}>{one.stream}</code> },
-      { id: 'actor', title: t('column.actor'), width: 'minmax(100px, 1fr)', wideOnly: true, cell: (one) => one.actor },
-      { id: 'at', title: t('column.at'), width: '190px', align: 'end', wideOnly: true, cell: (one) => <Time at={one.at} absolute /> },
+      { id: 'type', title: t('column.type'), width: '150px', cell: (one) => <Badge tone={tone(one.type)}>{one.type}</Badge> },
+      { id: 'about', title: t('column.about'), width: 'minmax(104px, 2fr)', cell: (one) => about(one) },
+      { id: 'stream', title: t('column.stream'), width: 'minmax(64px, 2fr)', wideOnly: true, cell: (one) => <code className={css.stream} title={one.stream}>{one.stream}</code> },
+      { id: 'actor', title: t('column.actor'), width: 'minmax(80px, 1fr)', wideOnly: true, cell: (one) => one.actor },
+      { id: 'at', title: t('column.at'), width: '180px', align: 'end', wideOnly: true, cell: (one) => <Time at={one.at} absolute /> },
     ],
     [t, number],
   );

@@ -3,6 +3,7 @@ and answered, by keys alone, on a telephone, and across a restart."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -130,6 +131,10 @@ def test_several_of_one_class_are_approved_together_and_others_are_not(desk: Des
         expect(page.locator(f"#question-{one['id']}")).to_have_count(0)
     given = {one["payload"]["binding"] for one in answers(desk.served, "approval.given")}
     assert {one["binding"] for one in equal} <= given
+    desk.go(f"inbox/{other['id']}")
+    expect(page.get_by_text(re.compile(r"Compared with \d approved cases of"))).to_be_visible()
+    expect(page.get_by_text("never among them")).to_be_visible()
+    desk.shoot("inbox-compared", widths=(1440,))
 
 
 def test_a_rejection_needs_a_reason_and_ends_the_question(desk: Desk) -> None:

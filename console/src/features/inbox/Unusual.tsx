@@ -39,6 +39,13 @@ function Told({ difference }: { difference: Difference }) {
   const { money, number } = useFormat();
   const shown = (value: number | Money) => (isMoney(value) ? money(value) : number(value));
   const name = nameOf(difference.path);
+  if (difference.kind === 'first')
+    return (
+      <>
+        <strong>{name}</strong> <ins className={css.now}>{difference.value}</ins>
+        <span className={css.before}>{t('unusual.never')}</span>
+      </>
+    );
   if (difference.kind === 'new') {
     const { value, usual, seen, of } = difference;
     return (

@@ -36,6 +36,13 @@ describe('the difference to the usual case', () => {
     expect(compare(other, [paid(100), paid(200)]).anchor).toBeUndefined();
   });
 
+  it('is a vendor that was never paid before', () => {
+    const other: Case = { input: { vendor: 'bolt', amount: usd(150) }, evidence: {} };
+    expect(compare(other, [paid(100), paid(200)]).differences).toEqual([
+      { path: 'input.vendor', kind: 'first', value: 'bolt', of: 2 },
+    ]);
+  });
+
   it('counts what is in lists', () => {
     const odd: Case = { ...paid(150), evidence: { exceptions: ['twice'], risk: { level: 'low' } } };
     expect(compare(odd, [paid(100), paid(200)]).differences).toEqual([

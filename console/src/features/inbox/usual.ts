@@ -7,6 +7,7 @@ export interface Case {
 }
 
 export type Difference =
+  | { path: string; kind: 'first'; value: string; of: number }
   | { path: string; kind: 'new'; value: string; usual: string; seen: number; of: number }
   | { path: string; kind: 'higher' | 'lower'; value: number | Money; low: number | Money; high: number | Money; of: number };
 
@@ -47,9 +48,13 @@ export function compare(one: Case, earlier: readonly Case[]): Comparison {
   const cases = anchor ? earlier.filter((past) => tree(past.input)[anchor.path] === anchor.value) : earlier;
   const result: Comparison = { of: cases.length, differences: [], ...(anchor && { anchor }) };
   if (cases.length < FEW) return result;
+  const met = ANCHORS.find((name) => typeof tree(one.input)[name] === 'string');
+  if (!anchor && met && earlier.every((past) => tree(past.input)[met] !== tree(one.input)[met]))
+    result.differences.push({ path: `input.${met}`, kind: 'first', value: String(tree(one.input)[met]), of: cases.length });
   const past = cases.map(all);
   for (const [path, value] of all(one)) {
     const values = past.map((leaf) => leaf.get(path)).filter((leaf) => leaf !== undefined);
+    if (result.differences[0]?.path === path) continue; // told as the first already
     const found = differs(path, value, values);
     if (found) result.differences.push(found);
   }

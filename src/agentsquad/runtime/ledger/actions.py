@@ -107,7 +107,27 @@ async def _one(store: RecordStore, value: ShowInput, size: int) -> list[Event]:
     return await store.read(after=seq - 1, limit=1)
 
 
+async def _page(store: RecordStore, stream: str, value: ShowInput) -> list[Event]:
+    """Return a page of one stream, without reading what lies before it."""
+    lengths = dict(await store.streams(stream))
+    length = lengths.get(stream, 0)
+    if value.after is None:
+        below = max(0, length - value.limit)
+    else:
+        low, below = 0, length  # after how many of its events is the number passed
+        while low < below:
+            middle = (low + below) // 2
+            found = await store.read_stream(stream, after=middle, limit=1)
+            if found and found[0].seq <= value.after:
+                low = middle + 1
+            else:
+                below = middle
+    return await store.read_stream(stream, after=below, limit=value.limit)
+
+
 async def _of_streams(store: RecordStore, value: ShowInput) -> list[Event]:
+    if value.stream is not None and value.run is None and value.type is None:
+        return await _page(store, value.stream, value)
     names = [value.stream] if value.stream is not None else []
     if value.run is not None:
         root = value.run.partition("/")[0]

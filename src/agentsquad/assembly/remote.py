@@ -8,6 +8,7 @@ they were raised as.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from agentsquad.surfaces.rest.plugin import logins, server_client
 
 SERVER, TOKEN, CA = "SQUAD_SERVER", "SQUAD_TOKEN", "SQUAD_CA"
 WHO_IS_ASKED = Actor("person", "me")  # stands in where the server knows better
+TELL_S = 1.0
 NO_EFFECT = (Effect.PURE, Effect.READ)
 
 
@@ -128,11 +130,14 @@ class RemoteNamespace:
         luggage = Luggage(spec.files, self._client.keep)
         packed = await luggage.packed(value)
         key = None if spec.effect in NO_EFFECT else secrets.token_hex(16)
+        waiting = asyncio.ensure_future(self._told_of_waiting(action))
         try:
             answer = await self._client.call(action, packed, key)
         except SquadError as error:
             luggage.tell(error)
             raise
+        finally:
+            waiting.cancel()
         luggage.unpacked(answer.files)
         try:
             found = luggage.named(answer.value)
@@ -143,6 +148,14 @@ class RemoteNamespace:
                 code="server.version",
                 hint="install the version that the server has",
             ) from error
+
+    async def _told_of_waiting(self, action: str) -> None:
+        """Tell whoever watches, again and again, that the server is still at
+        it; how far it is, only the server knows."""
+        tell = self.world.progress
+        while tell is not None:
+            await asyncio.sleep(TELL_S)
+            tell(f"{action} is carried out by {self._url}", None, None)
 
     async def _invoked_here(self, action: str, value: Any, actor: Actor | None) -> Any:
         if self._here is None:

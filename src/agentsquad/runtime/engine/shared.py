@@ -152,6 +152,7 @@ class SharedEngine:
         assert self._nudge is not None
         away = False
         while True:
+            self._nudge.clear()  # before looking: what is told meanwhile counts
             pause = self._ttl_ms / 3
             try:
                 if self._tenure.held is None:
@@ -166,7 +167,6 @@ class SharedEngine:
             except UnavailableError:
                 away = True
                 pause = min(pause, AWAY_MS)
-            self._nudge.clear()
             nap = asyncio.ensure_future(self.world.clock.sleep_ms(pause))
             heard = asyncio.ensure_future(self._nudge.wait())
             try:

@@ -18,6 +18,7 @@ from agentsquad.kernel.errors import MissingError
 from agentsquad.kernel.event import Event, NewEvent
 from agentsquad.kernel.ports import Clock
 from agentsquad.runtime.ledger.adapters.memory import MemoryKeyRing, MemoryVolume
+from agentsquad.runtime.ledger.contract import ClosedError
 from agentsquad.runtime.ledger.log import EventLog
 from agentsquad.surfaces.gateway.contract import Answer, Call, Caller, File, Following
 from agentsquad.surfaces.gateway.hub import Hub
@@ -41,6 +42,7 @@ class LogGateway:
         )
         self.hub = Hub(self.log, queue_max=4)
         self.revoked: set[str] = set()
+        self.leaving = False
         self.grants: dict[str, tuple[str, ...]] = {}
         self.shown: list[Shown] = []
         self.calls: list[Call] = []
@@ -67,6 +69,8 @@ class LogGateway:
         return Caller(principal=self._principal(name), namespace=namespace, surface=hit.surface)
 
     async def confirm(self, caller: Caller) -> Caller:
+        if self.leaving:
+            raise ClosedError("the server ends")
         name = caller.principal.actor.name
         if name in self.revoked:
             raise CredentialError

@@ -276,6 +276,14 @@ async def test_a_server_that_ends_says_come_back(service: Any) -> None:
     assert client.closed == 1012
 
 
+async def test_a_server_that_ends_says_so_to_whoever_follows_nothing(service: Any) -> None:
+    squad = service()
+    client = await squad.connect()
+    squad.gateway.leaving = True
+    await squad.clock.advance(1_000)
+    assert client.closed == 1012
+
+
 async def test_the_description_names_every_message(service: Any) -> None:
     from agentsquad.surfaces.websocket.asyncapi import document
 

@@ -15,6 +15,7 @@ from hypercorn.config import Config
 
 from agentsquad.kernel.event import NewEvent
 from agentsquad.runtime.engine.plugin import system_clock
+from agentsquad.surfaces.gateway.plugin import web
 
 REQUEST = (
     "GET /ws HTTP/1.1\r\nHost: squad.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -96,3 +97,16 @@ async def test_a_client_that_stops_reading_is_let_go_of(service: Any) -> None:
     finally:
         ending.set()
         await asyncio.wait({serving}, timeout=10)
+
+
+@pytest.mark.slow
+async def test_a_server_that_ends_does_not_wait_for_the_ping_of_who_has_gone(service: Any) -> None:
+    listening = web("127.0.0.1", 0, None)
+    ending = asyncio.Event()
+    serving = asyncio.ensure_future(listening.serve(service().app, ending.wait, 600_000))
+    peer = await Peer.connect(int(listening.url.rpartition(":")[2]), "ada")
+    assert (await peer.hear())["type"] == "welcome"
+    peer.writer.close()
+    ending.set()
+    async with asyncio.timeout(10):  # half of the time between pings
+        await serving

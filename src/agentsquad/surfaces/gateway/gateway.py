@@ -30,7 +30,7 @@ from agentsquad.kernel.event import Event
 from agentsquad.kernel.ports import Clock
 from agentsquad.kernel.registry import Registry, nearest
 from agentsquad.kernel.resource import Kind
-from agentsquad.runtime.ledger.contract import RecordStore
+from agentsquad.runtime.ledger.contract import ClosedError, RecordStore
 from agentsquad.surfaces.gateway.contract import (
     DEFAULT_NAMESPACE,
     SYSTEM_NAMESPACE,
@@ -144,7 +144,10 @@ class ServingGateway:
         )
 
     async def confirm(self, caller: Caller) -> Caller:
-        """Return a caller as they stand now."""
+        """Return a caller as they stand now; ClosedError once the server
+        ends."""
+        if self._leaving:
+            raise ClosedError("the server ends")
         return await self._now(caller)
 
     # --- calls

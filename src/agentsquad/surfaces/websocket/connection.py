@@ -21,6 +21,7 @@ from agentsquad.runtime.ledger.contract import ClosedError
 from agentsquad.surfaces.gateway.contract import Call, Caller, Following
 from agentsquad.surfaces.gateway.http import problem, problem_of
 from agentsquad.surfaces.websocket.contract import (
+    ENDS,
     PROTOCOL,
     RESTART,
     TEXT_ONLY,
@@ -219,7 +220,7 @@ class Connection:
             async for event in self._gateway.follow(caller, what):
                 await self._send((head + _encode(event) + b"}").decode())
         except ClosedError:
-            self.end(RESTART, "the server ends: connect again, and go on where you were")
+            self.end(RESTART, ENDS)
         except SquadError as error:
             await self._fail(wish.id, error)
 

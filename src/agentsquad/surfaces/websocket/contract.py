@@ -30,6 +30,7 @@ GOING_AWAY = 1001
 TEXT_ONLY = 1003
 TOO_BIG = 1009
 RESTART = 1012
+ENDS = "the server ends: connect again, and go on where you were"
 SLOW = 4008
 CODES = 4000  # plus the HTTP status of an error
 

@@ -15,8 +15,16 @@ import msgspec
 
 from agentsquad.kernel.errors import SquadError, UnavailableError
 from agentsquad.kernel.ports import Clock
+from agentsquad.runtime.ledger.contract import ClosedError
 from agentsquad.surfaces.gateway.contract import Caller, Gateway
-from agentsquad.surfaces.websocket.contract import SLOW, CrowdedError, Limits, close_code
+from agentsquad.surfaces.websocket.contract import (
+    ENDS,
+    RESTART,
+    SLOW,
+    CrowdedError,
+    Limits,
+    close_code,
+)
 
 AT_ONCE = 200  # connections looked after before others have their turn
 
@@ -121,6 +129,9 @@ class Crowd:
         if mark not in seen:
             seen[mark] = await self._confirmed(caller)
         stands = seen[mark]
+        if isinstance(stands, ClosedError):
+            member.end(RESTART, ENDS)
+            return
         if isinstance(stands, SquadError):
             member.end(close_code(stands), stands.message)
             return
@@ -132,6 +143,8 @@ class Crowd:
     async def _confirmed(self, caller: Caller) -> Caller | SquadError:
         try:
             return await self.gateway.confirm(caller)
+        except ClosedError as error:
+            return error
         except UnavailableError:
             return caller  # who cannot be asked about is asked about again
         except SquadError as error:

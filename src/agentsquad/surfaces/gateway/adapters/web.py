@@ -3,6 +3,8 @@ and a second server on the same port is an error of ours."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -12,9 +14,12 @@ from typing import Any
 from hypercorn.asyncio import run, serve
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
+from hypercorn.protocol import h2, h11
+from hypercorn.protocol.ws_stream import WSStream
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from wsproto.events import Ping
 
 from agentsquad.kernel.errors import ConflictError, InvalidError, MissingError
 from agentsquad.surfaces.gateway.http import problem
@@ -50,7 +55,37 @@ class Connection(TCPServer):
         await self.idle_task.stop()
 
 
+class Socket(WSStream):
+    """A WebSocket whose pings end when it does.
+
+    The library goes on until the next one is due: until then the connection
+    would keep its handle, and a server that ends would wait for it.
+    """
+
+    _over: asyncio.Event | None = None
+    _closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether either side has closed it."""
+        return self._closed
+
+    @closed.setter
+    def closed(self, closed: bool) -> None:
+        self._closed = closed
+        if closed and self._over is not None:
+            self._over.set()
+
+    async def _send_pings(self) -> None:
+        self._over = asyncio.Event()
+        while not self.closed:
+            await self._send_wsproto_event(Ping())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), PING_S)
+
+
 run.TCPServer = Connection  # type: ignore[attr-defined]
+h11.WSStream = h2.WSStream = Socket  # type: ignore[attr-defined]
 
 
 class Web:

@@ -11,3 +11,7 @@ export { Facts, Page, Section, Toolbar } from './Page';
 export { Empty, Failure, Loading } from './State';
 export { Tabs, type Tab } from './Tabs';
 export { Time, useNow } from './Time';
+export { ActionButton } from './ActionButton';
+export { ActionForm, useAction } from './ActionForm';
+export { Figures, type Figure } from './Figures';
+export { ShortTable } from './ShortTable';

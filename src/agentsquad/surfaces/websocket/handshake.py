@@ -62,4 +62,3 @@ def _shown(websocket: WebSocket, offered: list[str]) -> Shown:
         if found is not None:
             shown = msgspec.structs.replace(shown, bearer=found.removeprefix(BEARER))
     return msgspec.structs.replace(shown, changes=False)
-

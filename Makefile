@@ -92,11 +92,17 @@ console-check: $(STAMPS)/console ## types, lint and unit tests of the console
 	@npm run --silent --prefix console test
 
 .PHONY: test
-test: lint console-check docs-check pytest ## every check and every test; what CI runs
+test: lint console-check docs-check pytest console-test ## every check and every test; what CI runs
 
 .PHONY: pytest
 pytest: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev $(STAMPS)/services $(STAMPS)/console ## the tests alone: make pytest ARGS="-k money"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/console $(ARGS)
+
+# Apart from the others: the browser's driver keeps an event loop in its process, beside which no
+# other can run, and what people see takes time, which busy neighbours would make longer.
+.PHONY: console-test
+console-test: $(STAMPS)/dev $(STAMPS)/services $(STAMPS)/console ## the console in a real Chromium over a real server
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/console
 
 .PHONY: lint
 lint: $(STAMPS)/install $(STAMPS)/local $(STAMPS)/dev ## ruff, mypy strict, import contracts, tidy

@@ -1,7 +1,7 @@
 """A server with people and a flagship run, and a browser in front of it.
 
-Both live as long as tests of this folder run: Playwright keeps an event loop
-going, beside which other folders' async tests cannot.
+The browser lives as long as the tests of one file: its driver keeps an event
+loop going, beside which tests of other files may want their own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agentsquad.surfaces.console.routes import DIST
 CHROMIUM = "/usr/bin/chromium"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server over one flagship run that waits for people. Tests share it:
     what a test answers is answered for all."""
@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         found.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(

@@ -103,14 +103,21 @@ class Served:
     def call(self, action: str, value: Any) -> Any:
         """Call an action as ada."""
         if self._ada is None:
-            self._ada = httpx.Client(timeout=60)
-            for one in self.sign_in("ada"):
-                self._ada.cookies.set(one["name"], one["value"])
-            session = self._ada.get(f"{self.url}/auth/session").json()
-            self._ada.headers["Squad-Csrf"] = session["csrf"]
+            self._ada = self._signed_in()
         answer = self._ada.post(f"{self.url}/v1/actions/{action}", json=value)
+        if answer.status_code == 401:  # a session ends that nobody used for a while
+            self._ada.close()
+            self._ada = self._signed_in()
+            answer = self._ada.post(f"{self.url}/v1/actions/{action}", json=value)
         assert answer.status_code < 300, answer.text
         return answer.json()
+
+    def _signed_in(self) -> httpx.Client:
+        ada = httpx.Client(timeout=60)
+        for one in self.sign_in("ada"):
+            ada.cookies.set(one["name"], one["value"])
+        ada.headers["Squad-Csrf"] = ada.get(f"{self.url}/auth/session").json()["csrf"]
+        return ada
 
     def sign_in(self, name: str) -> list[dict[str, Any]]:
         """Sign somebody in; returns the cookies a browser would hold."""

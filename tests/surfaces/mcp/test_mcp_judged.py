@@ -3,8 +3,10 @@ gateway."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +80,19 @@ async def test_files_travel_as_content_and_links(house: Any, served: Any, era: s
         [link] = [one for one in came.content if one.type == "resource_link"]
         read = await client.read_resource(str(link.uri))
         assert read.contents[0].uri == link.uri
+
+
+@pytest.mark.parametrize("named", [{}, {"out": None}])
+async def test_a_file_that_nobody_named_is_the_callers_too(
+    house: Any, served: Any, named: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with served(house.app()) as url, connected(url, ERAS[0]) as client:
+        source = {"name": "in.txt", "text": "hello"}
+        came = await client.call_tool("sums.report", {"source": source, **named})
+        [link] = [one for one in came.content if one.type == "resource_link"]
+        assert link.name == "report.txt"
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("era", ERAS)

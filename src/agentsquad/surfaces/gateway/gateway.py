@@ -241,6 +241,15 @@ class ServingGateway:
                 keys = self._keys[opened] = Keys(world.store, world.blobs, self._told_once)
             return await keys.once(call, lambda: self._invoke(opened, action, call))
 
+    def _unnamed(self, action: str, marked: Mapping[str, str]) -> dict[str, str]:
+        """Return the names under which an action writes files when nobody names
+        them: they are for the caller too, not for this server's folder."""
+        return {
+            field.name: field.default.replace("\\", "/").rpartition("/")[2]
+            for field in self._operations[action].fields
+            if marked.get(field.name) == "out" and isinstance(field.default, str) and field.default
+        }
+
     async def _invoke(self, opened: Opened, action: Action, call: Call) -> Answer:
         """Call the action with files in the place of content."""
         marked, actor = action.spec.files, call.caller.actor
@@ -251,8 +260,11 @@ class ServingGateway:
         scratch = self._scratch()
         try:
             world = opened.world
+            unnamed = self._unnamed(call.action, marked)
+            said = {name: one for name, one in call.value.items() if one is not None}
+            given = {**call.value, **unnamed, **said}
             taken = await bring(
-                call.value, marked, scratch, world.blobs.get, lambda: world.ports.get(Inputs)
+                given, marked, scratch, world.blobs.get, lambda: world.ports.get(Inputs)
             )
             value = await opened.invoke(call.action, taken, actor=actor, facts=facts)
             outward = [field for field, way in marked.items() if way == "out"]
